@@ -1,0 +1,90 @@
+"""Every error that ladle-rt raises on purpose.
+
+    LadleError
+    ├── ConfigError            (ValueError)         a setting outside its range
+    ├── InputError             (ValueError)         the input cannot be used
+    │   ├── InputNotFoundError (FileNotFoundError)  no such file or folder
+    │   └── FalseColourError                        a palette instead of intensities
+    ├── OutputError            (OSError)            the output cannot be written
+    ├── ModelError             (ValueError)         model file, JSON or weights do not fit
+    ├── DatasetError           (ValueError)         training or evaluation data do not fit
+    ├── BackendError           (RuntimeError)       a compute engine failed
+    ├── PipelineError          (RuntimeError)       a stage stopped answering
+    ├── PartialResultError     (RuntimeError)       some of the work failed; the rest was kept
+    └── MissingDependencyError (ImportError)        an optional extra is not installed
+
+A message says in one line what was expected, what was received and what to do.
+The command line prints it without a traceback; anything else is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class LadleError(Exception):
+    """Root of all errors raised on purpose by this package."""
+
+
+class ConfigError(LadleError, ValueError):
+    """A setting is outside its range or contradicts another."""
+
+
+class InputError(LadleError, ValueError):
+    """The input cannot be used as thermal footage."""
+
+
+class InputNotFoundError(InputError, FileNotFoundError):
+    """The input file or folder does not exist."""
+
+
+class FalseColourError(InputError):
+    """The input shows a false-colour palette, not thermal intensities."""
+
+
+class OutputError(LadleError, OSError):
+    """The output cannot be written; nothing was left behind at its place."""
+
+
+class ModelError(LadleError, ValueError):
+    """A model's weights, graph or JSON are missing, damaged or do not belong together."""
+
+
+class DatasetError(LadleError, ValueError):
+    """A dataset folder does not have the layout or the pairs that were asked for."""
+
+
+class BackendError(LadleError, RuntimeError):
+    """A compute engine could not be started or failed while running."""
+
+
+class PipelineError(LadleError, RuntimeError):
+    """A pipeline stage stopped answering within its bound."""
+
+
+class PartialResultError(LadleError, RuntimeError):
+    """Some of the work failed; every result that could be made has been written (exit code 3)."""
+
+
+class MissingDependencyError(LadleError, ImportError):
+    """An optional dependency is missing; the message names the extra that brings it."""
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional module or say which extra installs it.
+
+    Args:
+        module: dotted module name, for example ``"torchmetrics"``.
+        extra: the extra of this package that brings it, for example ``"train"``.
+
+    Raises:
+        MissingDependencyError: the module cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{module.partition('.')[0]} is needed here and is not installed ({error}); "
+            f"run: pip install 'ladle-rt[{extra}]'"
+        ) from error

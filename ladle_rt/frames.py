@@ -1,0 +1,63 @@
+"""The words that travel from a source to a sink."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    ThermalPixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+    """Thermal intensities, HxW, uint8 or uint16, larger is hotter."""
+
+PixelFormat = Literal["rgb24", "yuv420p"]
+"""How a picture is laid out; see `Picture.data`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One thermal frame as captured.
+
+    The consumer owns ``pixels``: a source never writes to them again.
+    """
+
+    pixels: ThermalPixels
+    """HxW, uint8 or uint16 intensities in any range."""
+    sequence: int
+    """Position in the source, from 0, without gaps."""
+    timestamp_ns: int
+    """When the frame was captured, nanoseconds on the monotonic clock."""
+    pts: int | None = None
+    """The source's own presentation time, in units of ``time_base``."""
+    time_base: Fraction | None = None
+    """Seconds per unit of ``pts``."""
+
+    @property
+    def time_s(self) -> float:
+        """Presentation time in seconds: the source's own where it has one, else capture time."""
+        if self.pts is not None and self.time_base is not None:
+            return float(self.pts * self.time_base)
+        return self.timestamp_ns * 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A colour picture ready for a sink."""
+
+    format: PixelFormat
+    data: npt.NDArray[np.uint8]
+    """``rgb24``: HxWx3, sRGB. ``yuv420p``: (H*3/2)xW, planes Y, U, V one after another,
+    BT.709 limited range, H and W even. C-contiguous."""
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatedFrame:
+    """A frame and the colour picture made from it."""
+
+    frame: Frame
+    picture: Picture

@@ -1,0 +1,1 @@
+"""From raw thermal intensities to the numbers a network was trained on."""

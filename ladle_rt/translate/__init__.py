@@ -1,0 +1,1 @@
+"""The seam between the pipeline and a compute engine."""

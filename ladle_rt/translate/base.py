@@ -1,0 +1,58 @@
+"""What every compute engine offers to the pipeline, and nothing more."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, runtime_checkable
+
+from ladle_rt.frames import Frame, TranslatedFrame
+
+
+@runtime_checkable
+class Translator(Protocol):
+    """Turns thermal frames into colour pictures, in order.
+
+    One thread submits and one (the same or another) collects. Ownership: the translator
+    may read ``frame.pixels`` until the frame has been collected; the picture it hands out
+    belongs to the caller and is never written again.
+    """
+
+    @property
+    def name(self) -> str:
+        """The engine and what it runs on, for logs: ``"onnxruntime (2 workers)"``."""
+
+    @property
+    def depth(self) -> int:
+        """How many frames may be in flight; `submit` beyond it blocks."""
+
+    def submit(self, frame: Frame) -> int:
+        """Enqueue one frame and return its ticket, counting from 0.
+
+        Blocks only while `depth` frames are in flight.
+
+        Raises:
+            BackendError: the translator is closed.
+        """
+
+    def collect(self, timeout_s: float | None = None) -> TranslatedFrame:
+        """The next result, in the order of submission.
+
+        Args:
+            timeout_s: how long to wait; ``None`` waits as long as the work takes.
+
+        Raises:
+            PipelineError: nothing in flight, or the timeout passed.
+            LadleError: whatever made this frame fail, with its original traceback.
+        """
+
+    def close(self) -> None:
+        """Drop what is in flight and release the engine; calling it twice is harmless."""
+
+    def __enter__(self) -> Translator: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
