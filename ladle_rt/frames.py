@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+import numpy as np
+import numpy.typing as npt
 
-    ThermalPixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
-    """Thermal intensities, HxW, uint8 or uint16, larger is hotter."""
+ThermalPixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+"""Thermal intensities, HxW, uint8 or uint16, larger is hotter."""
 
 PixelFormat = Literal["rgb24", "yuv420p"]
 """How a picture is laid out; see `Picture.data`."""

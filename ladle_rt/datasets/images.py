@@ -1,0 +1,63 @@
+"""Read one image of a pair."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ladle_rt.errors import InputError, InputNotFoundError
+from ladle_rt.frames import ThermalPixels
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+"""File name endings, lower case, that count as images."""
+
+
+def read_thermal(path: Path) -> ThermalPixels:
+    """Read a thermal image as intensities.
+
+    Returns:
+        HxW, uint8 or uint16, owned by the caller. Three-channel files (KAIST's LWIR JPEGs
+        are some) give their luminance.
+
+    Raises:
+        InputNotFoundError: no such file.
+        InputError: not an image, or neither 8 nor 16 bits deep.
+    """
+    image = _decode(path, cv2.IMREAD_UNCHANGED)
+    if image.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{path}: expected 8- or 16-bit intensities, received {image.dtype}")
+    if image.ndim == 3:
+        image = cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_BGR2GRAY)
+    return cast(ThermalPixels, image)
+
+
+def read_visible(path: Path) -> npt.NDArray[np.uint8]:
+    """Read a visible-light image.
+
+    Returns:
+        HxWx3, uint8 sRGB in RGB order, owned by the caller.
+
+    Raises:
+        InputNotFoundError: no such file.
+        InputError: not an image.
+    """
+    return cast(
+        "npt.NDArray[np.uint8]", cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    )
+
+
+def _decode(path: Path, flags: int) -> npt.NDArray[np.generic]:
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except FileNotFoundError as error:
+        raise InputNotFoundError(f"{path}: no such image") from error
+    except OSError as error:
+        raise InputError(f"{path}: expected an image file, received {error.strerror}") from error
+    image = cv2.imdecode(data, flags) if data.size else None
+    if image is None:
+        raise InputError(f"{path}: expected an image, received a file that does not decode")
+    return cast("npt.NDArray[np.generic]", image)

@@ -1,0 +1,1 @@
+"""Training: data, loss, loop. Needs the ``train`` extra."""

@@ -1,0 +1,68 @@
+"""The training loss.
+
+    alpha * (1 - MS-SSIM) + (1 - alpha) * L1                      arXiv 2308.06603, alpha = 0.84
+        + chroma * L1(CbCr) + saturation * L1(local |CbCr|)       ours, 0 in the paper's recipe
+
+MS-SSIM and RGB L1 both forgive grey: where the colour is uncertain the safest answer is fog.
+The two optional terms price that. Cb and Cr are those of BT.709 (zero at grey); the second
+term compares their magnitude averaged over 16x16 pixels, so that an uncertain hue does not
+have to mean no colour.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ladle_rt.training.config import LossConfig
+from ladle_rt.training.ms_ssim import ms_ssim
+
+POOL = 16
+"""Side of the blocks over which chroma magnitude is averaged, pixels."""
+
+
+class TranslationLoss(nn.Module):
+    """Weighted sum of the terms in the module's docstring."""
+
+    def __init__(self, config: LossConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, output: Tensor, truth: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Compare a batch.
+
+        Args:
+            output: float [N,3,H,W], RGB in [0,1].
+            truth: the same.
+
+        Returns:
+            The scalar loss and its unweighted terms by name.
+        """
+        config = self.config
+        l1 = nn.functional.l1_loss(output, truth)
+        terms = {"l1": l1}
+        loss = (1 - config.alpha) * l1
+        if config.alpha > 0:
+            terms["ms_ssim"] = ms_ssim(output, truth)
+            loss = loss + config.alpha * (1 - terms["ms_ssim"])
+        if config.chroma > 0 or config.saturation > 0:
+            out_chroma, true_chroma = chroma(output), chroma(truth)
+            terms["chroma"] = nn.functional.l1_loss(out_chroma, true_chroma)
+            terms["saturation"] = nn.functional.l1_loss(
+                _local_magnitude(out_chroma), _local_magnitude(true_chroma)
+            )
+            loss = loss + config.chroma * terms["chroma"] + config.saturation * terms["saturation"]
+        return loss, {name: float(value.detach()) for name, value in terms.items()}
+
+
+def chroma(rgb: Tensor) -> Tensor:
+    """BT.709 Cb and Cr of an RGB batch: [N,3,H,W] in [0,1] -> [N,2,H,W] in [-0.5,0.5]."""
+    red, green, blue = rgb.unbind(1)
+    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return torch.stack([(blue - luma) / 1.8556, (red - luma) / 1.5748], dim=1)
+
+
+def _local_magnitude(chroma: Tensor) -> Tensor:
+    # The epsilon keeps the root's gradient finite at exact grey.
+    magnitude = torch.sqrt(chroma.square().sum(1, keepdim=True) + 1e-6)
+    return nn.functional.avg_pool2d(magnitude, POOL)
