@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -50,7 +50,7 @@ def read_visible(path: Path) -> npt.NDArray[np.uint8]:
     )
 
 
-def _decode(path: Path, flags: int) -> npt.NDArray[np.generic]:
+def _decode(path: Path, flags: int) -> npt.NDArray[Any]:
     try:
         data = np.fromfile(path, dtype=np.uint8)
     except FileNotFoundError as error:
@@ -60,4 +60,4 @@ def _decode(path: Path, flags: int) -> npt.NDArray[np.generic]:
     image = cv2.imdecode(data, flags) if data.size else None
     if image is None:
         raise InputError(f"{path}: expected an image, received a file that does not decode")
-    return cast("npt.NDArray[np.generic]", image)
+    return image

@@ -133,7 +133,8 @@ def load_artifact(model: str | Path = DEFAULT_MODEL) -> ModelArtifact:
     path = shipped.get(str(model), Path(model))
     if not path.is_file():
         raise ModelError(
-            f"model {str(model)!r}: expected an .onnx file or one of {sorted(shipped)}, found neither"
+            f"model {str(model)!r}: expected an .onnx file or one of {sorted(shipped)}, "
+            "found neither"
         )
     json_path = path.with_suffix(".json")
     if not json_path.is_file():

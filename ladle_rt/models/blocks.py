@@ -107,10 +107,9 @@ class UNet(nn.Module):
             EncoderBlock(narrow, wide, convs)
             for narrow, wide in zip(widths, channels, strict=False)
         )
-        self.fuse = nn.ModuleList(
-            conv_bn(2 * width, width, fuse_kernel)
-            for width in (channels if fuse_kernel is not None else ())
-        )
+        self.fuse = nn.ModuleList()
+        if fuse_kernel is not None:
+            self.fuse.extend(conv_bn(2 * width, width, fuse_kernel) for width in channels)
         self.pool = nn.MaxPool2d(2)
         deepest = channels[-1]
         self.bottleneck = nn.Sequential(
@@ -144,4 +143,3 @@ class UNet(nn.Module):
             levels.insert(0, x)
             joined.insert(0, concatenation)
         return UNetFeatures(levels, joined)
-

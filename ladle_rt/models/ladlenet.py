@@ -82,6 +82,11 @@ class LadleNet(nn.Module):
         folded = config.fold**2
         inputs = (3 if config.repeat_input else 1) * folded
         first = config.channels[0]
+        # Pixel-unshuffle as a convolution with one-hot weights: one clean node in the exported
+        # graph, where the exporter would otherwise write a chain of shapes and transposes.
+        self.register_buffer(
+            "fold_weight", _fold_weight(config.fold, inputs // folded), persistent=False
+        )
         self.handle = UNet(inputs, config.channels, config.encoder_convs)
         self.handle_out = nn.Conv2d(first, config.handle_channels, 1)
         self.bowl = UNet(
@@ -110,7 +115,7 @@ class LadleNet(nn.Module):
         """
         x = thermal.repeat(1, 3, 1, 1) if self.config.repeat_input else thermal
         if self.config.fold > 1:
-            x = nn.functional.pixel_unshuffle(x, self.config.fold)
+            x = nn.functional.conv2d(x, self.get_buffer("fold_weight"), stride=self.config.fold)
         features = self.handle(x)
         bowl = self.bowl(self.handle_out(features.levels[0]), features)
         rgb = self.bowl_out(bowl.levels[0])
@@ -119,3 +124,9 @@ class LadleNet(nn.Module):
         if self.refine is not None:
             rgb = rgb + self.refine(torch.cat([rgb, thermal], dim=1))
         return torch.sigmoid(rgb)
+
+
+def _fold_weight(fold: int, channels: int) -> Tensor:
+    """Weights [channels*fold**2,channels,fold,fold] that make a strided convolution fold pixels."""
+    one_hot = torch.eye(channels * fold**2)
+    return one_hot.reshape(channels * fold**2, channels, fold, fold)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
@@ -75,7 +75,9 @@ def preset_config(architecture: str, preset: str) -> Any:
     """
     presets = find_architecture(architecture).presets
     if preset not in presets:
-        raise ConfigError(f"preset of {architecture} must be one of {sorted(presets)}, received {preset!r}")
+        raise ConfigError(
+            f"preset of {architecture} must be one of {sorted(presets)}, received {preset!r}"
+        )
     return presets[preset]
 
 
@@ -101,4 +103,4 @@ def config_from_dict(architecture: str, values: Mapping[str, Any]) -> Any:
 
 def build(architecture: str, config: Any) -> nn.Module:
     """Build a network with fresh weights."""
-    return cast(nn.Module, find_architecture(architecture).build(config))
+    return find_architecture(architecture).build(config)

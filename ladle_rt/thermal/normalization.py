@@ -18,6 +18,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -96,7 +97,11 @@ def measure_levels(pixels: ThermalPixels, spec: ThermalNormalization) -> Levels:
         Levels in counts; each is a value that occurs in the frame (no interpolation), so
         that a histogram on any device finds the same number.
     """
-    histogram = np.bincount(pixels.reshape(-1))
+    if pixels.dtype == np.uint8:
+        # Ten times as fast as bincount, which first widens every pixel.
+        histogram: Any = cv2.calcHist([pixels], [0], None, [256], [0, 256]).reshape(-1)
+    else:
+        histogram = np.bincount(pixels.reshape(-1))
     cumulative = np.cumsum(histogram)
     ranks = np.array([spec.low_percentile, 50.0, spec.high_percentile]) / 100 * pixels.size
     low, mid, high = np.searchsorted(cumulative, np.maximum(np.ceil(ranks), 1))
@@ -126,7 +131,10 @@ def apply_levels(
     """
     if pixels.dtype == np.uint8:
         table = _curve(np.arange(256, dtype=np.float32), levels, spec)
-        return table[pixels]
+        looked_up: Any = cv2.LUT(pixels, table)
+        return looked_up  # type: ignore[no-any-return]
+    if pixels.size > 1 << 16:
+        return _curve(np.arange(1 << 16, dtype=np.float32), levels, spec)[pixels]
     return _curve(pixels.astype(np.float32), levels, spec)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -132,26 +133,53 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; two runs with equal values are the same run."""
-        return _plain(asdict(self))
+        values: dict[str, Any] = _plain(asdict(self))
+        return values
 
 
-def load_config(path: Path, data_root: Path, overrides: Mapping[str, Any]) -> TrainConfig:
-    """Read a TOML recipe.
-
-    Args:
-        path: the recipe. ``[[data]]`` and ``[validation]`` tables hold `DataSpec` fields,
-            ``[loss]`` and ``[thermal]`` theirs, top-level keys those of `TrainConfig`.
-        data_root: relative dataset paths start here.
-        overrides: `TrainConfig` fields given as flags; they win.
+def recipe_path(name: str) -> Path:
+    """A recipe that ships in the package.
 
     Raises:
-        ConfigError: not TOML, unknown keys or values out of range.
+        ConfigError: unknown name.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: expected a TOML recipe, received {error}") from error
-    return config_from_values({**values, **overrides}, data_root)
+    folder = Path(str(resources.files("ladle_rt") / "training" / "recipes"))
+    path = folder / f"{name}.toml"
+    if not path.is_file():
+        names = sorted(file.stem for file in folder.glob("*.toml"))
+        raise ConfigError(f"recipe must be one of {names}, received {name!r}")
+    return path
+
+
+def resolve_config(
+    config: Path | None, recipe: str | None, data_root: Path, overrides: Mapping[str, Any]
+) -> TrainConfig:
+    """The run that a recipe and flags describe.
+
+    Args:
+        config: a TOML recipe of the user's. ``[[data]]`` and ``[validation]`` tables hold
+            `DataSpec` fields, ``[loss]`` and ``[thermal]`` theirs, top-level keys those of
+            `TrainConfig`.
+        recipe: or the name of one that ships.
+        data_root: relative dataset paths of the recipe start here.
+        overrides: `TrainConfig` fields given as flags; they win. Tables given so replace
+            single settings of the recipe's table, lists replace the whole list.
+
+    Raises:
+        ConfigError: both or an unknown recipe, not TOML, unknown keys or values out of range.
+    """
+    if config is not None and recipe is not None:
+        raise ConfigError("expected --config or --recipe, received both")
+    path = recipe_path(recipe) if recipe is not None else config
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: expected a TOML recipe, received {error}") from error
+    for key, value in overrides.items():
+        values[key] = {**values.get(key, {}), **value} if key == "loss" else value
+    return config_from_values(values, data_root)
 
 
 def config_from_values(values: Mapping[str, Any], data_root: Path = Path()) -> TrainConfig:
@@ -170,7 +198,8 @@ def config_from_values(values: Mapping[str, Any], data_root: Path = Path()) -> T
         plain["thermal"] = _build(ThermalNormalization, plain["thermal"], "[thermal]")
     if "crop" in plain:
         plain["crop"] = tuple(plain["crop"])
-    return _build(TrainConfig, plain, "recipe")
+    config: TrainConfig = _build(TrainConfig, plain, "recipe")
+    return config
 
 
 def _data_spec(values: Any, root: Path) -> DataSpec:
@@ -183,7 +212,8 @@ def _data_spec(values: Any, root: Path) -> DataSpec:
     for key in ("lights", "exclude"):
         if key in plain:
             plain[key] = tuple(plain[key])
-    return _build(DataSpec, plain, "[[data]]")
+    spec: DataSpec = _build(DataSpec, plain, "[[data]]")
+    return spec
 
 
 def _build(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:

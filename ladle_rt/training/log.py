@@ -40,9 +40,7 @@ class CsvLog:
 
     def write(self, values: dict[str, float]) -> None:
         """Append a row; keys are among `COLUMNS`."""
-        self._writer.writerow(
-            {k: v if k == "step" else f"{v:.6g}" for k, v in values.items()}
-        )
+        self._writer.writerow({k: v if k == "step" else f"{v:.6g}" for k, v in values.items()})
 
     def __enter__(self) -> CsvLog:
         return self

@@ -7,13 +7,14 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -94,15 +95,8 @@ def train(
                 rate = (run.step - clock_step) * config.batch / max(elapsed_s, 1e-9)
                 clock, clock_step = time.monotonic(), run.step
                 row = {"step": run.step, "loss": loss, **terms, "samples_per_s": rate}
-                row["learning_rate"] = run.schedule.get_last_lr()[0]
-                if scores is not None:
-                    row |= {
-                        "val_ssim": scores.ssim,
-                        "val_ms_ssim": scores.ms_ssim,
-                        "val_psnr_db": scores.psnr_db,
-                        "val_chroma_ratio": scores.chroma_ratio,
-                    }
-                log.write(row)
+                row["learning_rate"] = float(run.schedule.get_last_lr()[0])
+                log.write(row | (scores.columns() if scores is not None else {}))
                 if on_progress is not None:
                     eta_s = (config.steps - run.step) * config.batch / max(rate, 1e-9)
                     on_progress(Progress(run.step, config.steps, loss, rate, eta_s, scores))
@@ -133,7 +127,7 @@ class _Run:
             memory_format=torch.channels_last
         )
         self.average = AveragedModel(
-            self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True
+            self.model, avg_fn=partial(_average, config.ema), use_buffers=True
         )
         self.loss = TranslationLoss(config.loss)
         self.optimizer = torch.optim.AdamW(
@@ -283,6 +277,12 @@ def _without_paths(values: dict[str, Any]) -> dict[str, Any]:
             "path": Path(values["validation"]["path"]).name,
         }
     return result
+
+
+def _average(decay: float, averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+    """Exponential average whose decay grows from 0.1: early weights are soon forgotten."""
+    rate = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+    return averaged + rate * (current - averaged)
 
 
 def _single_threaded(worker: int) -> None:

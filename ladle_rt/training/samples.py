@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -88,7 +89,9 @@ class MixedSamples(Dataset[tuple[Tensor, Tensor]]):
         self._read = PairReader((round(config.crop[0] * 1.6), round(config.crop[1] * 1.6)))
         total = sum(len(pairs) for _, pairs in self._sets)
         if config.batch > total:
-            raise ConfigError(f"batch must be at most the {total} pairs at hand, received {config.batch}")
+            raise ConfigError(
+                f"batch must be at most the {total} pairs at hand, received {config.batch}"
+            )
 
     def counts(self) -> dict[str, int]:
         """Pairs by dataset folder."""
@@ -124,7 +127,7 @@ def mosaic(
     edges = np.linspace(0, height, rows + 1).round().astype(int)
     thermal = np.zeros((height, width), np.uint8)
     visible = np.zeros((height, width, 3), np.uint8)
-    for top, bottom in zip(edges[:-1], edges[1:], strict=True):
+    for top, bottom in pairwise(edges):
         left = 0
         while left < width:
             hot, seen = read(pairs[int(rng.integers(len(pairs)))])

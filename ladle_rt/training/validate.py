@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -36,6 +37,10 @@ class Scores:
     chroma_ratio: float
     """Mean CbCr magnitude of the output over the truth's; a quick stand-in for CIELAB C*."""
 
+    def columns(self) -> dict[str, float]:
+        """The scores under their names in the run's log."""
+        return {f"val_{name}": value for name, value in asdict(self).items()}
+
     @property
     def choice(self) -> float:
         """What the best checkpoint maximises: SSIM + MS-SSIM."""
@@ -56,19 +61,19 @@ class Validator:
         """Score ``model`` in evaluation mode; also returns its outputs [N,3,H,W]."""
         model.eval()
         with torch.no_grad():
-            output = torch.cat([model(part) for part in self._thermal.split(8)])
+            output = torch.cat([model(part) for part in torch.split(self._thermal, 8)])
         truth = self._truth
-        psnr = [
-            float(peak_signal_noise_ratio(one, other, data_range=1.0))
-            for one, other in zip(output, truth, strict=True)
-        ]
+        psnr_db = peak_signal_noise_ratio(
+            output, truth, data_range=1.0, dim=(1, 2, 3), reduction="elementwise_mean"
+        )
         magnitudes = [float(chroma(image).norm(dim=1).mean()) for image in (output, truth)]
+        ssim = structural_similarity_index_measure(output, truth, data_range=1.0)
         scores = Scores(
-            ssim=float(structural_similarity_index_measure(output, truth, data_range=1.0)),
+            ssim=float(cast(Tensor, ssim)),
             ms_ssim=float(
                 multiscale_structural_similarity_index_measure(output, truth, data_range=1.0)
             ),
-            psnr_db=float(np.mean(psnr)),
+            psnr_db=float(psnr_db),
             chroma_ratio=magnitudes[0] / max(magnitudes[1], 1e-9),
         )
         return scores, output

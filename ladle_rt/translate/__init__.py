@@ -1,1 +1,5 @@
 """The seam between the pipeline and a compute engine."""
+
+from ladle_rt.translate.select import PictureSpec, create_translator, load_network
+
+__all__ = ["PictureSpec", "create_translator", "load_network"]

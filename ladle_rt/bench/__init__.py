@@ -1,0 +1,1 @@
+"""Measuring and reporting speed, always as ratios taken side by side in one run."""

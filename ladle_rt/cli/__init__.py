@@ -1,0 +1,71 @@
+"""The command line: parse, call the library, format.
+
+Commands are imported when they are called or listed, and import the library when they run, so
+that ``ladle-rt --help`` loads neither NumPy nor any engine.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+
+import click
+
+from ladle_rt import __version__
+from ladle_rt.errors import LadleError, PartialResultError
+
+COMMANDS = ("video", "image", "sample", "models", "evaluate", "train", "export")
+"""Names; each is the attribute ``command`` of the module ``ladle_rt.cli.<name>``."""
+
+EXIT_ERROR = 1
+EXIT_PARTIAL = 3
+EXIT_INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """Finds commands by name without importing the others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"ladle_rt.cli.{cmd_name}").command
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ladle-rt")
+def cli() -> None:
+    """Turn thermal-infrared video into natural-looking colour video.
+
+    The colours are synthesised by a network, not measured.
+    """
+
+
+def main() -> None:
+    """Entry point: errors of this package become one line and an exit code."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("ladle-rt: %(levelname)s: %(message)s"))
+    logging.addLevelName(logging.WARNING, "warning")
+    logging.addLevelName(logging.ERROR, "error")
+    logging.getLogger("ladle_rt").addHandler(handler)
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except click.Abort:
+        click.echo("ladle-rt: interrupted", err=True)
+        status = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone; keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = EXIT_ERROR
+    except LadleError as error:
+        click.echo(f"ladle-rt: error: {error}", err=True)
+        status = EXIT_PARTIAL if isinstance(error, PartialResultError) else EXIT_ERROR
+    sys.exit(status)

@@ -1,0 +1,54 @@
+"""Settings of a translation, checked when they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from ladle_rt.errors import ConfigError
+
+Backend = Literal["auto", "onnxruntime", "openvino"]
+Detail = Literal["none", "guided"]
+Layout = Literal["colour", "side-by-side"]
+
+MIN_SIZE = 32
+"""Smallest side of the network box, pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranslateOptions:
+    """How frames are translated."""
+
+    backend: Backend = "auto"
+    """Compute engine; ``auto`` takes the fastest one that is installed."""
+    threads: int | None = None
+    """Frames translated at the same time, one thread each; ``None``: one per usable core."""
+    size: tuple[int, int] | None = None
+    """Height and width of the box the network works in; ``None``: what it was trained with."""
+    detail: Detail = "guided"
+    """How the network-size picture is brought to full size; see `ladle_rt.translate.detail`."""
+    layout: Layout = "colour"
+    """The colour picture alone, or the thermal one beside it."""
+    mark: bool = False
+    """Write "synthetic colour" into the picture."""
+    smoothing_s: float = 1.0
+    """Time constant of the thermal levels, seconds; 0: every frame by itself."""
+
+    def __post_init__(self) -> None:
+        _one_of("backend", self.backend, Backend)
+        _one_of("detail", self.detail, Detail)
+        _one_of("layout", self.layout, Layout)
+        if self.threads is not None and self.threads < 1:
+            raise ConfigError(f"threads must be >= 1, received {self.threads}")
+        if self.size is not None and min(self.size) < MIN_SIZE:
+            raise ConfigError(
+                f"size must be at least {MIN_SIZE}x{MIN_SIZE}, "
+                f"received {self.size[0]}x{self.size[1]}"
+            )
+        if self.smoothing_s < 0:
+            raise ConfigError(f"smoothing_s must be >= 0, received {self.smoothing_s}")
+
+
+def _one_of(name: str, value: str, choices: Any) -> None:
+    if value not in get_args(choices):
+        raise ConfigError(f"{name} must be one of {get_args(choices)}, received {value!r}")

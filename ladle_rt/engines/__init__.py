@@ -1,0 +1,1 @@
+"""From a checkpoint to a runnable artifact. Needs the ``train`` extra."""

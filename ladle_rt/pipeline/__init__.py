@@ -1,0 +1,1 @@
+"""Wiring of source, translator and sink: policies, statistics and whole jobs."""

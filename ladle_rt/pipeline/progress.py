@@ -1,0 +1,71 @@
+"""What a person watching a job wants to know."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ladle_rt.pipeline.statistics import RunStatistics
+
+UPDATE_S = 0.1
+"""Frames come faster than a terminal needs to hear of."""
+
+
+class ProgressBar:
+    """A bar with frames per second and time left, on a terminal; silent elsewhere."""
+
+    def __init__(self, stream: TextIO, label: str) -> None:
+        """
+        Args:
+            stream: where to draw, normally standard error.
+            label: the words before the bar.
+        """
+        self._shown = stream.isatty()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed} frames, {task.fields[rate]:.1f} fps"),
+            TimeRemainingColumn(),
+            console=Console(file=stream),
+            disable=not self._shown,
+            transient=True,
+        )
+        self._task = self._progress.add_task(label, total=None, rate=0.0)
+        self._updated_s = 0.0
+
+    def expect(self, frames: int | None) -> None:
+        """Tell the number of frames, once it is known."""
+        self._progress.update(self._task, total=frames)
+
+    @property
+    def callback(self) -> Callable[[RunStatistics], None] | None:
+        """For `ladle_rt.pipeline.run.run`; ``None`` where nothing is drawn."""
+        return self._update if self._shown else None
+
+    def _update(self, statistics: RunStatistics) -> None:
+        now_s = time.monotonic()
+        if now_s - self._updated_s < UPDATE_S:
+            return
+        self._updated_s = now_s
+        self._progress.update(
+            self._task,
+            completed=statistics.presented,
+            rate=statistics.frames_per_second,
+        )
+
+    def __enter__(self) -> ProgressBar:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()

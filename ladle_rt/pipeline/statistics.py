@@ -1,0 +1,31 @@
+"""Where every captured frame went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatistics:
+    """Counts of one run: ``captured = presented + sum(dropped) + in_flight``."""
+
+    captured: int
+    """Frames that the source delivered."""
+    presented: int
+    """Pictures that the sink took."""
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """Frames given up on purpose, by reason."""
+    in_flight: int = 0
+    """Frames between capture and sink; 0 after a run that ended well."""
+    elapsed_s: float = 0.0
+    """Wall-clock seconds since the run began."""
+    first_picture_s: float | None = None
+    """Seconds until the sink had taken its first picture."""
+    stopped: bool = False
+    """Ended by the stop event before the source was exhausted."""
+
+    @property
+    def frames_per_second(self) -> float:
+        """Pictures presented per second of wall-clock time."""
+        return self.presented / self.elapsed_s if self.elapsed_s > 0 else 0.0

@@ -1,0 +1,118 @@
+"""One video file in, one video file out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ladle_rt.errors import ConfigError
+from ladle_rt.pipeline.run import run
+from ladle_rt.pipeline.statistics import RunStatistics
+from ladle_rt.sinks.atomic import check_target
+from ladle_rt.sinks.audio import AudioPlan
+from ladle_rt.sinks.encoding import VideoEncoding
+from ladle_rt.sinks.video import VideoSink
+from ladle_rt.sources.base import SourceInfo
+from ladle_rt.sources.video import VideoSource
+
+if TYPE_CHECKING:
+    from ladle_rt.translate.base import Translator
+
+
+@dataclass(frozen=True, slots=True)
+class VideoJob:
+    """What to translate and where to put it."""
+
+    input: Path
+    """A thermal video file."""
+    output: Path
+    """The video file to write; its extension chooses the container."""
+    start_s: float = 0.0
+    """Skip so many seconds of the input."""
+    duration_s: float | None = None
+    """Translate so many seconds; ``None`` up to the end."""
+    encoding: VideoEncoding = field(default_factory=VideoEncoding)
+    """How the output is compressed."""
+    overwrite: bool = False
+    """Whether an existing output may be replaced."""
+    allow_colour: bool = False
+    """Take the luminance of a coloured input instead of refusing it."""
+
+    def __post_init__(self) -> None:
+        if not self.start_s >= 0:
+            raise ConfigError(f"start must be >= 0 seconds, received {self.start_s:g}")
+        if self.duration_s is not None and not self.duration_s > 0:
+            raise ConfigError(
+                f"duration must be > 0 seconds, received {self.duration_s:g}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class VideoResult:
+    """What a job did."""
+
+    output: Path | None
+    """The file that was written; ``None`` when stopped before the first frame."""
+    statistics: RunStatistics
+    """Where every frame went."""
+
+
+def translate_video(
+    job: VideoJob,
+    make_translator: Callable[[], Translator],
+    *,
+    stop: threading.Event | None = None,
+    on_source: Callable[[SourceInfo], None] | None = None,
+    on_progress: Callable[[RunStatistics], None] | None = None,
+) -> VideoResult:
+    """Translate a video file; the output appears whole or not at all.
+
+    Everything that can be refused is refused before the translator is made.
+
+    Args:
+        job: what to do.
+        make_translator: makes the engine; its pictures must be ``yuv420p`` with even sides.
+            It is closed at the end.
+        stop: when set, the frames so far become a shorter, whole file.
+        on_source: told once what the input is.
+        on_progress: told after each translated frame.
+
+    Raises:
+        LadleError: input, output or settings that cannot be used; see `ladle_rt.errors`.
+        PartialResultError: the input is damaged; what could be read has been written.
+    """
+    stop = stop or threading.Event()
+    check_target(job.output, overwrite=job.overwrite, inputs=[job.input])
+    with VideoSource(
+        job.input, job.start_s, job.duration_s, job.allow_colour
+    ) as source:
+        sink = VideoSink(
+            job.output,
+            job.encoding,
+            rate=source.info.rate,
+            time_base=source.info.time_base,
+            sample_aspect_ratio=source.info.sample_aspect_ratio,
+            audio_from=_audio_plan(job, source),
+            overwrite=job.overwrite,
+            stop=stop,
+        )
+        if on_source is not None:
+            on_source(source.info)
+        with make_translator() as translator:
+            statistics = run(
+                source, translator, sink, stop=stop, on_progress=on_progress
+            )
+    return VideoResult(job.output if statistics.presented else None, statistics)
+
+
+def _audio_plan(job: VideoJob, source: VideoSource) -> AudioPlan:
+    return AudioPlan(
+        path=job.input,
+        origin_s=source.origin_s,
+        begin_s=Fraction(0) if job.start_s > 0 else None,
+        end_s=source.end_s,
+    )

@@ -1,0 +1,1 @@
+"""Where colour pictures go."""

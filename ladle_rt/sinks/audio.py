@@ -1,0 +1,224 @@
+"""Audio of the input, carried over beside new pictures."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+logger = logging.getLogger("ladle_rt")
+
+KEEPS_NEGATIVE_TIMES = {"mp4", "mov"}
+"""Elsewhere the muxer would move pictures and sound to make room for times before 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPlan:
+    """Which audio goes along."""
+
+    path: Path
+    """The file to take all audio streams from."""
+    origin_s: Fraction = Fraction(0)
+    """Time in that file, seconds, that is 0 in the output."""
+    begin_s: Fraction | None = None
+    """Leave out what comes before, seconds of output time."""
+    end_s: Fraction | None = None
+    """Leave out what comes later, seconds of output time."""
+
+
+class _Track:
+    """One audio stream on its way: copied, or re-encoded where the container needs it."""
+
+    def __init__(self, source: Any, target: Any, copied: bool) -> None:
+        self.target = target
+        self._source = source
+        self._copied = copied
+        self._last_dts: int | None = None
+        self._resampler: Any = None
+
+    def convert(self, packet: Any, origin_s: Fraction) -> Iterator[Any]:
+        """Packets for the output, from one of the input (an empty one flushes)."""
+        if self._copied:
+            if packet.dts is not None:
+                yield from self._copy(packet, origin_s)
+            return
+        for frame in packet.decode():
+            frame.pts = frame.pts - int(origin_s / frame.time_base)
+            yield from self._encode(frame)
+
+    def flush(self) -> Iterator[Any]:
+        """What the encoder still holds."""
+        if not self._copied and self._resampler is not None:
+            for rest in self._resampler.resample(None):
+                yield from self.target.encode(rest)
+            yield from self.target.encode(None)
+
+    def _copy(self, packet: Any, origin_s: Fraction) -> Iterator[Any]:
+        moved = round(origin_s / packet.time_base)
+        packet.dts -= moved
+        if packet.pts is not None:
+            packet.pts -= moved
+        # A muxer ends the whole file over a step back in time: a damaged packet less is better.
+        if self._last_dts is None or packet.dts > self._last_dts:
+            self._last_dts = packet.dts
+            packet.stream = self.target
+            yield packet
+
+    def _encode(self, frame: Any) -> Iterator[Any]:
+        context = self.target.codec_context
+        if self._resampler is None:
+            context.open()
+            self._resampler = av.AudioResampler(
+                format=context.format,
+                layout=context.layout,
+                rate=context.sample_rate,
+                frame_size=context.frame_size,
+            )
+        for resampled in self._resampler.resample(frame):
+            yield from self.target.encode(resampled)
+
+
+class AudioCarrier:
+    """Reads the input a second time, for audio only, in step with the pictures.
+
+    Memory stays constant: packets are muxed up to the time of the last picture.
+    """
+
+    def __init__(self, plan: AudioPlan, output: Any) -> None:
+        """
+        Args:
+            plan: what to carry.
+            output: the open output container; streams are added to it.
+        """
+        self._plan = plan
+        self._output = output
+        self._input = _open(plan.path)
+        self._tracks: dict[int, _Track] = {}
+        for stream in self._input.streams.audio:
+            track = _add_track(stream, output)
+            if track is not None:
+                self._tracks[stream.index] = track
+        others = {one.type for one in self._input.streams} - {"video", "audio"}
+        if others:
+            logger.warning(
+                "%s: %s not carried over", plan.path.name, " and ".join(sorted(others))
+            )
+        self._packets = self._read()
+        self._waiting: Any = None
+
+    def mux_until(self, time_s: Fraction | None) -> None:
+        """Write all audio up to an output time; ``None`` writes the rest."""
+        while True:
+            packet = self._waiting or next(self._packets, None)
+            self._waiting = None
+            if packet is None:
+                return
+            if time_s is not None and self._time_s(packet) > time_s:
+                self._waiting = packet
+                return
+            self._mux(
+                self._tracks[packet.stream.index].convert(packet, self._plan.origin_s)
+            )
+
+    def finish(self) -> None:
+        """Write what re-encoding still holds, and close the input."""
+        for track in self._tracks.values():
+            self._mux(track.flush())
+        self.close()
+
+    def close(self) -> None:
+        """Close the input; calling it twice is harmless."""
+        self._input.close()
+
+    def _mux(self, packets: Iterable[Any]) -> None:
+        for packet in packets:
+            self._output.mux(packet)
+
+    def _time_s(self, packet: Any) -> Fraction:
+        time = packet.pts if packet.pts is not None else packet.dts
+        return int(time) * Fraction(packet.time_base) - self._plan.origin_s
+
+    def _read(self) -> Iterator[Any]:
+        """Packets within the plan's bounds, in file order."""
+        if not self._tracks:
+            return
+        streams = [self._input.streams[index] for index in self._tracks]
+        plan = self._plan
+        negative = self._output.format.name.split(",")[0] in KEEPS_NEGATIVE_TIMES
+        begin_s = plan.begin_s if plan.begin_s is not None or negative else Fraction(0)
+        if plan.begin_s is not None and plan.origin_s > 1:
+            self._seek(int((plan.origin_s - 1) * av.time_base))
+        packets = self._input.demux(streams)
+        ended: set[int] = set()
+        while len(ended) < len(streams):
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.FFmpegError:
+                logger.warning(
+                    "%s: its audio is damaged and ends early", plan.path.name
+                )
+                return
+            if packet.dts is None:
+                continue
+            time_s = self._time_s(packet)
+            if plan.end_s is not None and time_s >= plan.end_s:
+                ended.add(packet.stream.index)
+            elif begin_s is None or time_s >= begin_s:
+                yield packet
+
+    def _seek(self, offset: int) -> None:
+        try:
+            self._input.seek(offset)
+        except av.FFmpegError:
+            self._input.close()
+            self._input = _open(self._plan.path)
+
+
+def _open(path: Path) -> Any:
+    name = str(path.absolute())
+    try:
+        return av.open(name)
+    except UnicodeDecodeError:
+        return av.open(name, metadata_errors="ignore")
+
+
+def _add_track(stream: Any, output: Any) -> _Track | None:
+    """Prepare one stream: copied if the container takes its codec, else re-encoded."""
+    if stream.codec_context is None:
+        logger.warning("audio without a decoder is left out")
+        return None
+    codec, kind = stream.codec_context.name, output.format.name
+    if _accepts(output, stream):
+        return _Track(stream, output.add_stream_from_template(stream), copied=True)
+    substitute = output.default_audio_codec
+    try:
+        rate = 48_000 if substitute == "opus" else stream.codec_context.sample_rate
+        encoder = "libopus" if substitute == "opus" else substitute
+        target = output.add_stream(encoder, rate=rate)
+        target.layout = "stereo" if stream.codec_context.channels > 1 else "mono"
+    except (ValueError, av.FFmpegError):
+        logger.warning("audio codec %s does not fit into %s: left out", codec, kind)
+        return None
+    logger.warning(
+        "audio codec %s does not fit into %s: encoded as %s", codec, kind, substitute
+    )
+    return _Track(stream, target, copied=False)
+
+
+def _accepts(output: Any, stream: Any) -> bool:
+    """Ask a throw-away container, because a refusal leaves the real one unusable."""
+    with av.open(io.BytesIO(), "w", format=output.format.name) as trial:
+        try:
+            trial.add_stream_from_template(stream)
+            trial.start_encoding()
+        except (ValueError, av.FFmpegError):
+            return False
+    return True

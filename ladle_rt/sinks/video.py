@@ -1,0 +1,206 @@
+"""Colour pictures into a video file, by PyAV."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.video.reformatter import ColorRange, Colorspace
+
+from ladle_rt.errors import OutputError
+from ladle_rt.frames import Picture, PixelFormat, TranslatedFrame
+from ladle_rt.sinks import atomic
+from ladle_rt.sinks.audio import AudioCarrier, AudioPlan
+from ladle_rt.sinks.encoding import VideoEncoding, configure, plan_encoder
+
+logger = logging.getLogger("ladle_rt")
+
+
+class VideoSink:
+    """A video file that appears whole or not at all, with the times of its frames.
+
+    The encoder opens at the first picture; later pictures of another size are scaled to it.
+    MP4 files keep their index at the end: moving it to the front would read and write the
+    whole file a second time, which only matters to progressive web playback.
+    """
+
+    pixel_format: PixelFormat = "yuv420p"
+
+    def __init__(
+        self,
+        path: Path,
+        encoding: VideoEncoding,
+        *,
+        rate: Fraction,
+        time_base: Fraction,
+        sample_aspect_ratio: Fraction | None = None,
+        audio_from: AudioPlan | None = None,
+        overwrite: bool = False,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """
+        Args:
+            path: the file; its extension chooses the container.
+            encoding: codec and quality.
+            rate: average frames per second, for the encoder's rate control.
+            time_base: seconds per unit of the frames' ``pts``.
+            sample_aspect_ratio: width over height of a pixel; ``None`` for square.
+            audio_from: audio to carry over.
+            overwrite: whether an existing file may be replaced.
+            stop: when set at `close`, audio ends with the last picture instead of its own end.
+
+        Raises:
+            OutputError: unknown extension, or a place that cannot be written.
+            ConfigError: an encoder that does not exist, fit the container or its settings.
+        """
+        inputs = [] if audio_from is None else [audio_from.path]
+        atomic.check_target(path, overwrite=overwrite, inputs=inputs)
+        self._plan = plan_encoder(path, encoding)
+        self._path = path
+        self._rate = rate
+        self._source_time_base = time_base
+        self._time_base = self._plan.time_base(time_base, rate)
+        self._aspect = sample_aspect_ratio
+        self._audio_from = audio_from
+        self._stop = stop
+        self._temporary: Path | None = None
+        self._container: Any = None
+        self._stream: Any = None
+        self._audio: AudioCarrier | None = None
+        self._last_pts: int | None = None
+        self._warned_size = False
+
+    def write(self, translated: TranslatedFrame) -> None:
+        """Encode one picture.
+
+        Args:
+            translated: ``yuv420p``, even sides; its frame must have a ``pts``.
+
+        Raises:
+            OutputError: it cannot be written, for example on a full disk; nothing is left.
+        """
+        with self._writing():
+            picture = translated.picture
+            if self._container is None:
+                self._open(picture)
+            frame = self._to_av(picture)
+            frame.pts = self._place(translated)
+            frame.time_base = self._time_base
+            self._mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Finish the file and put it in place; calling it twice is harmless.
+
+        Raises:
+            OutputError: it cannot be finished or put in place; nothing is left.
+        """
+        if self._container is None:
+            return
+        with self._writing():
+            self._mux(self._stream.encode(None))
+            if self._audio is not None:
+                cut = self._stop is not None and self._stop.is_set()
+                self._audio.mux_until(self._end_s() if cut else None)
+                self._audio.finish()
+            container, self._container = self._container, None
+            container.close()
+        assert self._temporary is not None
+        temporary, self._temporary = self._temporary, None
+        atomic.publish(temporary, self._path)
+
+    def abort(self) -> None:
+        """Remove the unfinished file; harmless at any time."""
+        container, self._container = self._container, None
+        if self._audio is not None:
+            self._audio.close()
+        if container is not None:
+            # The trailer of a file that is thrown away may fail to write.
+            with suppress(av.FFmpegError, OSError):
+                container.close()
+        if self._temporary is not None:
+            atomic.discard(self._temporary)
+            self._temporary = None
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            self.abort()
+            if isinstance(error, OutputError):
+                raise
+            raise OutputError(
+                f"{self._path}: cannot be written ({error.strerror or error}); "
+                "nothing was left behind"
+            ) from error
+        except BaseException:
+            self.abort()
+            raise
+
+    def _open(self, picture: Picture) -> None:
+        self._temporary = atomic.temporary_beside(self._path)
+        self._container = av.open(
+            str(self._temporary.absolute()), "w", format=self._plan.container
+        )
+        stream = self._container.add_stream(self._plan.codec, rate=self._rate)
+        configure(stream, self._plan, picture.width, picture.height)
+        stream.codec_context.time_base = stream.time_base = self._time_base
+        if self._plan.container == "avi":
+            # AVI has no presentation times, so pictures must not be reordered.
+            stream.codec_context.max_b_frames = 0
+            stream.codec_context.options = {**self._plan.options, "bf": "0"}
+        if self._aspect is not None:
+            stream.codec_context.sample_aspect_ratio = self._aspect
+        self._stream = stream
+        self._width, self._height = picture.width, picture.height
+        if self._audio_from is not None:
+            self._audio = AudioCarrier(self._audio_from, self._container)
+
+    def _to_av(self, picture: Picture) -> av.VideoFrame:
+        frame = av.VideoFrame.from_ndarray(picture.data, format=picture.format)
+        frame.color_range = ColorRange.MPEG
+        frame.colorspace = Colorspace.ITU709
+        if (picture.width, picture.height) == (self._width, self._height):
+            return frame
+        if not self._warned_size:
+            self._warned_size = True
+            logger.warning(
+                "%s: the picture changes from %dx%d to %dx%d; it is scaled to the first size",
+                self._path.name,
+                self._width,
+                self._height,
+                picture.width,
+                picture.height,
+            )
+        return frame.reformat(
+            width=self._width, height=self._height, interpolation="BICUBIC"
+        )
+
+    def _place(self, translated: TranslatedFrame) -> int:
+        """The frame's time in the encoder's ticks, later than the one before."""
+        source = translated.frame
+        if source.pts is None:
+            wanted = round(source.sequence / self._rate / self._time_base)
+        else:
+            base = source.time_base or self._source_time_base
+            wanted = round(source.pts * base / self._time_base)
+        if self._last_pts is not None:
+            wanted = max(wanted, self._last_pts + 1)
+        self._last_pts = wanted
+        return wanted
+
+    def _end_s(self) -> Fraction:
+        assert self._last_pts is not None
+        return self._last_pts * self._time_base + 1 / self._rate
+
+    def _mux(self, packets: Iterable[Any]) -> None:
+        for packet in packets:
+            if self._audio is not None and packet.dts is not None:
+                self._audio.mux_until(packet.dts * Fraction(packet.time_base))
+            self._container.mux(packet)

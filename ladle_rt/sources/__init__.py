@@ -1,0 +1,1 @@
+"""Where thermal frames come from."""

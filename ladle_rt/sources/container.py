@@ -1,0 +1,93 @@
+"""Opening a video file and reading its facts, alike for every PyAV."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from ladle_rt.errors import InputError, InputNotFoundError
+
+
+def open_input(path: Path) -> av.container.InputContainer:
+    """Open a file that must exist and must be media.
+
+    Raises:
+        InputNotFoundError: no such file.
+        InputError: a folder, an empty file, or nothing that FFmpeg can read.
+    """
+    if not path.exists():
+        raise InputNotFoundError(f"{path}: no such file")
+    if path.is_dir():
+        raise InputError(f"{path}: expected a video file, received a folder")
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path}: expected a video file, received an empty file")
+    # An absolute path, because FFmpeg would read "a:b.mp4" as a protocol.
+    name = str(path.absolute())
+    try:
+        try:
+            return av.open(name)
+        except UnicodeDecodeError:
+            return av.open(name, metadata_errors="ignore")
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(
+            f"{path}: not a video that can be read, or not a whole one "
+            f"({error.strerror or error})"
+        ) from error
+
+
+def video_stream(container: av.container.InputContainer, path: Path) -> Any:
+    """The first stream that is a video and not a cover picture.
+
+    Raises:
+        InputError: there is none, or no decoder for it.
+    """
+    cover = av.stream.Disposition.attached_pic
+    streams = [one for one in container.streams.video if not one.disposition & cover]
+    if not streams:
+        kinds = ", ".join(sorted({one.type for one in container.streams})) or "nothing"
+        kinds = kinds.replace("video", "a cover picture")
+        raise InputError(f"{path}: expected a video stream, found only {kinds}")
+    if streams[0].codec_context is None:
+        raise InputError(
+            f"{path}: no decoder for its video; convert it to H.264 or FFV1 first"
+        )
+    return streams[0]
+
+
+def frame_rate(stream: Any) -> Fraction:
+    """Average frames per second, 25 where nothing sensible is given."""
+    for candidate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+        rate = fraction(candidate)
+        # Clocks that are taken for a rate (1000, 90000) would mislead the encoder.
+        if rate is not None and 0 < rate < 1000:
+            return rate
+    return Fraction(25)
+
+
+def fraction(value: Any) -> Fraction | None:
+    """PyAV's rationals are fractions or ``None`` up to 18, its own falsy type from 19."""
+    return Fraction(value.numerator, value.denominator) if value else None
+
+
+def declared_end(stream: Any) -> Fraction | None:
+    """Where a file's own index says that a stream ends, in seconds; ``None`` if it does not.
+
+    Only formats that write it last or per track are believed: elsewhere it is an estimate
+    or belongs to the longest stream.
+    """
+    base = fraction(stream.time_base)
+    if base is None:
+        return None
+    if stream.duration and "mp4" in stream.container.format.name:
+        return base * int((stream.start_time or 0) + stream.duration)
+    tag = re.fullmatch(
+        r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", "")
+    )
+    if tag is None:
+        return None
+    hours, minutes, seconds = tag.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)

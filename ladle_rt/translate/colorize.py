@@ -1,0 +1,175 @@
+"""Network output to a full-size picture, as planes written once.
+
+All arithmetic that can be done at network size is: BT.709 luma and chroma there, then luma is
+brought to full size and chroma only to its own size. Rec. ITU-R BT.709-6, limited range:
+Y = 16 + 219 y, Cb = 128 + 224 cb, Cr = 128 + 224 cr.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ladle_rt.config import Layout
+from ladle_rt.frames import Picture, PixelFormat, ThermalPixels
+from ladle_rt.thermal.normalization import Levels, ThermalNormalization, apply_levels
+from ladle_rt.translate.detail import add_detail, slope
+
+Plane = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
+
+LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+RGB_TO_YCBCR = np.stack(
+    [
+        219 * LUMA,
+        (np.array([0, 0, 1], np.float32) - LUMA) * np.float32(224 / 1.8556),
+        (np.array([1, 0, 0], np.float32) - LUMA) * np.float32(224 / 1.5748),
+    ]
+)
+"""RGB in [0,1] to Y - 16, Cb - 128 and Cr - 128 in 8-bit limited-range units."""
+YCBCR_TO_RGB = np.linalg.inv(RGB_TO_YCBCR) * 255
+"""Y - 16, Cb - 128 and Cr - 128 to RGB on [0,255]."""
+LABEL = "synthetic colour"
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSpec:
+    """What a sink wants."""
+
+    pixel_format: PixelFormat
+    """See `ladle_rt.frames.Picture`."""
+    even: bool
+    """Crop odd sides by one pixel at the right or bottom; ``yuv420p`` needs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """One frame's material for `render`."""
+
+    rgb: Plane
+    """[3,h,w] float32, RGB in [0,1], network output without padding."""
+    thermal_small: Plane
+    """[h,w] float32 in [0,1], what the network saw."""
+    pixels: ThermalPixels
+    """[H,W] uint8 or uint16, the frame as captured; decides the picture's size."""
+    levels: Levels
+    """Levels the frame was normalised with."""
+
+
+def render(
+    item: Rendering,
+    spec: ThermalNormalization,
+    picture: PictureSpec,
+    *,
+    detail: bool,
+    layout: Layout,
+    mark: bool,
+) -> Picture:
+    """Make the full-size picture of one translated frame.
+
+    Args:
+        item: network output and the frame it came from.
+        spec: the model's normalisation.
+        picture: layout of the result.
+        detail: add full-resolution detail from the thermal image.
+        layout: colour alone, or thermal at the left and colour at the right.
+        mark: write the label at the bottom right.
+
+    Returns:
+        A picture that the caller owns; twice as wide for ``side-by-side``.
+    """
+    pixels = _even(item.pixels) if picture.even else item.pixels
+    height, width = pixels.shape
+    channels, small_height, small_width = item.rgb.shape
+    flat = RGB_TO_YCBCR @ item.rgb.reshape(channels, -1)
+    small = flat.reshape(3, small_height, small_width)
+    luma = _resize(small[0], (width, height), cv2.INTER_CUBIC)
+    side_by_side = layout == "side-by-side"
+    enlarged = height > small_height or width > small_width
+    shown: Bytes | None = None
+    if side_by_side or (detail and enlarged):
+        thermal = apply_levels(pixels, item.levels, spec)
+        if side_by_side:
+            shown = _to_byte(thermal * np.float32(219), 16)
+        if detail and enlarged:
+            steepness = slope(small[0] * np.float32(1 / 219), item.thermal_small)
+            add_detail(luma, steepness * np.float32(219), thermal, item.thermal_small)
+    if picture.pixel_format == "yuv420p":
+        planes = _yuv420p(luma, small[1:], shown)
+        if mark:
+            _draw_label(planes[0], 16, 235)
+        data = np.concatenate([plane.reshape(-1) for plane in planes])
+        return Picture("yuv420p", data.reshape(-1, planes[0].shape[1]), *planes[0].shape[::-1])
+    rgb = _rgb24(luma, small[1:], shown)
+    if mark:
+        _draw_label(rgb, 0, 255)
+    return Picture("rgb24", rgb, rgb.shape[1], height)
+
+
+def _yuv420p(luma: Plane, chroma: Plane, shown: Bytes | None) -> list[Bytes]:
+    size = (luma.shape[1] // 2, luma.shape[0] // 2)
+    planes = [
+        _to_byte(luma, 16),
+        *(_to_byte(_resize(plane, size, cv2.INTER_LINEAR), 128) for plane in chroma),
+    ]
+    if shown is None:
+        return planes
+    left = [shown, *(np.full_like(plane, 128) for plane in planes[1:])]
+    return [np.hstack(pair) for pair in zip(left, planes, strict=True)]
+
+
+def _rgb24(luma: Plane, chroma: Plane, shown: Bytes | None) -> Bytes:
+    size = (luma.shape[1], luma.shape[0])
+    full = cv2.merge([luma, *(_resize(plane, size, cv2.INTER_LINEAR) for plane in chroma)])
+    if shown is not None:
+        gray = np.zeros_like(full)
+        gray[..., 0] = shown
+        gray[..., 0] -= 16
+        full = np.hstack([gray, full])
+    return _to_byte(cv2.transform(full, YCBCR_TO_RGB), 0)
+
+
+def _even(pixels: ThermalPixels) -> ThermalPixels:
+    """Without the last row or column of an odd side; a side of one pixel is doubled instead."""
+    grow = [(0, 1 if side == 1 else 0) for side in pixels.shape]
+    if any(more for _, more in grow):
+        pixels = np.pad(pixels, grow, "edge")
+    return np.ascontiguousarray(pixels[: pixels.shape[0] & ~1, : pixels.shape[1] & ~1])
+
+
+def _resize(plane: Plane, size: tuple[int, int], enlarge: int) -> Plane:
+    down = size[0] <= plane.shape[1] and size[1] <= plane.shape[0]
+    resized: Any = cv2.resize(plane, size, interpolation=cv2.INTER_AREA if down else enlarge)
+    return resized  # type: ignore[no-any-return]
+
+
+def _to_byte(image: Any, offset: int) -> Bytes:
+    """Add, round and saturate to uint8 in one pass."""
+    scalar: Any = (offset,) * 4
+    result: Any = cv2.add(image, scalar, dtype=cv2.CV_8U)
+    return result  # type: ignore[no-any-return]
+
+
+def _draw_label(image: Bytes, dark: int, bright: int) -> None:
+    """Write `LABEL` at the bottom right, outlined; left out where it would not fit."""
+    scale = max(image.shape[0] / 900, 0.3)
+    (width, height), baseline = cv2.getTextSize(LABEL, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    left = image.shape[1] - width - height
+    bottom = image.shape[0] - baseline - height // 2
+    if left < 0 or bottom < 2 * height:
+        return
+    for value, thickness in ((dark, 3), (bright, 1)):
+        cv2.putText(
+            image,
+            LABEL,
+            (left, bottom),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            scale,
+            (value,) * 3,
+            thickness,
+            cv2.LINE_AA,
+        )

@@ -1,0 +1,67 @@
+"""Where a frame of any size lands in the network's input, and how it gets back.
+
+The frame keeps its aspect ratio: it is scaled to fit the network box (turned for portrait
+frames), then padded by reflection at the right and bottom to the size multiple.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ladle_rt.frames import ThermalPixels
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Sizes of one frame on its way through the network, pixels."""
+
+    height: int
+    """Of the scaled frame."""
+    width: int
+    pad_height: int
+    """Rows added at the bottom to reach the size multiple."""
+    pad_width: int
+    """Columns added at the right."""
+
+
+def fit_box(height: int, width: int, box: tuple[int, int], multiple: int) -> Fit:
+    """Fit a frame into a box.
+
+    Args:
+        height: of the frame, at least 1.
+        width: of the frame, at least 1.
+        box: height and width of the network box for landscape frames.
+        multiple: both padded sides are divisible by it.
+    """
+    tall, wide = sorted(box, reverse=height > width)
+    scale = min(tall / height, wide / width)
+    fit_height = min(tall, max(1, round(height * scale)))
+    fit_width = min(wide, max(1, round(width * scale)))
+    return Fit(fit_height, fit_width, -fit_height % multiple, -fit_width % multiple)
+
+
+def shrink(pixels: ThermalPixels, fit: Fit) -> ThermalPixels:
+    """Scale a frame to its fit, in its own dtype: area average down, bilinear up."""
+    height, width = pixels.shape
+    down = height >= fit.height and width >= fit.width
+    interpolation = cv2.INTER_AREA if down else cv2.INTER_LINEAR
+    scaled: Any = cv2.resize(pixels, (fit.width, fit.height), interpolation=interpolation)
+    return scaled  # type: ignore[no-any-return]
+
+
+def pad(image: Any, fit: Fit) -> Any:
+    """Extend HxW at the bottom and right by reflection, by repetition where it is too small."""
+    if not fit.pad_height and not fit.pad_width:
+        return image
+    reflects = fit.pad_height < fit.height and fit.pad_width < fit.width
+    border = cv2.BORDER_REFLECT_101 if reflects else cv2.BORDER_REPLICATE
+    return cv2.copyMakeBorder(image, 0, fit.pad_height, 0, fit.pad_width, border)
+
+
+def crop(output: np.ndarray[Any, Any], fit: Fit) -> np.ndarray[Any, Any]:
+    """Undo `pad` on [..., H, W]; a view."""
+    return output[..., : fit.height, : fit.width]

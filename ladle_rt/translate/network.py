@@ -1,0 +1,99 @@
+"""What a compute engine has to offer to the CPU translator, and how it is checked."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ladle_rt.errors import ModelError
+from ladle_rt.models.artifact import INPUT_NAME, OUTPUT_NAME, ModelArtifact
+
+Array = npt.NDArray[np.float32]
+
+TOLERANCE = 1e-3
+"""How far outside [0,1] an output may be before the graph counts as unbounded."""
+
+
+class Network(Protocol):
+    """A loaded graph. Workers call their own `runner` concurrently, each from one thread."""
+
+    @property
+    def name(self) -> str:
+        """The engine, for logs."""
+
+    def runner(self) -> Runner:
+        """A callable for one worker thread."""
+
+
+class Runner(Protocol):
+    """Runs the graph for one worker."""
+
+    def __call__(self, thermal: Array) -> Array:
+        """float32 [1,1,H,W] in [0,1] to [1,3,H,W]; the result is valid until the next call."""
+
+
+def check_interface(
+    artifact: ModelArtifact,
+    inputs: list[tuple[str, str, list[Any]]],
+    outputs: list[tuple[str, str, list[Any]]],
+) -> None:
+    """Hold a graph to the contract.
+
+    Args:
+        artifact: for the message.
+        inputs: name, element type and shape of each input; unknown dimensions are not integers.
+        outputs: the same of each output.
+
+    Raises:
+        ModelError: other names, types, ranks or channel counts.
+    """
+    for kind, expected_name, channels, found in (
+        ("input", INPUT_NAME, 1, inputs),
+        ("output", OUTPUT_NAME, 3, outputs),
+    ):
+        described = ", ".join(f"{name} {element} {shape}" for name, element, shape in found)
+        fits = len(found) == 1 and (
+            found[0][0] == expected_name
+            and found[0][1] == "float32"
+            and len(found[0][2]) == 4
+            and found[0][2][1] in (channels, None)
+        )
+        if not fits:
+            raise ModelError(
+                f"{artifact.onnx_path}: expected one {kind} {expected_name!r} float32 "
+                f"[N,{channels},H,W], received {described or 'none'}; "
+                "export the model with `ladle-rt export`"
+            )
+
+
+def check_output(artifact: ModelArtifact, run: Runner) -> None:
+    """Run a probe and refuse a graph whose picture is not a picture.
+
+    Raises:
+        ModelError: an engine error, another shape, NaN, or values outside [0,1].
+    """
+    height, width = artifact.info.train_size
+    ramp = np.linspace(0, 1, width, dtype=np.float32)
+    probe = np.broadcast_to(ramp, (1, 1, height, width)).copy()
+    try:
+        output = run(probe)
+    except Exception as error:
+        line = str(error).strip().splitlines()[-1]
+        raise ModelError(f"{artifact.onnx_path}: the graph does not run: {line}") from error
+    if output.shape != (1, 3, height, width):
+        raise ModelError(
+            f"{artifact.onnx_path}: expected an output of shape {(1, 3, height, width)}, "
+            f"received {output.shape}"
+        )
+    if not np.isfinite(output).all():
+        raise ModelError(
+            f"{artifact.onnx_path}: the output is not finite, its weights are damaged; "
+            "export the model again"
+        )
+    low, high = float(output.min()), float(output.max())
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
+        raise ModelError(
+            f"{artifact.onnx_path}: expected an output in [0,1], received {low:.3g} to {high:.3g}"
+        )

@@ -1,0 +1,152 @@
+"""The CPU translator: several frames at a time, one thread each, results in order.
+
+What needs the order of frames (following the thermal levels) happens in `submit`, on the frame
+at network size; everything else in the workers.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from ladle_rt.config import TranslateOptions
+from ladle_rt.errors import BackendError, PipelineError
+from ladle_rt.frames import Frame, ThermalPixels, TranslatedFrame
+from ladle_rt.models.artifact import ModelInfo
+from ladle_rt.thermal.normalization import Levels, LevelTracker, apply_levels
+from ladle_rt.translate.colorize import PictureSpec, Rendering, render
+from ladle_rt.translate.geometry import Fit, crop, fit_box, pad, shrink
+from ladle_rt.translate.network import Network, Runner
+
+logger = logging.getLogger("ladle_rt")
+
+
+class CpuTranslator:
+    """A `Translator` over a pool of threads; see the module's docstring.
+
+    Args:
+        network: the loaded graph.
+        info: the model's facts.
+        options: how to translate.
+        picture: what the sink wants.
+        workers: threads, one frame each.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        info: ModelInfo,
+        options: TranslateOptions,
+        picture: PictureSpec,
+        workers: int,
+    ) -> None:
+        # OpenCV's own thread pool would fight with the workers over the same cores.
+        cv2.setNumThreads(1)
+        self._network = network
+        self._info = info
+        self._options = options
+        self._picture = picture
+        self._workers = workers
+        self._box = options.size or info.train_size
+        self._tracker = LevelTracker(info.thermal, options.smoothing_s)
+        self._local = threading.local()
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="translate")
+        self._slots = threading.Semaphore(self.depth)
+        self._flying: deque[Future[TranslatedFrame]] = deque()
+        self._tickets = 0
+        self._closed = False
+        self._told_odd = False
+
+    @property
+    def name(self) -> str:
+        """Engine and number of workers."""
+        return f"{self._network.name} ({self._workers} workers)"
+
+    @property
+    def depth(self) -> int:
+        """Two frames per worker: one being translated, one waiting."""
+        return 2 * self._workers
+
+    def submit(self, frame: Frame) -> int:
+        """Enqueue one frame; see `Translator.submit`."""
+        self._slots.acquire()
+        if self._closed:
+            self._slots.release()
+            raise BackendError("the translator is closed; make a new one")
+        height, width = frame.pixels.shape
+        if self._picture.even and (height % 2 or width % 2) and not self._told_odd:
+            self._told_odd = True
+            logger.warning("%dx%d is odd: the picture is cropped to even by a pixel", width, height)
+        fit = fit_box(height, width, self._box, self._info.size_multiple)
+        small = shrink(frame.pixels, fit)
+        levels = self._tracker.update(small, frame.time_s)
+        self._flying.append(self._pool.submit(self._translate, frame, fit, small, levels))
+        self._tickets += 1
+        return self._tickets - 1
+
+    def collect(self, timeout_s: float | None = None) -> TranslatedFrame:
+        """The next result; see `Translator.collect`."""
+        if not self._flying:
+            raise PipelineError("collect without a frame in flight; submit one first")
+        try:
+            result = self._flying[0].result(timeout_s)
+        except FutureTimeoutError:
+            if not self._flying[0].done():
+                raise PipelineError(f"no frame translated within {timeout_s} s") from None
+            self._pop()
+            raise
+        except BaseException:
+            self._pop()
+            raise
+        self._pop()
+        return result
+
+    def close(self) -> None:
+        """Drop what waits, let the workers finish their frame, end them."""
+        self._closed = True
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._flying.clear()
+        self._slots.release()
+
+    def __enter__(self) -> CpuTranslator:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _pop(self) -> None:
+        self._flying.popleft()
+        self._slots.release()
+
+    def _run(self) -> Runner:
+        if not hasattr(self._local, "run"):
+            self._local.run = self._network.runner()
+        run: Runner = self._local.run
+        return run
+
+    def _translate(
+        self, frame: Frame, fit: Fit, small: ThermalPixels, levels: Levels
+    ) -> TranslatedFrame:
+        thermal = apply_levels(small, levels, self._info.thermal)
+        output = self._run()(np.ascontiguousarray(pad(thermal, fit))[None, None])
+        picture = render(
+            Rendering(np.ascontiguousarray(crop(output[0], fit)), thermal, frame.pixels, levels),
+            self._info.thermal,
+            self._picture,
+            detail=self._options.detail == "guided",
+            layout=self._options.layout,
+            mark=self._options.mark,
+        )
+        return TranslatedFrame(frame, picture)

@@ -1,0 +1,101 @@
+"""Export: one graph for every batch and size, equal to torch, with its facts and nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from ladle_rt.engines.export import TOLERANCE, export_onnx
+from ladle_rt.errors import BackendError, OutputError
+from ladle_rt.models.artifact import METADATA_KEY, ModelInfo, load_artifact
+from ladle_rt.models.ladlenet import LadleNet, LadleNetConfig
+from ladle_rt.models.registry import config_to_dict
+from ladle_rt.thermal.normalization import ThermalNormalization
+from torch import Tensor, nn
+
+CONFIG = LadleNetConfig(
+    channels=(4, 8), handle_channels=2, encoder_convs=1, fuse_kernel=1, fold=2, refine_channels=2
+)
+INFO = ModelInfo(
+    name="test",
+    architecture="ladlenet",
+    config=config_to_dict(CONFIG),
+    thermal=ThermalNormalization(),
+    train_size=(48, 64),
+    size_multiple=CONFIG.size_multiple,
+    parameters=1,
+    macs=1,
+    training={},
+    metrics={},
+    onnx_sha256="",
+)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]:
+    torch.manual_seed(0)
+    model = LadleNet(CONFIG).eval()
+    path = tmp_path_factory.mktemp("export") / "model.onnx"
+    result = export_onnx(model, INFO, path)
+    assert result.max_abs_error <= TOLERANCE
+    return model, path
+
+
+def test_graph_keeps_the_contract(exported: tuple[nn.Module, Path]) -> None:
+    _, path = exported
+    graph = onnx.load(path)
+    assert [entry.version for entry in graph.opset_import if not entry.domain] == [20]
+    shapes = [
+        [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+        for value in (graph.graph.input[0], graph.graph.output[0])
+    ]
+    assert shapes == [["batch", 1, "8*h", "8*w"], ["batch", 3, "8*h", "8*w"]]
+    kinds = {node.op_type for node in graph.graph.node}
+    assert not kinds & {"BatchNormalization", "ConvTranspose"}
+    assert {entry.key for entry in graph.metadata_props} == {METADATA_KEY}
+    assert json.loads(graph.metadata_props[0].value) == load_artifact(path).info.facts()
+
+
+def test_graph_names_no_path_of_this_machine(exported: tuple[nn.Module, Path]) -> None:
+    data = exported[1].read_bytes()
+    assert b"site-packages" not in data and str(Path(__file__).parents[2]).encode() not in data
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 8, 8), (3, 1, 56, 24)])
+def test_graph_equals_torch_at_any_size(
+    exported: tuple[nn.Module, Path], shape: tuple[int, ...]
+) -> None:
+    model, path = exported
+    thermal = torch.rand(shape)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    received = session.run(["rgb"], {"thermal": thermal.numpy()})[0]
+    with torch.no_grad():
+        assert np.abs(received - model(thermal).numpy()).max() <= TOLERANCE
+
+
+def test_targets_are_checked_first(exported: tuple[nn.Module, Path], tmp_path: Path) -> None:
+    model, path = exported
+    with pytest.raises(OutputError, match="exists"):
+        export_onnx(model, INFO, path)
+    with pytest.raises(OutputError, match=r"ending in \.onnx"):
+        export_onnx(model, INFO, tmp_path / "model.bin")
+    with pytest.raises(OutputError, match="expected a folder"):
+        export_onnx(model, INFO, tmp_path / "none" / "model.onnx")
+
+
+class _NotANumber(nn.Module):
+    def forward(self, thermal: Tensor) -> Tensor:
+        """A graph whose output is never a number."""
+        return torch.log(-1 - thermal).repeat(1, 3, 1, 1)
+
+
+def test_a_graph_that_differs_is_not_published(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="differs from torch"):
+        export_onnx(_NotANumber(), replace(INFO, size_multiple=8), tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import io
+
+from ladle_rt.pipeline.progress import ProgressBar
+from ladle_rt.pipeline.statistics import RunStatistics
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_sees_frames_and_rate() -> None:
+    terminal = Terminal()
+    with ProgressBar(terminal, "in.mp4") as bar:
+        bar.expect(40)
+        assert bar.callback is not None
+        bar.callback(
+            RunStatistics(captured=25, presented=20, in_flight=5, elapsed_s=2.0)
+        )
+    assert "20 frames, 10.0 fps" in terminal.getvalue()
+
+
+def test_a_pipe_sees_nothing() -> None:
+    pipe = io.StringIO()
+    with ProgressBar(pipe, "in.mp4") as bar:
+        bar.expect(40)
+        assert bar.callback is None
+    assert pipe.getvalue() == ""

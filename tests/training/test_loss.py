@@ -1,0 +1,62 @@
+"""The loss against independent references."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from ladle_rt.training.config import LossConfig
+from ladle_rt.training.loss import TranslationLoss, chroma
+from ladle_rt.training.ms_ssim import ms_ssim
+from torch import Tensor
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
+
+def images(height: int, width: int, noise: float) -> tuple[Tensor, Tensor]:
+    torch.manual_seed(0)
+    truth = torch.nn.functional.interpolate(
+        torch.rand(2, 3, height // 8, width // 8), (height, width), mode="bicubic"
+    ).clamp(0, 1)
+    return (truth + noise * torch.randn_like(truth)).clamp(0, 1), truth
+
+
+@pytest.mark.parametrize("size", [(176, 176), (192, 256)])
+@pytest.mark.parametrize("noise", [0.02, 0.3])
+def test_ms_ssim_equals_torchmetrics(size: tuple[int, int], noise: float) -> None:
+    output, truth = images(*size, noise)
+    expected = multiscale_structural_similarity_index_measure(output, truth, data_range=1.0)
+    assert float(ms_ssim(output, truth)) == pytest.approx(float(expected), abs=2e-3)
+    assert float(ms_ssim(truth, truth)) == pytest.approx(1, abs=1e-5)
+
+
+def test_published_loss_is_the_weighted_sum() -> None:
+    output, truth = images(192, 256, 0.1)
+    loss, terms = TranslationLoss(LossConfig())(output, truth)
+    expected = 0.84 * (1 - terms["ms_ssim"]) + 0.16 * (output - truth).abs().mean()
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+    assert set(terms) == {"l1", "ms_ssim"}
+
+
+def test_colour_terms_price_grey() -> None:
+    _, truth = images(192, 256, 0.0)
+    grey = truth.mean(1, keepdim=True).expand_as(truth)
+    _, terms = TranslationLoss(LossConfig(chroma=1, saturation=1))(grey, truth)
+    assert terms["chroma"] == pytest.approx(float(chroma(truth).abs().mean()), rel=1e-2)
+    assert terms["saturation"] > 0.05
+    _, right = TranslationLoss(LossConfig(chroma=1, saturation=1))(truth, truth)
+    assert right["chroma"] == right["saturation"] == 0
+
+
+def test_gradients_are_finite_at_grey() -> None:
+    flat = torch.full((1, 3, 192, 256), 0.5, requires_grad=True)
+    _, truth = images(192, 256, 0.0)
+    loss, _ = TranslationLoss(LossConfig(chroma=1, saturation=1))(flat, truth[:1])
+    loss.backward()
+    assert torch.isfinite(flat.grad).all()
+
+
+def test_chroma_is_bt709() -> None:
+    primaries = torch.eye(3)[:, :, None, None]
+    blue_difference, red_difference = chroma(primaries)[..., 0, 0].unbind(1)
+    assert float(blue_difference[2]) == pytest.approx(0.5)
+    assert float(red_difference[0]) == pytest.approx(0.5)
+    assert torch.allclose(chroma(torch.ones(1, 3, 1, 1)), torch.zeros(1), atol=1e-6)
