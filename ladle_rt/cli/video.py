@@ -3,74 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ladle_rt.cli._options import given, translate_options
+
 if TYPE_CHECKING:
-    from ladle_rt.config import Backend, Detail, Layout
     from ladle_rt.translate.base import Translator
-
-
-def _size(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[int, int] | None:
-    """HEIGHTxWIDTH as two positive integers."""
-    if value is None:
-        return None
-    height, _, width = value.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise click.BadParameter(
-            f"expected HEIGHTxWIDTH such as 192x256, received {value!r}"
-        )
-    return int(height), int(width)
 
 
 @click.command("video")
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--model", help="Shipped model name or path of an .onnx file.")
-@click.option("--backend", help="Compute engine; the best usable one by default.")
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="Processor threads for the network."
-)
-@click.option(
-    "--size", callback=_size, metavar="HxW", help="Network size, for example 192x256."
-)
-@click.option("--detail", help="How full-resolution thermal detail is added.")
-@click.option(
-    "--layout", type=click.Choice(["colour", "side-by-side"]), help="What to show."
-)
-@click.option("--mark", is_flag=True, help='Write "synthetic colour" into the picture.')
-@click.option(
-    "--codec", help="FFmpeg encoder, or h264, h265, vp9, av1; by OUT otherwise."
-)
-@click.option(
-    "--crf", type=click.IntRange(0, 63), help="Quality: smaller is better and larger."
-)
+@translate_options
+@click.option("--codec", help="FFmpeg encoder, or h264, h265, vp9, av1; by OUT otherwise.")
+@click.option("--crf", type=click.IntRange(0, 63), help="Quality: smaller is better and larger.")
 @click.option("--preset", help="The encoder's preset, for example veryfast or slow.")
-@click.option(
-    "--start", type=click.FloatRange(min=0), default=0.0, help="Skip seconds of IN."
-)
+@click.option("--start", type=click.FloatRange(min=0), default=0.0, help="Skip seconds of IN.")
 @click.option(
     "--duration",
     type=click.FloatRange(min=0, min_open=True),
     help="Translate so many seconds.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
-@click.option(
-    "--allow-colour", is_flag=True, help="Use the luminance of a coloured input."
-)
+@click.option("--allow-colour", is_flag=True, help="Use the luminance of a coloured input.")
 def command(
     source: Path,
     target: Path,
     model: str | None,
-    backend: Backend,
-    threads: int | None,
-    size: tuple[int, int] | None,
-    detail: Detail,
-    layout: Layout,
-    mark: bool,
     codec: str | None,
     crf: int | None,
     preset: str | None,
@@ -78,6 +39,7 @@ def command(
     duration: float | None,
     overwrite: bool,
     allow_colour: bool,
+    **options: Any,
 ) -> None:
     """Turn the thermal video IN into the colour video OUT.
 
@@ -94,14 +56,7 @@ def command(
     from ladle_rt.sinks.encoding import VideoEncoding
     from ladle_rt.translate import PictureSpec, create_translator
 
-    options = TranslateOptions(
-        backend=backend,
-        threads=threads,
-        size=size,
-        detail=detail,
-        layout=layout,
-        mark=mark,
-    )
+    settings = TranslateOptions(**given(**options))
     job = VideoJob(
         input=source,
         output=target,
@@ -114,9 +69,7 @@ def command(
 
     def make_translator() -> Translator:
         picture = PictureSpec(pixel_format="yuv420p", even=True)
-        return create_translator(
-            load_artifact(model or DEFAULT_MODEL), options, picture=picture
-        )
+        return create_translator(load_artifact(model or DEFAULT_MODEL), settings, picture)
 
     with stop_on_signals() as stop, ProgressBar(sys.stderr, source.name) as bar:
         result = translate_video(
@@ -133,8 +86,6 @@ def command(
             f"({run.frames_per_second:.1f} fps)"
         )
     if run.stopped:
-        kept = (
-            "the file is whole but shorter" if result.output else "nothing was written"
-        )
+        kept = "the file is whole but shorter" if result.output else "nothing was written"
         click.echo(f"ladle-rt: interrupted; {kept}", err=True)
         raise SystemExit(130)

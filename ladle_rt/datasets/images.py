@@ -27,11 +27,11 @@ def read_thermal(path: Path) -> ThermalPixels:
         InputNotFoundError: no such file.
         InputError: not an image, or neither 8 nor 16 bits deep.
     """
-    image = _decode(path, cv2.IMREAD_UNCHANGED)
+    image = decode(path, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{path}: expected 8- or 16-bit intensities, received {image.dtype}")
     if image.ndim == 3:
-        image = cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_BGR2GRAY)
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     return cast(ThermalPixels, image)
 
 
@@ -46,11 +46,17 @@ def read_visible(path: Path) -> npt.NDArray[np.uint8]:
         InputError: not an image.
     """
     return cast(
-        "npt.NDArray[np.uint8]", cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        "npt.NDArray[np.uint8]", cv2.cvtColor(decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     )
 
 
-def _decode(path: Path, flags: int) -> npt.NDArray[Any]:
+def decode(path: Path, flags: int) -> npt.NDArray[Any]:
+    """Decode an image file with OpenCV's ``flags``.
+
+    Raises:
+        InputNotFoundError: no such file.
+        InputError: not an image.
+    """
     try:
         data = np.fromfile(path, dtype=np.uint8)
     except FileNotFoundError as error:

@@ -109,9 +109,7 @@ class _Run:
 
     def execute(self) -> RunStatistics:
         threads = [
-            threading.Thread(
-                target=self._guarded, args=(stage,), name=name, daemon=True
-            )
+            threading.Thread(target=self._guarded, args=(stage,), name=name, daemon=True)
             for name, stage in (("capture", self._capture), ("present", self._present))
         ]
         for thread in threads:
@@ -127,11 +125,7 @@ class _Run:
 
     def _conclude(self, threads: list[threading.Thread]) -> RunStatistics:
         if self._failure is None and threads[1].is_alive():
-            self._fail(
-                PipelineError(
-                    f"presentation did nothing for {self._stall_timeout_s:g} s"
-                )
-            )
+            self._fail(PipelineError(f"presentation did nothing for {self._stall_timeout_s:g} s"))
         limit_s = time.monotonic() + JOIN_TIMEOUT_S
         for thread in threads:
             thread.join(max(0.0, limit_s - time.monotonic()))

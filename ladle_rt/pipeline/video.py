@@ -46,9 +46,7 @@ class VideoJob:
         if not self.start_s >= 0:
             raise ConfigError(f"start must be >= 0 seconds, received {self.start_s:g}")
         if self.duration_s is not None and not self.duration_s > 0:
-            raise ConfigError(
-                f"duration must be > 0 seconds, received {self.duration_s:g}"
-            )
+            raise ConfigError(f"duration must be > 0 seconds, received {self.duration_s:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +85,7 @@ def translate_video(
     """
     stop = stop or threading.Event()
     check_target(job.output, overwrite=job.overwrite, inputs=[job.input])
-    with VideoSource(
-        job.input, job.start_s, job.duration_s, job.allow_colour
-    ) as source:
+    with VideoSource(job.input, job.start_s, job.duration_s, job.allow_colour) as source:
         sink = VideoSink(
             job.output,
             job.encoding,
@@ -103,9 +99,7 @@ def translate_video(
         if on_source is not None:
             on_source(source.info)
         with make_translator() as translator:
-            statistics = run(
-                source, translator, sink, stop=stop, on_progress=on_progress
-            )
+            statistics = run(source, translator, sink, stop=stop, on_progress=on_progress)
     return VideoResult(job.output if statistics.presented else None, statistics)
 
 

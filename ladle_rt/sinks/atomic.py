@@ -16,9 +16,7 @@ from pathlib import Path
 from ladle_rt.errors import OutputError
 
 
-def check_target(
-    path: Path, *, overwrite: bool = False, inputs: Sequence[Path] = ()
-) -> None:
+def check_target(path: Path, *, overwrite: bool = False, inputs: Sequence[Path] = ()) -> None:
     """Refuse a target that could not be written, before any work is spent on it.
 
     Args:
@@ -32,20 +30,14 @@ def check_target(
     """
     for source in inputs:
         if path.exists() and source.exists() and os.path.samefile(path, source):
-            raise OutputError(
-                f"{path}: input and output are the same file; choose another output"
-            )
+            raise OutputError(f"{path}: input and output are the same file; choose another output")
     if path.exists() and not path.is_file():
         kind = "a folder" if path.is_dir() else "not a plain file"
         raise OutputError(f"{path}: expected a file name to write, found {kind}")
     if path.exists() and not overwrite:
-        raise OutputError(
-            f"{path}: already exists; choose another name or allow overwriting"
-        )
+        raise OutputError(f"{path}: already exists; choose another name or allow overwriting")
     if not path.parent.is_dir():
-        raise OutputError(
-            f"{path}: the folder {path.parent} does not exist; create it first"
-        )
+        raise OutputError(f"{path}: the folder {path.parent} does not exist; create it first")
     probe = temporary_beside(path)
     try:
         os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -71,9 +63,7 @@ def publish(temporary: Path, path: Path) -> None:
         os.replace(temporary, os.path.realpath(path))
     except OSError as error:
         discard(temporary)
-        raise OutputError(
-            f"{path}: cannot be put in place ({error.strerror})"
-        ) from error
+        raise OutputError(f"{path}: cannot be put in place ({error.strerror})") from error
 
 
 def discard(temporary: Path) -> None:
@@ -95,9 +85,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         discard(temporary)
         if isinstance(error, OutputError):
             raise
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error})"
-        ) from error
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
     except BaseException:
         discard(temporary)
         raise

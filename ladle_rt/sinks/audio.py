@@ -16,6 +16,8 @@ logger = logging.getLogger("ladle_rt")
 
 KEEPS_NEGATIVE_TIMES = {"mp4", "mov"}
 """Elsewhere the muxer would move pictures and sound to make room for times before 0."""
+AUDIO_BIT_RATE = 128_000
+"""Bits per second of audio that is encoded again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +108,7 @@ class AudioCarrier:
                 self._tracks[stream.index] = track
         others = {one.type for one in self._input.streams} - {"video", "audio"}
         if others:
-            logger.warning(
-                "%s: %s not carried over", plan.path.name, " and ".join(sorted(others))
-            )
+            logger.warning("%s: %s not carried over", plan.path.name, " and ".join(sorted(others)))
         self._packets = self._read()
         self._waiting: Any = None
 
@@ -122,9 +122,7 @@ class AudioCarrier:
             if time_s is not None and self._time_s(packet) > time_s:
                 self._waiting = packet
                 return
-            self._mux(
-                self._tracks[packet.stream.index].convert(packet, self._plan.origin_s)
-            )
+            self._mux(self._tracks[packet.stream.index].convert(packet, self._plan.origin_s))
 
     def finish(self) -> None:
         """Write what re-encoding still holds, and close the input."""
@@ -162,9 +160,7 @@ class AudioCarrier:
             except StopIteration:
                 return
             except av.FFmpegError:
-                logger.warning(
-                    "%s: its audio is damaged and ends early", plan.path.name
-                )
+                logger.warning("%s: its audio is damaged and ends early", plan.path.name)
                 return
             if packet.dts is None:
                 continue
@@ -203,13 +199,12 @@ def _add_track(stream: Any, output: Any) -> _Track | None:
         rate = 48_000 if substitute == "opus" else stream.codec_context.sample_rate
         encoder = "libopus" if substitute == "opus" else substitute
         target = output.add_stream(encoder, rate=rate)
+        target.bit_rate = AUDIO_BIT_RATE
         target.layout = "stereo" if stream.codec_context.channels > 1 else "mono"
     except (ValueError, av.FFmpegError):
         logger.warning("audio codec %s does not fit into %s: left out", codec, kind)
         return None
-    logger.warning(
-        "audio codec %s does not fit into %s: encoded as %s", codec, kind, substitute
-    )
+    logger.warning("audio codec %s does not fit into %s: encoded as %s", codec, kind, substitute)
     return _Track(stream, target, copied=False)
 
 

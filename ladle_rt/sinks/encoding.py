@@ -43,12 +43,12 @@ CRF_AND_PRESET: dict[str, tuple[int | None, str | None]] = {
 }
 """Defaults of the encoders that take a constant rate factor (and a preset)."""
 FIXED_OPTIONS = {
-    "libvpx-vp9": {"b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "6", "row-mt": "1"},
     "mjpeg": {"strict": "unofficial"},
     "mpeg4": {"flags": "qscale", "global_quality": str(3 * 118)},
 }
-"""VP9 needs a bit rate of 0 to obey the rate factor; Motion JPEG takes
-limited range only when told that this is unusual; MPEG-4 gets constant quality 3."""
+"""VP9 is slow unless told to hurry; Motion JPEG takes limited range only when told that this
+is unusual; MPEG-4 gets constant quality 3."""
 MPEG4_TICKS = 60_000
 """MPEG-4 Part 2 stores its ticks per second in 16 bits."""
 
@@ -118,26 +118,18 @@ def plan_encoder(path: Path, encoding: VideoEncoding) -> EncoderPlan:
             reasons.append(str(error))
             continue
         if codec != candidates[0]:
-            logger.warning(
-                "encoder %s is not available here; %s is used", candidates[0], codec
-            )
+            logger.warning("encoder %s is not available here; %s is used", candidates[0], codec)
         return plan
     raise ConfigError(f"no usable encoder for {suffix}: {'; '.join(reasons)}")
 
 
-def _try(
-    container: str, codec: str, encoding: VideoEncoding, path: Path
-) -> EncoderPlan:
+def _try(container: str, codec: str, encoding: VideoEncoding, path: Path) -> EncoderPlan:
     try:
         known = av.Codec(codec, "w")
     except ValueError as error:
-        raise ConfigError(
-            f"codec {codec!r} is not an encoder of this FFmpeg build"
-        ) from error
+        raise ConfigError(f"codec {codec!r} is not an encoder of this FFmpeg build") from error
     if known.type != "video":
-        raise ConfigError(
-            f"codec {codec!r} encodes {known.type}, expected a video encoder"
-        )
+        raise ConfigError(f"codec {codec!r} encodes {known.type}, expected a video encoder")
     formats = [one.name for one in known.video_formats or ()]
     pixel_format = "yuv420p" if "yuv420p" in formats or not formats else formats[0]
     plan = EncoderPlan(container, codec, _options(codec, encoding), pixel_format)
@@ -185,6 +177,9 @@ def configure(stream: Any, plan: EncoderPlan, width: int, height: int) -> None:
     stream.width, stream.height, stream.pix_fmt = width, height, plan.pixel_format
     context = stream.codec_context
     context.options = plan.options
+    if "crf" in plan.options:
+        # PyAV sets a bit rate on every new stream, which contradicts a rate factor.
+        context.bit_rate = 0
     context.color_range = av.video.reformatter.ColorRange.MPEG
     context.colorspace = av.video.reformatter.Colorspace.ITU709
     context.color_primaries = 1

@@ -145,9 +145,7 @@ class VideoSink:
 
     def _open(self, picture: Picture) -> None:
         self._temporary = atomic.temporary_beside(self._path)
-        self._container = av.open(
-            str(self._temporary.absolute()), "w", format=self._plan.container
-        )
+        self._container = av.open(str(self._temporary.absolute()), "w", format=self._plan.container)
         stream = self._container.add_stream(self._plan.codec, rate=self._rate)
         configure(stream, self._plan, picture.width, picture.height)
         stream.codec_context.time_base = stream.time_base = self._time_base
@@ -178,9 +176,7 @@ class VideoSink:
                 picture.width,
                 picture.height,
             )
-        return frame.reformat(
-            width=self._width, height=self._height, interpolation="BICUBIC"
-        )
+        return frame.reformat(width=self._width, height=self._height, interpolation="BICUBIC")
 
     def _place(self, translated: TranslatedFrame) -> int:
         """The frame's time in the encoder's ticks, later than the one before."""

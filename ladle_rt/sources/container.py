@@ -34,8 +34,7 @@ def open_input(path: Path) -> av.container.InputContainer:
             return av.open(name, metadata_errors="ignore")
     except (av.FFmpegError, OSError) as error:
         raise InputError(
-            f"{path}: not a video that can be read, or not a whole one "
-            f"({error.strerror or error})"
+            f"{path}: not a video that can be read, or not a whole one ({error.strerror or error})"
         ) from error
 
 
@@ -52,9 +51,7 @@ def video_stream(container: av.container.InputContainer, path: Path) -> Any:
         kinds = kinds.replace("video", "a cover picture")
         raise InputError(f"{path}: expected a video stream, found only {kinds}")
     if streams[0].codec_context is None:
-        raise InputError(
-            f"{path}: no decoder for its video; convert it to H.264 or FFV1 first"
-        )
+        raise InputError(f"{path}: no decoder for its video; convert it to H.264 or FFV1 first")
     return streams[0]
 
 
@@ -84,9 +81,7 @@ def declared_end(stream: Any) -> Fraction | None:
         return None
     if stream.duration and "mp4" in stream.container.format.name:
         return base * int((stream.start_time or 0) + stream.duration)
-    tag = re.fullmatch(
-        r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", "")
-    )
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     if tag is None:
         return None
     hours, minutes, seconds = tag.groups()

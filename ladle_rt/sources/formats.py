@@ -122,9 +122,7 @@ def intensities(frame: av.VideoFrame, *, luminance: bool = False) -> ThermalPixe
     """
     layout = layout_of(frame.format.name)
     if layout.rgb and luminance:
-        frame = frame.reformat(
-            format="gray16le" if layout.dtype.itemsize == 2 else "gray"
-        )
+        frame = frame.reformat(format="gray16le" if layout.dtype.itemsize == 2 else "gray")
         layout = layout_of(frame.format.name)
     if layout.convert is not None:
         frame = frame.reformat(format=layout.convert)

@@ -136,18 +136,14 @@ class VideoSource:
     @property
     def end_s(self) -> Fraction | None:
         """Where the chosen part ends, seconds of delivered time; ``None``: at its own end."""
-        return (
-            None if self._end is None else (self._end - self._origin) * self._time_base
-        )
+        return None if self._end is None else (self._end - self._origin) * self._time_base
 
     def _prepare(self, start_s: float, duration_s: float | None) -> None:
         stream = self._stream
         self._time_base = fraction(stream.time_base) or Fraction(1, 90_000)
         self._rate = frame_rate(stream)
         zero_s = Fraction(self._container.start_time or 0, av.time_base)
-        self._free_running = bool(
-            FREE_RUNNING_CLOCK & set(self._container.format.name.split(","))
-        )
+        self._free_running = bool(FREE_RUNNING_CLOCK & set(self._container.format.name.split(",")))
         # Without --start the times stay as they are, even when the first is not 0.
         moved = start_s > 0 or self._free_running
         begin_s = zero_s + _exact(start_s)
@@ -184,11 +180,7 @@ class VideoSource:
             self._container.seek(target, stream=self._stream)
             landed = next(self._container.decode(self._stream), None)
             assert self._begin is not None
-            if (
-                landed is not None
-                and landed.pts is not None
-                and landed.pts <= self._begin
-            ):
+            if landed is not None and landed.pts is not None and landed.pts <= self._begin:
                 self._container.seek(target, stream=self._stream)
                 return
         self._container.close()
@@ -204,9 +196,7 @@ class VideoSource:
                 f"{self._path}: expected a start within the video, received {start_s:g} s of "
                 f"{self._length_s():.3f} s"
             )
-        raise InputError(
-            f"{self._path}: no frame could be decoded; the file is damaged or empty"
-        )
+        raise InputError(f"{self._path}: no frame could be decoded; the file is damaged or empty")
 
     def _describe(self, start_s: float, duration_s: float | None) -> SourceInfo:
         assert self._first is not None

@@ -24,9 +24,7 @@ def clip(tmp_path: Path) -> Path:
 
 def write_clip(path: Path, frames: int) -> Path:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(
-            "libx264", rate=25, options={"preset": "ultrafast"}
-        )
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for index in range(frames):
             grey = np.tile(np.linspace(20, 200, 64, dtype=np.uint8), (48, 1))
@@ -53,9 +51,7 @@ def test_a_video_becomes_a_video(clip: Path, tmp_path: Path, tiny_model: Path) -
     assert result.exit_code == 0
     assert result.stdout.startswith(f"{target}: 12 frames in ")
     assert result.stderr == ""
-    assert [(frame.width, frame.height) for frame in frames_of(target)] == [
-        (64, 48)
-    ] * 12
+    assert [(frame.width, frame.height) for frame in frames_of(target)] == [(64, 48)] * 12
 
 
 def test_options_reach_the_job(clip: Path, tmp_path: Path, tiny_model: Path) -> None:
@@ -76,9 +72,7 @@ def test_options_reach_the_job(clip: Path, tmp_path: Path, tiny_model: Path) -> 
         catch_exceptions=False,
     )
     assert result.exit_code == 0
-    assert [(frame.width, frame.height) for frame in frames_of(target)] == [
-        (128, 48)
-    ] * 5
+    assert [(frame.width, frame.height) for frame in frames_of(target)] == [(128, 48)] * 5
 
 
 @pytest.mark.parametrize(
@@ -100,9 +94,7 @@ def test_bad_values_are_usage_errors(flags: str, message: str) -> None:
 
 
 def test_errors_are_the_packages_own(clip: Path, tmp_path: Path) -> None:
-    missing = CliRunner().invoke(
-        command, [str(tmp_path / "no.mp4"), str(tmp_path / "out.mp4")]
-    )
+    missing = CliRunner().invoke(command, [str(tmp_path / "no.mp4"), str(tmp_path / "out.mp4")])
     assert isinstance(missing.exception, InputNotFoundError)
     same = CliRunner().invoke(command, [str(clip), str(clip), "--overwrite"])
     assert isinstance(same.exception, OutputError)

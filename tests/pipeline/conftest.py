@@ -21,9 +21,7 @@ class ThreadTranslator:
 
     name = "grey (2 workers)"
 
-    def __init__(
-        self, depth: int = 4, work: Callable[[Frame], None] = lambda frame: None
-    ) -> None:
+    def __init__(self, depth: int = 4, work: Callable[[Frame], None] = lambda frame: None) -> None:
         self.depth = depth
         self.most_in_flight = 0
         self.closed = False

@@ -16,9 +16,7 @@ def test_a_terminal_sees_frames_and_rate() -> None:
     with ProgressBar(terminal, "in.mp4") as bar:
         bar.expect(40)
         assert bar.callback is not None
-        bar.callback(
-            RunStatistics(captured=25, presented=20, in_flight=5, elapsed_s=2.0)
-        )
+        bar.callback(RunStatistics(captured=25, presented=20, in_flight=5, elapsed_s=2.0))
     assert "20 frames, 10.0 fps" in terminal.getvalue()
 
 

@@ -23,9 +23,7 @@ class ListSource:
 
     info = SourceInfo(4, 4, Fraction(1, 25), Fraction(25))
 
-    def __init__(
-        self, frames: int, at: Callable[[int], None] = lambda index: None
-    ) -> None:
+    def __init__(self, frames: int, at: Callable[[int], None] = lambda index: None) -> None:
         self._frames = frames
         self._at = at
         self.delivered = 0
@@ -131,11 +129,7 @@ def test_an_error_reaches_the_caller_with_its_traceback(
     boom = raise_at(position, ValueError("broken part"))
     source = ListSource(30, boom if stage == "capture" else lambda index: None)
     sink = ListSink(boom if stage == "present" else lambda index: None)
-    work = (
-        (lambda frame: boom(frame.sequence))
-        if stage == "translate"
-        else lambda frame: None
-    )
+    work = (lambda frame: boom(frame.sequence)) if stage == "translate" else lambda frame: None
     with (
         thread_translator(work=work) as translator,
         pytest.raises(ValueError, match="broken part") as caught,

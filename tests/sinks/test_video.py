@@ -15,9 +15,7 @@ from ladle_rt.sinks.encoding import VideoEncoding, plan_encoder
 from ladle_rt.sinks.video import VideoSink
 
 
-def translated(
-    index: int, colour: tuple[int, int, int], size: int = 64
-) -> TranslatedFrame:
+def translated(index: int, colour: tuple[int, int, int], size: int = 64) -> TranslatedFrame:
     y, u, v = colour
     data = np.empty((size * 3 // 2, size), np.uint8)
     data[:size] = y
@@ -27,9 +25,7 @@ def translated(
     return TranslatedFrame(frame, Picture("yuv420p", data, size, size))
 
 
-def sink_for(
-    path: Path, encoding: VideoEncoding | None = None, **settings: object
-) -> VideoSink:
+def sink_for(path: Path, encoding: VideoEncoding | None = None, **settings: object) -> VideoSink:
     return VideoSink(
         path,
         encoding or VideoEncoding(),
@@ -79,12 +75,8 @@ def test_colours_are_written_as_they_are_and_tagged(
         ("mjpeg", ".avi", "mjpeg"),
     ],
 )
-def test_other_codecs(
-    tmp_path: Path, codec: str | None, suffix: str, expected: str
-) -> None:
-    encoder = {"h265": "libx265", "av1": "libsvtav1", None: "libvpx-vp9"}.get(
-        codec, codec
-    )
+def test_other_codecs(tmp_path: Path, codec: str | None, suffix: str, expected: str) -> None:
+    encoder = {"h265": "libx265", "av1": "libsvtav1", None: "libvpx-vp9"}.get(codec, codec)
     if encoder not in av.codecs_available:
         pytest.skip(f"this FFmpeg has no {encoder}")
     path = tmp_path / f"out{suffix}"
@@ -94,10 +86,7 @@ def test_other_codecs(
     sink.close()
     with av.open(str(path)) as container:
         # Decoders go by names such as libdav1d.
-        assert (
-            expected.rstrip("0123456789")
-            in container.streams.video[0].codec_context.name
-        )
+        assert expected.rstrip("0123456789") in container.streams.video[0].codec_context.name
         assert len(list(container.decode(video=0))) == 4
 
 

@@ -69,9 +69,7 @@ def test_inputs_are_recognised_through_links(tmp_path: Path) -> None:
         check_target(link, overwrite=True, inputs=[source])
 
 
-@pytest.mark.skipif(
-    not Path("/proc/self").is_dir(), reason="needs a folder nobody can write to"
-)
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder nobody can write to")
 def test_folders_that_refuse_files() -> None:
     with pytest.raises(OutputError, match="cannot write here"):
         check_target(Path("/proc/self/out.mp4"))

@@ -39,9 +39,7 @@ def test_every_frame_once_with_its_time(write_clip: WriteClip) -> None:
         assert source.info.rate == 25
         frames = list(source)
     assert [frame.sequence for frame in frames] == list(range(23))
-    assert [frame.time_s for frame in frames] == pytest.approx(
-        [n / 25 for n in range(23)]
-    )
+    assert [frame.time_s for frame in frames] == pytest.approx([n / 25 for n in range(23)])
     assert all(frame.pixels.dtype == np.uint8 for frame in frames)
     assert len({frame.pixels.tobytes() for frame in frames}) > 10
 
@@ -56,10 +54,7 @@ def test_variable_frame_rate_is_kept(write_clip: WriteClip) -> None:
 
 def test_sixteen_bit_counts_survive(write_clip: WriteClip) -> None:
     def counts(index: int, width: int, height: int) -> np.ndarray:
-        return (
-            np.arange(width * height, dtype=np.uint16).reshape(height, width) * 20
-            + index
-        )
+        return np.arange(width * height, dtype=np.uint16).reshape(height, width) * 20 + index
 
     path = write_clip(
         "raw.mkv",
@@ -172,9 +167,7 @@ def test_colour_in_mid_stream_only_warns(
         colour = _rainbow(index, width, height)
         return colour if index >= 40 else np.repeat(colour[..., :1], 3, axis=2)
 
-    path = write_clip(
-        "mixed.mp4", 120, pixels=later, array_format="rgb24", options=FAST
-    )
+    path = write_clip("mixed.mp4", 120, pixels=later, array_format="rgb24", options=FAST)
     with caplog.at_level(logging.WARNING, "ladle_rt"):
         assert len(read(path)) == 120
     assert len(caplog.records) == 1
@@ -227,9 +220,7 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sound.m4a"
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("aac", rate=48_000)
-        sound = av.AudioFrame.from_ndarray(
-            np.zeros((1, 1024), np.float32), "fltp", "mono"
-        )
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
         sound.sample_rate = 48_000
         container.mux(stream.encode(sound))
         container.mux(stream.encode(None))
@@ -250,9 +241,7 @@ def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
     body = b"APIC" + struct.pack(">IH", len(apic), 0) + apic
     size = len(body)
     sync = bytes((size >> shift) & 0x7F for shift in (21, 14, 7, 0))
-    path.write_bytes(
-        b"ID3\x03\0\0" + sync + body + (b"\xff\xfb\x90\x64" + bytes(413)) * 20
-    )
+    path.write_bytes(b"ID3\x03\0\0" + sync + body + (b"\xff\xfb\x90\x64" + bytes(413)) * 20)
     with pytest.raises(InputError, match="cover picture"):
         VideoSource(path)
 
@@ -281,9 +270,7 @@ def test_truncated_with_its_index_in_front_gives_what_there_is(
 
 
 def test_a_broken_packet_is_skipped(write_clip: WriteClip) -> None:
-    path = write_clip(
-        "hole.avi", 30, codec="mjpeg", pix_fmt="yuvj420p", time_base=Fraction(1, 25)
-    )
+    path = write_clip("hole.avi", 30, codec="mjpeg", pix_fmt="yuvj420p", time_base=Fraction(1, 25))
     data = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
         packet = next(one for one in container.demux() if one.pts == 12)

@@ -52,9 +52,7 @@ def test_more_than_eight_bits_keep_their_counts(name: str) -> None:
         order = ">u2" if name.endswith("be") else "<u2"
         plane.update(np.full(plane.buffer_size // 2, neutral, order).tobytes())
     plane = frame.planes[0]
-    lines = np.zeros(
-        (plane.buffer_size // plane.line_size, plane.line_size // 2), np.uint16
-    )
+    lines = np.zeros((plane.buffer_size // plane.line_size, plane.line_size // 2), np.uint16)
     lines[:22, :36] = stored
     plane.update(lines.astype(">u2" if name.endswith("be") else "<u2").tobytes())
     pixels = intensities(frame)
@@ -129,7 +127,5 @@ def test_chroma_noise_of_an_encoder_is_tolerated() -> None:
     frame = av.VideoFrame(64, 64, "yuv420p")
     rng = np.random.default_rng(3)
     for plane in frame.planes:
-        plane.update(
-            rng.integers(120, 137, plane.buffer_size, dtype=np.uint8).tobytes()
-        )
+        plane.update(rng.integers(120, 137, plane.buffer_size, dtype=np.uint8).tobytes())
     assert coloured_share(frame) == 0

@@ -1,0 +1,52 @@
+"""``ladle-rt image``: thermal stills in, colour PNG files out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ladle_rt.cli._options import given, translate_options
+
+
+@click.command("image")
+@click.argument("inputs", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the results, <stem>.png each.",
+)
+@translate_options
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
+@click.option("--allow-colour", is_flag=True, help="Use the luminance of coloured inputs.")
+def command(
+    inputs: tuple[Path, ...],
+    output: Path,
+    model: str | None,
+    overwrite: bool,
+    allow_colour: bool,
+    **options: Any,
+) -> None:
+    """Turn thermal images IN (files or folders) into colour PNG files of the same size.
+
+    The colours are synthesised, not measured. Images that fail are named; the others are
+    written all the same, and the exit code is 3.
+    """
+    from ladle_rt.config import TranslateOptions
+    from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
+    from ladle_rt.pipeline.images import ImageJob, translate_images
+    from ladle_rt.translate import PictureSpec, create_translator
+
+    settings = TranslateOptions(**given(**options), smoothing_s=0)
+    artifact = load_artifact(model or DEFAULT_MODEL)
+    picture = PictureSpec(pixel_format="rgb24", even=False)
+    count = translate_images(
+        ImageJob(inputs, output, overwrite, allow_colour),
+        lambda: create_translator(artifact, settings, picture),
+        on_failure=lambda error: click.echo(f"ladle-rt: error: {error}", err=True),
+    )
+    click.echo(f"{output}: {count} images")

@@ -1,0 +1,1 @@
+"""Quality against ground truth, always beside trivial baselines. Needs the ``train`` extra."""

@@ -1,0 +1,109 @@
+"""Still images in, PNG files out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ladle_rt.errors import InputError, LadleError, OutputError, PartialResultError
+from ladle_rt.frames import Frame
+from ladle_rt.sinks.atomic import check_target
+from ladle_rt.sinks.images import write_png
+from ladle_rt.sources.images import list_images, read_still
+from ladle_rt.translate.base import Translator
+
+
+@dataclass(frozen=True, slots=True)
+class ImageJob:
+    """Which images to translate and where to put them."""
+
+    inputs: tuple[Path, ...]
+    """Files, and folders whose images are meant."""
+    folder: Path
+    """Gets ``<stem>.png`` of each image; made if it does not exist."""
+    overwrite: bool = False
+    """Whether existing files may be replaced."""
+    allow_colour: bool = False
+    """Take the luminance of coloured images instead of refusing them."""
+
+
+def translate_images(
+    job: ImageJob,
+    make_translator: Callable[[], Translator],
+    on_failure: Callable[[LadleError], None],
+) -> int:
+    """Translate every image that can be; one that cannot does not stop the others.
+
+    Args:
+        job: what to do.
+        make_translator: makes the engine; its pictures must be ``rgb24`` with uneven sides
+            kept and without smoothing. It is closed at the end.
+        on_failure: told of each image that failed.
+
+    Returns:
+        Number of images written, which is all of them.
+
+    Raises:
+        InputError: a missing input, an empty folder, or not one image could be translated.
+        OutputError: two inputs with one stem, or a target that exists or cannot be written;
+            found before any work.
+        PartialResultError: some failed; the others have been written.
+    """
+    targets = _plan(job)
+    written = 0
+    with make_translator() as translator:
+        pending: list[Path] = []
+
+        def finish() -> int:
+            target = pending.pop(0)
+            try:
+                write_png(target, translator.collect().picture)
+            except LadleError as error:
+                on_failure(error)
+                return 0
+            return 1
+
+        for number, (source, target) in enumerate(targets.items()):
+            try:
+                pixels = read_still(source, job.allow_colour)
+            except LadleError as error:
+                on_failure(error)
+                continue
+            if len(pending) == translator.depth:
+                written += finish()
+            translator.submit(Frame(pixels, number, timestamp_ns=number))
+            pending.append(target)
+        while pending:
+            written += finish()
+    failed = len(targets) - written
+    if not written:
+        raise InputError(f"none of {failed} images could be translated")
+    if failed:
+        raise PartialResultError(
+            f"{failed} of {len(targets)} images failed; the others are written"
+        )
+    return written
+
+
+def _plan(job: ImageJob) -> dict[Path, Path]:
+    """Target of each input, all checked."""
+    if job.folder.exists() and not job.folder.is_dir():
+        raise OutputError(f"{job.folder}: expected a folder for the output, found a file")
+    sources = list_images(job.inputs)
+    targets = {source: job.folder / f"{source.stem}.png" for source in sources}
+    taken: dict[Path, Path] = {}
+    for source, target in targets.items():
+        if target in taken:
+            raise OutputError(
+                f"{taken[target]} and {source} would both become {target.name}; "
+                "translate them into different folders"
+            )
+        taken[target] = source
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{job.folder}: cannot be made ({error.strerror})") from error
+    for target in taken:
+        check_target(target, overwrite=job.overwrite, inputs=sources)
+    return targets
