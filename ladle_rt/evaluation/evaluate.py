@@ -176,4 +176,4 @@ def _truths(pairs: Sequence[Pair]) -> Iterator[Image]:
 
 def _truth(visible: npt.NDArray[np.uint8]) -> Image:
     small = cv2.resize(visible, SIZE[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32) / 255
+    return np.asarray(small, np.float32) / np.float32(255)

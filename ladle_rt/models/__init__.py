@@ -1,5 +1,5 @@
 """The networks, and the files they travel in.
 
-`artifact` reads shipped or exported models and needs no torch; `registry`, `blocks` and
-`ladlenet` define the networks and need the ``train`` extra.
+`artifact` and `listing` need no torch to be imported; `registry`, `blocks` and `ladlenet`
+define the networks and need the ``train`` extra.
 """

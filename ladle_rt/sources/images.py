@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -71,5 +72,5 @@ def read_still(path: Path, allow_colour: bool = False) -> ThermalPixels:
                 "record white-hot, or use its luminance with --allow-colour"
             )
         logger.warning("%s: coloured; its luminance is used as the thermal image", path)
-    gray: ThermalPixels = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    return gray
+    gray: Any = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    return gray  # type: ignore[no-any-return]

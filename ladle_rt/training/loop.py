@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
-from torch.utils.flop_counter import FlopCounterMode
 
 import ladle_rt
 from ladle_rt.errors import ConfigError
 from ladle_rt.models.artifact import ModelInfo
+from ladle_rt.models.listing import count_macs
 from ladle_rt.models.registry import build, config_to_dict, preset_config
 from ladle_rt.training.checkpoint import (
     load_checkpoint,
@@ -194,10 +194,6 @@ class _Run:
     def info(self, scores: Scores | None) -> ModelInfo:
         """What the model's JSON says."""
         config = self.config
-        probe = torch.zeros(1, 1, *config.crop)
-        self.averaged.eval()
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            self.averaged(probe)
         metrics: dict[str, Any] = {}
         if scores is not None:
             metrics["validation"] = {
@@ -214,7 +210,7 @@ class _Run:
             train_size=config.crop,
             size_multiple=self.model_config.size_multiple,
             parameters=sum(parameter.numel() for parameter in self.averaged.parameters()),
-            macs=counter.get_total_flops() // 2,
+            macs=count_macs(self.averaged.eval(), config.crop),
             training={
                 "version": ladle_rt.__version__,
                 "step": self.step,

@@ -136,9 +136,9 @@ def _rgb24(luma: Plane, chroma: Plane, shown: Bytes | None) -> Bytes:
 def _even(pixels: ThermalPixels) -> ThermalPixels:
     """Without the last row or column of an odd side; a side of one pixel is doubled instead."""
     grow = [(0, 1 if side == 1 else 0) for side in pixels.shape]
-    if any(more for _, more in grow):
-        pixels = np.pad(pixels, grow, "edge")
-    return np.ascontiguousarray(pixels[: pixels.shape[0] & ~1, : pixels.shape[1] & ~1])
+    grown: Any = np.pad(pixels, grow, "edge") if (0, 1) in grow else pixels
+    even: ThermalPixels = np.ascontiguousarray(grown[: grown.shape[0] & ~1, : grown.shape[1] & ~1])
+    return even
 
 
 def _resize(plane: Plane, size: tuple[int, int], enlarge: int) -> Plane:

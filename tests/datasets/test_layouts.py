@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from ladle_rt.datasets import find_pairs, read_image_list, read_thermal, read_visible
 from ladle_rt.errors import DatasetError, InputError, InputNotFoundError
 

@@ -11,13 +11,14 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from torch import Tensor, nn
+
 from ladle_rt.engines.export import TOLERANCE, export_onnx
 from ladle_rt.errors import BackendError, OutputError
 from ladle_rt.models.artifact import METADATA_KEY, ModelInfo, load_artifact
 from ladle_rt.models.ladlenet import LadleNet, LadleNetConfig
 from ladle_rt.models.registry import config_to_dict
 from ladle_rt.thermal.normalization import ThermalNormalization
-from torch import Tensor, nn
 
 CONFIG = LadleNetConfig(
     channels=(4, 8), handle_channels=2, encoder_convs=1, fuse_kernel=1, fold=2, refine_channels=2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from ladle_rt.errors import ConfigError
 from ladle_rt.models.ladlenet import LadleNet, LadleNetConfig
 from ladle_rt.models.registry import (

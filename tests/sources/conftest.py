@@ -46,9 +46,7 @@ def write_clip(tmp_path: Path) -> Callable[..., Path]:
                 stream.codec_context.sample_aspect_ratio = aspect
             ticks = round(1 / (rate * time_base))
             for index in range(frames):
-                frame = av.VideoFrame.from_ndarray(
-                    pixels(index, *size), format=array_format
-                )
+                frame = av.VideoFrame.from_ndarray(pixels(index, *size), format=array_format)
                 if array_format != pix_fmt:
                     frame = frame.reformat(format=pix_fmt)
                 frame.pts = index * ticks if pts is None else pts[index]

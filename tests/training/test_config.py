@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ladle_rt.errors import ConfigError
 from ladle_rt.training.config import (
     DataSpec,

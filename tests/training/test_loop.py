@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from ladle_rt.errors import ConfigError, ModelError
 from ladle_rt.training.checkpoint import load_checkpoint, load_model, write_whole
 from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig

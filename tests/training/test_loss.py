@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
 from ladle_rt.training.config import LossConfig
 from ladle_rt.training.loss import TranslationLoss, chroma
 from ladle_rt.training.ms_ssim import ms_ssim
-from torch import Tensor
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 
 def images(height: int, width: int, noise: float) -> tuple[Tensor, Tensor]:

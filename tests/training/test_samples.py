@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from ladle_rt.datasets import find_pairs
 from ladle_rt.errors import ConfigError, DatasetError
 from ladle_rt.thermal.normalization import ThermalNormalization
