@@ -16,7 +16,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from ladle_rt.errors import BackendError, OutputError
+from ladle_rt.errors import BackendError, InputError, OutputError
 from ladle_rt.models.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, ModelInfo, file_sha256
 
 OPSET = 20
@@ -71,6 +71,22 @@ def export_onnx(model: nn.Module, info: ModelInfo, path: Path, overwrite: bool =
         os.replace(draft, path)
         os.replace(draft_json, json_path)
     return Exported(path, final, error)
+
+
+def with_metrics(info: ModelInfo, path: Path) -> ModelInfo:
+    """Add the mean scores of an evaluation to a model's facts.
+
+    Raises:
+        InputError: not the JSON of ``ladle-rt evaluate``.
+    """
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        means = report["means"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected the JSON of `ladle-rt evaluate`, received {error!r}"
+        ) from error
+    return replace(info, metrics={**info.metrics, "evaluation": means})
 
 
 def max_difference(model: nn.Module, info: ModelInfo, path: Path) -> float:

@@ -43,6 +43,8 @@ class DataSpec:
     """``scene``: one pair is one sample; ``mosaic``: object crops, several tiled into one."""
     weight: float = 1.0
     """Share of the samples, relative to the other datasets' weights."""
+    terms: str = ""
+    """Terms stated at the data's origin; published with the model."""
 
     def __post_init__(self) -> None:
         if self.weight <= 0:

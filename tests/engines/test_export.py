@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ladle_rt.engines.export import TOLERANCE, export_onnx
-from ladle_rt.errors import BackendError, OutputError
+from ladle_rt.engines.export import TOLERANCE, export_onnx, with_metrics
+from ladle_rt.errors import BackendError, InputError, OutputError
 from ladle_rt.models.artifact import METADATA_KEY, ModelInfo, load_artifact
 from ladle_rt.models.ladlenet import LadleNet, LadleNetConfig
 from ladle_rt.models.registry import config_to_dict
@@ -88,6 +88,16 @@ def test_targets_are_checked_first(exported: tuple[nn.Module, Path], tmp_path: P
         export_onnx(model, INFO, tmp_path / "model.bin")
     with pytest.raises(OutputError, match="expected a folder"):
         export_onnx(model, INFO, tmp_path / "none" / "model.onnx")
+
+
+def test_metrics_travel_with_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps({"means": {"all": {"images": 1}}}))
+    assert with_metrics(INFO, path).metrics == {"evaluation": {"all": {"images": 1}}}
+    for text in ("[]", "{}", "no"):
+        path.write_text(text)
+        with pytest.raises(InputError, match="expected the JSON of `ladle-rt evaluate`"):
+            with_metrics(INFO, path)
 
 
 class _NotANumber(nn.Module):

@@ -1,0 +1,73 @@
+"""Every command of the README runs, in order, in one folder that starts with its inputs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ladle_rt.models.artifact import DEFAULT_MODEL, shipped_models
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands() -> list[str]:
+    """Lines of the README's bash blocks, split at ``&&``."""
+    blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.strip()]
+    return [part.strip() for line in lines for part in line.split("&&")]
+
+
+def test_first_two_blocks_are_the_main_job_and_the_tests() -> None:
+    blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    assert blocks[0].strip() == (
+        "pip install . && ladle-rt sample t.mp4 && ladle-rt video t.mp4 out.mp4"
+    )
+    assert blocks[1].strip() == "pip install -c constraints.txt '.[dev]' && pytest"
+
+
+def test_setup_commands_are_what_ci_runs() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    setup = [command for command in commands() if command.startswith(("pip", "pytest"))]
+    assert setup == ["pip install .", "pip install -c constraints.txt '.[dev]'", "pytest"]
+    for command in ("pip install -q -c constraints.txt .", "'.[dev]'", "\npytest\n"):
+        assert command in script
+
+
+@pytest.mark.skipif(
+    DEFAULT_MODEL not in shipped_models(), reason="the weights are not in this checkout"
+)
+def test_commands_run(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for folder in ("ir", "vi"):
+        (tmp_path / "pairs" / folder).mkdir(parents=True)
+        for number in range(4):
+            coarse = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+            image = cv2.resize(coarse, (260, 200), interpolation=cv2.INTER_CUBIC)
+            image = image[..., 0] if folder == "ir" else image
+            cv2.imwrite(str(tmp_path / "pairs" / folder / f"{number}.png"), image)
+    cv2.imwrite(str(tmp_path / "frame.png"), cv2.imread(str(tmp_path / "pairs/ir/0.png"), 0))
+    ours = [command for command in commands() if command.startswith("ladle-rt")]
+    assert len(ours) >= 10
+    for command in ours:
+        arguments = [sys.executable, "-m", "ladle_rt", *command.split()[1:]]
+        done = subprocess.run(
+            arguments,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    made = ("out.mp4", "side.mp4", "colour/frame.png", "mine.onnx", "sheet.png", "mine.mp4")
+    for name in made:
+        assert (tmp_path / name).stat().st_size > 0
