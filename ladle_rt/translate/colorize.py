@@ -155,21 +155,15 @@ def _to_byte(image: Any, offset: int) -> Bytes:
 
 
 def _draw_label(image: Bytes, dark: int, bright: int) -> None:
-    """Write `LABEL` at the bottom right, outlined; left out where it would not fit."""
-    scale = max(image.shape[0] / 900, 0.3)
+    """Write `LABEL` on a dark box at the bottom right; left out where it would not fit."""
+    scale = max(image.shape[0] / 900, 0.35)
     (width, height), baseline = cv2.getTextSize(LABEL, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    left = image.shape[1] - width - height
-    bottom = image.shape[0] - baseline - height // 2
-    if left < 0 or bottom < 2 * height:
+    margin = max(2, height // 3)
+    left = image.shape[1] - width - 2 * margin
+    top = image.shape[0] - height - baseline - margin
+    if left < 0 or top < image.shape[0] // 2:
         return
-    for value, thickness in ((dark, 3), (bright, 1)):
-        cv2.putText(
-            image,
-            LABEL,
-            (left, bottom),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            scale,
-            (value,) * 3,
-            thickness,
-            cv2.LINE_AA,
-        )
+    image[top:, left:] = dark
+    origin = (left + margin, image.shape[0] - baseline)
+    color = (bright,) * 3
+    cv2.putText(image, LABEL, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1, cv2.LINE_AA)
