@@ -28,7 +28,7 @@ def main(source: str, target: str, model: str) -> None:
         int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
     )
     with av.open(target, "w") as container:
-        stream = container.add_stream("libx264", rate, options={"preset": "veryfast", "crf": "20"})
+        stream = container.add_stream("libx264", rate, options={"preset": "veryfast", "crf": "19"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         while True:
             more, image = capture.read()

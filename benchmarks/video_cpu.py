@@ -76,7 +76,7 @@ def decode(clip: Path) -> list[av.VideoFrame]:
 def encode(frames: list[av.VideoFrame], target: Path) -> None:
     """Encode frames with the settings of `ladle-rt video`."""
     with av.open(str(target), "w") as container:
-        stream = container.add_stream("libx264", 30, options={"preset": "veryfast", "crf": "20"})
+        stream = container.add_stream("libx264", 30, options={"preset": "veryfast", "crf": "19"})
         stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, "yuv420p"
         for frame in frames:
             frame.pict_type = av.video.frame.PictureType.NONE

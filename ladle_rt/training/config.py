@@ -61,6 +61,8 @@ class LossConfig:
 
     alpha: float = 0.84
     """Share of 1 - MS-SSIM against L1, in [0, 1]."""
+    ssim: float = 0.0
+    """Weight of 1 - SSIM; 0 is the published loss."""
     chroma: float = 0.0
     """Weight of the L1 distance of Cb and Cr; 0 is the published loss."""
     saturation: float = 0.0
@@ -69,9 +71,10 @@ class LossConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:
             raise ConfigError(f"alpha must be in [0, 1], received {self.alpha}")
-        if self.chroma < 0 or self.saturation < 0:
+        if min(self.ssim, self.chroma, self.saturation) < 0:
             raise ConfigError(
-                f"chroma and saturation must be >= 0, received {self.chroma}, {self.saturation}"
+                "ssim, chroma and saturation must be >= 0, "
+                f"received {self.ssim}, {self.chroma} and {self.saturation}"
             )
 
 
@@ -127,7 +130,7 @@ class TrainConfig:
             raise ConfigError(f"learning_rate must be > 0, received {self.learning_rate}")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema must be in [0, 1), received {self.ema}")
-        if self.loss.alpha > 0 and min(self.crop) < MIN_CROP:
+        if (self.loss.alpha > 0 or self.loss.ssim > 0) and min(self.crop) < MIN_CROP:
             raise ConfigError(
                 f"MS-SSIM needs crops of at least {MIN_CROP}x{MIN_CROP}, "
                 f"received {self.crop[0]}x{self.crop[1]}"

@@ -13,6 +13,7 @@ COLUMNS = (
     "step",
     "loss",
     "l1",
+    "ssim",
     "ms_ssim",
     "chroma",
     "saturation",

@@ -1,8 +1,8 @@
-"""Differentiable multi-scale SSIM (Wang, Simoncelli & Bovik 2003), fast on CPUs.
+"""Differentiable SSIM and multi-scale SSIM (Wang, Simoncelli & Bovik 2003), fast on CPUs.
 
-Same numbers as torchmetrics' function with its defaults, which the tests hold it to. Own code
-because training spends as long in that function's 11x11 convolutions as in a compact network:
-here the separable Gaussian window is two matrix products with banded matrices.
+torchmetrics' functions with their defaults, less the border where those reflect the image; the
+tests hold the two together. Own code because training spent as long in their 11x11 convolutions
+as in a compact network: here the separable Gaussian window is two products with band matrices.
 """
 
 from __future__ import annotations
@@ -20,25 +20,28 @@ SIGMA = 1.5
 C1, C2 = 0.01**2, 0.03**2
 
 
-def ms_ssim(output: Tensor, truth: Tensor) -> Tensor:
-    """Mean MS-SSIM of a batch.
+def ssim_and_ms_ssim(output: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean SSIM and MS-SSIM of a batch; the first is a by-product of the second.
 
     Args:
         output: float [N,C,H,W] in [0,1], sides of at least 176.
         truth: the same.
 
     Returns:
-        Scalar in [0,1]; negative contrast-structure terms count as zero.
+        Two scalars, at most 1; in MS-SSIM negative contrast-structure terms count as zero.
     """
+    ssim = torch.zeros(())
     factors: list[Tensor] = []
     for scale, weight in enumerate(WEIGHTS):
         luminance, contrast = _ssim_terms(output, truth)
         last = scale == len(WEIGHTS) - 1
+        if scale == 0:
+            ssim = (luminance * contrast).mean()
         factor = (luminance * contrast if last else contrast).mean(dim=(1, 2, 3))
         factors.append(torch.relu(factor) ** weight)
         if not last:
             output, truth = avg_pool2d(output, 2), avg_pool2d(truth, 2)
-    return torch.stack(factors).prod(dim=0).mean()
+    return ssim, torch.stack(factors).prod(dim=0).mean()
 
 
 def _ssim_terms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

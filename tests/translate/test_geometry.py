@@ -1,0 +1,48 @@
+"""Any frame goes into the box, onto the size multiple, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ladle_rt.translate.geometry import crop, fit_box, pad, shrink
+
+SIDES = st.integers(1, 9000)
+
+
+@settings(max_examples=200, deadline=None)
+@given(height=SIDES, width=SIDES)
+def test_fit_stays_in_the_box_and_pads_to_the_multiple(height: int, width: int) -> None:
+    fit = fit_box(height, width, (192, 256), 32)
+    box = (192, 256) if height <= width else (256, 192)
+    assert 1 <= fit.height <= box[0] and 1 <= fit.width <= box[1]
+    assert fit.height == box[0] or fit.width == box[1]
+    assert (fit.height + fit.pad_height) % 32 == 0 and (fit.width + fit.pad_width) % 32 == 0
+    assert 0 <= fit.pad_height < 32 and 0 <= fit.pad_width < 32
+
+
+@pytest.mark.parametrize("shape", [(512, 640), (640, 512), (120, 160), (1, 1), (1, 5000), (33, 31)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_shrink_pad_crop(shape: tuple[int, int], dtype: type) -> None:
+    fit = fit_box(*shape, (192, 256), 32)
+    pixels = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+    small = shrink(pixels, fit)
+    assert small.dtype == dtype and small.shape == (fit.height, fit.width)
+    padded = pad(small.astype(np.float32), fit)
+    assert padded.shape[0] % 32 == padded.shape[1] % 32 == 0
+    assert np.array_equal(crop(padded, fit), small)
+
+
+def test_aspect_ratio_is_kept() -> None:
+    fit = fit_box(512, 640, (192, 256), 32)
+    assert (fit.height, fit.width, fit.pad_height, fit.pad_width) == (192, 240, 0, 16)
+    turned = fit_box(640, 512, (192, 256), 32)
+    assert (turned.height, turned.width) == (240, 192)
+
+
+def test_frames_of_the_training_size_are_left_alone() -> None:
+    fit = fit_box(192, 256, (192, 256), 32)
+    pixels = np.random.default_rng(0).integers(0, 256, (192, 256), dtype=np.uint8)
+    assert np.array_equal(pad(shrink(pixels, fit), fit), pixels)
