@@ -32,9 +32,7 @@ def test_three_equal_channels_and_alpha_are_grey(tmp_path: Path) -> None:
         assert np.array_equal(read_still(tmp_path / name), grey)
 
 
-def test_palettes_are_refused_or_reduced(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_palettes_are_refused_or_reduced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "iron.png"
     cv2.imwrite(str(path), cv2.applyColorMap((COUNTS // 13).astype(np.uint8), cv2.COLORMAP_INFERNO))
     with pytest.raises(FalseColourError, match="--allow-colour"):

@@ -143,7 +143,9 @@ def test_detail_sharpens_with_the_right_sign(polarity: int) -> None:
 
 def test_detail_adds_nothing_where_thermal_is_flat() -> None:
     item = rendering((128, 192), (32, 48))
-    flat = Rendering(item.rgb, np.full((32, 48), 0.5, np.float32), item.pixels * 0 + 90, item.levels)
+    flat = Rendering(
+        item.rgb, np.full((32, 48), 0.5, np.float32), item.pixels * 0 + 90, item.levels
+    )
     soft, sharp = (draw(flat, YUV, detail=on).data for on in (False, True))
     assert np.abs(soft.astype(int) - sharp).max() <= 1
 

@@ -1,0 +1,68 @@
+"""A graph and a JSON that do not belong together are refused before anything runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ladle_rt.errors import ModelError
+from ladle_rt.models.artifact import ModelInfo, file_sha256, load_artifact, shipped_models
+
+
+@pytest.fixture
+def model(tmp_path: Path, tiny_model: Path) -> Path:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(tiny_model.read_bytes())
+    path.with_suffix(".json").write_text(tiny_model.with_suffix(".json").read_text())
+    return path
+
+
+def test_pair_loads_and_survives_json(model: Path) -> None:
+    artifact = load_artifact(model)
+    assert artifact.onnx_path == model and artifact.info.train_size == (64, 96)
+    assert artifact.info.onnx_sha256 == file_sha256(model)
+    assert ModelInfo.from_json(artifact.info.to_json(), "x") == artifact.info
+    assert "onnx_sha256" not in artifact.info.facts()
+
+
+def test_unknown_models_name_what_ships() -> None:
+    with pytest.raises(ModelError, match=r"an \.onnx file or one of") as caught:
+        load_artifact("nothing")
+    assert all(name in str(caught.value) for name in shipped_models())
+
+
+def test_missing_or_foreign_json(model: Path) -> None:
+    json_path = model.with_suffix(".json")
+    model.write_bytes(model.read_bytes() + b"\0")
+    with pytest.raises(ModelError, match="describes another file"):
+        load_artifact(model)
+    json_path.unlink()
+    with pytest.raises(ModelError, match="found no such file"):
+        load_artifact(model)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"thermal": {}}, "needs the fields"),
+        ({"train_size": [1]}, "export the model again"),
+        ({"train_size": [60, 96]}, "not divisible by size_multiple 32"),
+        ({"macs": "many"}, "export the model again"),
+        ({"extra": 1}, "expected the fields"),
+    ],
+)
+def test_json_that_does_not_fit(model: Path, change: dict[str, Any], message: str) -> None:
+    json_path = model.with_suffix(".json")
+    json_path.write_text(json.dumps({**json.loads(json_path.read_text()), **change}))
+    with pytest.raises(ModelError, match=message):
+        load_artifact(model)
+
+
+@pytest.mark.parametrize("text", ["no json", "[]"])
+def test_json_that_is_none(model: Path, text: str) -> None:
+    model.with_suffix(".json").write_text(text)
+    with pytest.raises(ModelError, match="expected"):
+        load_artifact(model)
