@@ -42,7 +42,8 @@ def test_refused_before_anything_starts(
     pairs: Path, tmp_path: Path, words: list[str], kind: type[LadleError], message: str
 ) -> None:
     data = [] if not words or "--recipe" in words else ["--data", str(pairs)]
-    run = [*data, *words, "-o", str(tmp_path / "run")]
+    # The last --batch wins.
+    run = [*data, "--batch", "2", *words, "-o", str(tmp_path / "run")]
     result = CliRunner().invoke(train.command, run)
     assert isinstance(result.exception, kind), result.exception
     assert message in str(result.exception)
