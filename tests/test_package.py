@@ -52,5 +52,6 @@ def test_the_default_model_ships_with_its_card() -> None:
     info = load_artifact().info
     assert info.name == DEFAULT_MODEL and info.train_size == (192, 256)
     assert path.stat().st_size < 10e6
-    assert path.with_suffix(".md").is_file() and path.with_suffix(".safetensors").is_file()
+    assert path.with_suffix(".md").is_file()
+    assert not path.is_relative_to(ROOT) or path.with_suffix(".safetensors").is_file()
     assert all(entry["terms"] for entry in info.training["config"]["data"])

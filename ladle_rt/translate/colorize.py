@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ladle_rt.config import Layout
 from ladle_rt.frames import Picture, PixelFormat, ThermalPixels
 from ladle_rt.thermal.normalization import Levels, ThermalNormalization, apply_levels
-from ladle_rt.translate.detail import add_detail, slope
+from ladle_rt.translate.detail import slope
 
 Plane = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -87,17 +87,18 @@ def render(
     channels, small_height, small_width = item.rgb.shape
     flat = RGB_TO_YCBCR @ item.rgb.reshape(channels, -1)
     small = flat.reshape(3, small_height, small_width)
-    luma = _resize(small[0], (width, height), cv2.INTER_CUBIC)
     side_by_side = layout == "side-by-side"
-    enlarged = height > small_height or width > small_width
+    sharpen = detail and (height > small_height or width > small_width)
+    luma: Plane | None = None
     shown: Bytes | None = None
-    if side_by_side or (detail and enlarged):
+    if side_by_side or sharpen:
         thermal = apply_levels(pixels, item.levels, spec)
         if side_by_side:
             shown = _to_byte(thermal * np.float32(219), 16)
-        if detail and enlarged:
-            steepness = slope(small[0] * np.float32(1 / 219), item.thermal_small)
-            add_detail(luma, steepness * np.float32(219), thermal, item.thermal_small)
+        if sharpen:
+            luma = _sharpened(small[0], item.thermal_small, thermal)
+    if luma is None:
+        luma = _resize(small[0], (width, height), cv2.INTER_CUBIC)
     if picture.pixel_format == "yuv420p":
         planes = _yuv420p(luma, small[1:], shown)
         if mark:
@@ -108,6 +109,15 @@ def render(
     if mark:
         _draw_label(rgb, 0, 255)
     return Picture("rgb24", rgb, rgb.shape[1], height)
+
+
+def _sharpened(luminance: Plane, thermal_small: Plane, thermal: Plane) -> Plane:
+    """Full-size luminance by the guided filter; see `ladle_rt.translate.detail`."""
+    size = (thermal.shape[1], thermal.shape[0])
+    steepness = slope(luminance * np.float32(1 / 219), thermal_small) * np.float32(219)
+    luma = _resize(luminance - steepness * thermal_small, size, cv2.INTER_CUBIC)
+    cv2.accumulateProduct(_resize(steepness, size, cv2.INTER_LINEAR), thermal, luma)
+    return luma
 
 
 def _yuv420p(luma: Plane, chroma: Plane, shown: Bytes | None) -> list[Bytes]:

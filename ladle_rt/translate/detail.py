@@ -3,12 +3,13 @@
 Plain interpolation leaves a 192x256 picture on a 640x512 frame soft. The fast guided filter
 (He & Sun, "Fast Guided Filter", arXiv 1505.00996) fits, in small windows at network size, the
 output luminance as a line of the thermal image, Y = a T + b, and applies the upsampled a and b
-to the full-size T. Where hot is bright a is positive, where hot is dark negative: unlike adding
+to the full-size T. Here b is taken per pixel, Y - a T, so that nothing of the output is lost:
+
+    Y_full = up(Y - a T) + up(a) T_full
+
+Where hot is bright a is positive, where hot is dark negative: unlike adding
 the thermal image's high frequencies, polarity is right everywhere, and where the two have
 nothing in common a is near zero and nothing is added.
-
-The interpolated luminance stays the base; only what the line adds beyond interpolating both of
-its sides comes on top: Y_up + a_up (T - T_up).
 """
 
 from __future__ import annotations
@@ -47,20 +48,3 @@ def slope(luminance: Plane, thermal: Plane) -> Plane:
     fitted = np.clip(covariance / (np.maximum(variance, 0) + EPSILON), -MAX_SLOPE, MAX_SLOPE)
     smoothed: Any = cv2.blur(fitted, side)
     return smoothed  # type: ignore[no-any-return]
-
-
-def add_detail(base: Plane, slope: Plane, thermal: Plane, thermal_small: Plane) -> None:
-    """Add full-size thermal detail to an interpolated luminance, in place.
-
-    Args:
-        base: HxW float32, interpolated luminance on any scale; changed in place.
-        slope: hxw float32 from `slope`, times that scale.
-        thermal: HxW float32 in [0,1], the full-size normalised thermal image; overwritten.
-        thermal_small: hxw float32 in [0,1], the network's input.
-    """
-    size = (base.shape[1], base.shape[0])
-    cv2.subtract(
-        thermal, cv2.resize(thermal_small, size, interpolation=cv2.INTER_LINEAR), dst=thermal
-    )
-    cv2.multiply(thermal, cv2.resize(slope, size, interpolation=cv2.INTER_LINEAR), dst=thermal)
-    cv2.add(base, thermal, dst=base)
