@@ -9,6 +9,12 @@ import click
 from ladle_rt.errors import PartialResultError, require
 
 
+def _png(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+    if value is not None and value.suffix.lower() != ".png":
+        raise click.BadParameter(f"expected a name ending in .png, received '{value}'")
+    return value
+
+
 @click.command("evaluate")
 @click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="Folder with paired images."
@@ -19,7 +25,9 @@ from ladle_rt.errors import PartialResultError, require
 @click.option("--model", help="Shipped model name or path of an .onnx file.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first pairs.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all figures.")
-@click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet (PNG).")
+@click.option(
+    "--sheet", type=click.Path(path_type=Path), callback=_png, help="Write a contact sheet (PNG)."
+)
 def command(
     data: Path,
     layout: str,
@@ -39,33 +47,39 @@ def command(
         require(module, "train")
     import json
 
-    import cv2
     from rich.console import Console
 
     from ladle_rt.datasets import find_pairs
     from ladle_rt.evaluation.evaluate import evaluate
     from ladle_rt.evaluation.present import contact_sheet, table
+    from ladle_rt.frames import Picture
     from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
     from ladle_rt.sinks.atomic import atomic_path, check_target
+    from ladle_rt.sinks.images import write_png
     from ladle_rt.translate import load_network
 
-    for target in (json_path, sheet):
-        if target is not None:
-            check_target(target, overwrite=True)
     every = find_pairs(data, layout)
     pairs = find_pairs(data, layout, split, image_list)[:limit]
     chosen = set(pairs)
     colour_pairs = [pair for pair in every if pair.split == "train" and pair not in chosen]
     artifact = load_artifact(model or DEFAULT_MODEL)
+    inputs = [path for pair in every for path in (pair.thermal, pair.visible)]
+    inputs += [artifact.onnx_path, artifact.onnx_path.with_suffix(".json")]
+    for target in (json_path, sheet):
+        if target is not None:
+            check_target(target, overwrite=True, inputs=inputs)
     predict = load_network(artifact, "onnxruntime").runner()
-    report = evaluate(artifact.info.name, predict, artifact.info.thermal, pairs, colour_pairs)
+    report = evaluate(
+        artifact.info.name, predict, artifact.info.thermal, pairs, colour_pairs, sheet is not None
+    )
     Console(width=None if Console().is_terminal else 140).print(table(report))
     if json_path is not None:
         with atomic_path(json_path) as temporary:
             temporary.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
     if sheet is not None:
-        with atomic_path(sheet) as temporary:
-            cv2.imwrite(str(temporary), contact_sheet(report))
+        picture = contact_sheet(report)
+        height, width = picture.shape[:2]
+        write_png(sheet, Picture("rgb24", picture, width, height))
     for failure in report.failures:
         click.echo(f"ladle-rt: error: {failure}", err=True)
     if report.failures:

@@ -7,6 +7,7 @@ the model run at that size, mean over images.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,6 +27,8 @@ SIZE = (192, 256)
 """Height and width at which everything is compared."""
 ASPECT_TOLERANCE = 0.02
 """Relative difference of aspect ratios above which a pair is called out."""
+MEAN_COLOUR_PAIRS = 1000
+"""At most so many pairs, evenly spaced, make the mean-colour baseline; KAIST has 50,000."""
 
 Predict = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 """float32 [1,1,H,W] in [0,1] to [1,3,H,W]; the result may be reused by the next call."""
@@ -37,10 +40,8 @@ class Example:
 
     name: str
     light: Light
-    thermal: npt.NDArray[np.float32]
-    """HxW in [0,1], normalised."""
-    truth: Image
-    output: Image
+    strip: npt.NDArray[np.uint8] | None
+    """Thermal, output and truth side by side: Hx(3W)x3 RGB; ``None`` where none were kept."""
     scores: dict[str, Scores]
     """By row: the model first, then the baselines."""
 
@@ -78,9 +79,13 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: means by light condition and row, and every image's scores."""
 
-        def plain(scores: Scores) -> dict[str, float]:
+        def plain(scores: Scores) -> dict[str, float | None]:
             values = {**asdict(scores), "chroma_ratio": scores.chroma_ratio}
-            return {key: round(value, 5) for key, value in values.items()}
+            # Equal images have an infinite PSNR, and JSON knows no infinity.
+            return {
+                key: float(f"{value:.5g}") if math.isfinite(value) else None
+                for key, value in values.items()
+            }
 
         return {
             "model": self.model,
@@ -106,6 +111,7 @@ def evaluate(
     spec: ThermalNormalization,
     pairs: Sequence[Pair],
     colour_pairs: Sequence[Pair] = (),
+    keep_strips: bool = True,
 ) -> Report:
     """Score a model and the baselines.
 
@@ -116,23 +122,22 @@ def evaluate(
         pairs: what to evaluate on.
         colour_pairs: pairs whose mean colour is a baseline, those trained on; where there are
             none, the evaluated pairs themselves, which flatters that baseline.
+        keep_strips: keep the pictures for a contact sheet, 0.4 MB a pair.
 
     Raises:
         DatasetError: no pair could be read.
         ModelError: an output that is not finite.
     """
+    trained_on = _colours(colour_pairs)
+    colours = trained_on or _colours(pairs)
+    mean_colour = np.mean(colours, axis=0) if colours else np.zeros(3)
     failures: list[str] = []
-    loaded = list(_load(pairs, spec, failures))
-    if not loaded:
-        raise DatasetError(f"none of {len(pairs)} pairs could be read")
-    source = list(_truths(colour_pairs)) or [truth for _, _, truth in loaded]
-    mean_colour = np.mean([truth.mean(axis=(0, 1)) for truth in source], axis=0)
     examples = []
-    for pair, thermal, truth in loaded:
-        output = np.clip(predict(thermal[None, None])[0].transpose(1, 2, 0), 0, 1)
-        if not np.isfinite(output).all():
+    for pair, thermal, truth in _load(pairs, spec, failures):
+        raw = predict(thermal[None, None])[0].transpose(1, 2, 0)
+        if not np.isfinite(raw).all():
             raise ModelError(f"{model}: the output for {pair.name} is not finite")
-        grey = np.repeat(thermal[..., None], 3, axis=2)
+        output, grey = np.clip(raw, 0, 1), np.repeat(thermal[..., None], 3, axis=2)
         flat = np.broadcast_to(mean_colour.astype(np.float32), truth.shape)
         rows = {
             model: np.ascontiguousarray(output),
@@ -141,8 +146,12 @@ def evaluate(
             "inverted grey": 1 - grey,
         }
         scores = {name: compare(image, truth) for name, image in rows.items()}
-        examples.append(Example(pair.name, pair.light, thermal, truth, rows[model], scores))
-    origin = f"{len(source)} training pairs" if colour_pairs else "the evaluated pairs themselves"
+        strip = _strip(grey, rows[model], truth) if keep_strips else None
+        examples.append(Example(pair.name, pair.light, strip, scores))
+    if not examples:
+        first = failures[0] if failures else "the set is empty"
+        raise DatasetError(f"none of {len(pairs)} pairs could be read: {first}")
+    origin = f"{len(colours)} training pairs" if trained_on else "the evaluated pairs themselves"
     return Report(model, examples, origin, failures)
 
 
@@ -169,9 +178,21 @@ def _load(
         yield pair, normalize(small, spec), _truth(visible)
 
 
-def _truths(pairs: Sequence[Pair]) -> Iterator[Image]:
-    for pair in pairs:
-        yield _truth(read_visible(pair.visible))
+def _colours(pairs: Sequence[Pair]) -> list[npt.NDArray[np.float32]]:
+    """Mean RGB of each truth that can be read, of at most `MEAN_COLOUR_PAIRS`."""
+    colours = []
+    for pair in pairs[:: math.ceil(len(pairs) / MEAN_COLOUR_PAIRS) or 1]:
+        try:
+            visible = read_visible(pair.visible)
+        except InputError as error:
+            logger.warning("%s; left out of the mean colour", error)
+            continue
+        colours.append(_truth(visible).mean(axis=(0, 1)))
+    return colours
+
+
+def _strip(thermal: Image, output: Image, truth: Image) -> npt.NDArray[np.uint8]:
+    return (np.hstack([thermal, output, truth]) * 255).round().astype(np.uint8)
 
 
 def _truth(visible: npt.NDArray[np.uint8]) -> Image:

@@ -26,7 +26,7 @@ Image = npt.NDArray[np.float32]
 """HxWx3, RGB in [0,1]."""
 
 PAPER_WEIGHTS = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Exponents of LadleNet's published MS-SSIM: they sum to 15.5 instead of 1."""
+"""Exponents of LadleNet's published MS-SSIM, finest scale first: they sum to 15.5, not to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,9 @@ class Scores:
     ms_ssim: float
     """Wang et al. 2003, five scales."""
     ms_ssim_paper: float
-    """MS-SSIM with `PAPER_WEIGHTS`: comparable with the published code only."""
+    """MS-SSIM with `PAPER_WEIGHTS` as they are, each colour channel by itself, then the mean, as in
+    LadleNet's published code; the border of the coarsest scale is torchmetrics' (reflected, where
+    that code leaves it out). Comparable with no other publication."""
     psnr_db: float
     """Decibels; infinite for equal images."""
     l1: float
@@ -70,8 +72,9 @@ def compare(output: Image, truth: Image) -> Scores:
         ssim=float(ssim),
         ms_ssim=float(multiscale_structural_similarity_index_measure(ours, theirs, data_range=1.0)),
         ms_ssim_paper=float(
+            # Channels as a batch: with these exponents the mean before the power is another value.
             multiscale_structural_similarity_index_measure(
-                ours, theirs, data_range=1.0, betas=PAPER_WEIGHTS
+                ours.transpose(0, 1), theirs.transpose(0, 1), data_range=1.0, betas=PAPER_WEIGHTS
             )
         ),
         psnr_db=float(peak_signal_noise_ratio(ours, theirs, data_range=1.0)),

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.table import Table
 
+from ladle_rt.errors import ConfigError
 from ladle_rt.evaluation.evaluate import Example, Report
 
 SHEET_COLUMNS = 3
@@ -30,7 +31,7 @@ def table(report: Report) -> Table:
                 row,
                 f"{scores.ssim:.3f}",
                 f"{scores.ms_ssim:.3f}",
-                f"{scores.ms_ssim_paper:.4f}",
+                f"{scores.ms_ssim_paper:.2g}",
                 f"{scores.psnr_db:.2f}",
                 f"{scores.l1:.4f}",
                 f"{scores.chroma_ratio:.2f}",
@@ -44,7 +45,10 @@ def contact_sheet(report: Report) -> npt.NDArray[np.uint8]:
     """Thermal, output and truth of every image, worst SSIM first.
 
     Returns:
-        HxWx3 uint8, BGR as OpenCV writes it.
+        HxWx3 uint8 RGB, owned by the caller.
+
+    Raises:
+        ConfigError: the evaluation kept no pictures.
     """
     ranked = sorted(report.examples, key=lambda example: example.scores[report.rows[0]].ssim)
     tiles = [_tile(example, report.rows[0]) for example in ranked]
@@ -58,10 +62,9 @@ def contact_sheet(report: Report) -> npt.NDArray[np.uint8]:
 
 
 def _tile(example: Example, row: str) -> npt.NDArray[np.uint8]:
-    grey = np.repeat(example.thermal[..., None], 3, axis=2)
-    strip = np.hstack([grey, example.output, example.truth])
-    picture = np.ascontiguousarray((strip[..., ::-1] * 255).round().astype(np.uint8))
-    caption = np.zeros((CAPTION_HEIGHT, picture.shape[1], 3), np.uint8)
+    if example.strip is None:
+        raise ConfigError("a contact sheet needs an evaluation with keep_strips=True")
+    caption = np.zeros((CAPTION_HEIGHT, example.strip.shape[1], 3), np.uint8)
     text = f"{example.name} {example.light}  SSIM {example.scores[row].ssim:.3f}"
     cv2.putText(caption, text, (4, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1)
-    return np.vstack([caption, picture])
+    return np.vstack([caption, example.strip])

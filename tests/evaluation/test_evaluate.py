@@ -1,95 +1,37 @@
-"""Metrics against independent references, baselines, and data that is partly unreadable."""
+"""Evaluation of a model beside the baselines, and of data that is partly unreadable."""
 
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from click.testing import CliRunner
 
-from ladle_rt.cli.evaluate import command
-from ladle_rt.datasets import find_pairs
-from ladle_rt.errors import DatasetError, InputNotFoundError, ModelError, PartialResultError
-from ladle_rt.evaluation.evaluate import SIZE, evaluate
-from ladle_rt.evaluation.metrics import _delta_e, compare, mean_scores
+from ladle_rt.datasets import find_pairs, read_visible
+from ladle_rt.errors import ConfigError, DatasetError, ModelError
+from ladle_rt.evaluation import evaluate as module
+from ladle_rt.evaluation.evaluate import SIZE, Report, evaluate
 from ladle_rt.evaluation.present import contact_sheet, table
-from ladle_rt.thermal.normalization import ThermalNormalization
+from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 
 SPEC = ThermalNormalization()
-Image = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float32]
 
 
-def image(seed: int) -> Image:
-    rng = np.random.default_rng(seed)
-    coarse = rng.random((24, 32, 3), dtype=np.float32)
-    return np.clip(cv2.resize(coarse, (256, 192), interpolation=cv2.INTER_CUBIC), 0, 1)
-
-
-def gray_of(thermal: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def grey_of(thermal: Array) -> Array:
     return np.repeat(thermal, 3, axis=1)
 
 
-@pytest.fixture
-def pairs_folder(tmp_path: Path) -> Path:
-    for folder in ("ir", "vi"):
-        (tmp_path / "pairs" / folder).mkdir(parents=True)
-    for number, letter in enumerate("DDN"):
-        picture = (image(number) * 255).astype(np.uint8)
-        cv2.imwrite(str(tmp_path / f"pairs/vi/0000{number}{letter}.png"), picture)
-        cv2.imwrite(str(tmp_path / f"pairs/ir/0000{number}{letter}.png"), picture[..., 1])
-    return tmp_path / "pairs"
-
-
-def plain_ssim(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
-    """Wang et al. 2004 by its formula, 11x11 Gaussian window, reflected at the border."""
-    blur = [
-        cv2.GaussianBlur(m, (11, 11), 1.5, borderType=cv2.BORDER_REFLECT_101)
-        for m in (x, y, x * x, y * y, x * y)
-    ]
-    mx, my, xx, yy, xy = blur
-    top = (2 * mx * my + 0.01**2) * (2 * (xy - mx * my) + 0.03**2)
-    bottom = (mx**2 + my**2 + 0.01**2) * (xx - mx**2 + yy - my**2 + 0.03**2)
-    return float((top / bottom).mean())
-
-
-def test_metrics_against_their_formulas() -> None:
-    truth = image(0)
-    output = np.clip(truth + 0.1 * image(1), 0, 1)
-    scores = compare(output, truth)
-    a, b = output.astype(float), truth.astype(float)
-    assert scores.ssim == pytest.approx(plain_ssim(a, b), abs=1e-3)
-    assert scores.psnr_db == pytest.approx(-10 * np.log10(((a - b) ** 2).mean()), abs=1e-3)
-    assert scores.l1 == pytest.approx(np.abs(a - b).mean(), rel=1e-4)
-    assert 0 < scores.ms_ssim_paper < scores.ms_ssim < 1
-
-
-def test_ciede2000_of_sharma_et_al() -> None:
-    # Pairs 1, 7 and 25 of the published table.
-    table_rows = [
-        ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),
-        ((50, 0, 0), (50, -1, 2), 2.3669),
-        ((60.2574, -34.0099, 36.2677), (60.4626, -34.1751, 39.4387), 1.2644),
-    ]
-    for first, second, expected in table_rows:
-        assert _delta_e(np.array(first), np.array(second)) == pytest.approx(expected, abs=1e-4)
-
-
-def test_chroma_ratio_is_0_for_grey_and_1_for_the_truth() -> None:
-    truth = image(0)
-    grey = np.repeat(truth.mean(axis=2, keepdims=True), 3, axis=2)
-    assert compare(grey, truth).chroma_ratio == pytest.approx(0, abs=1e-3)
-    same = compare(truth, truth)
-    assert same.chroma_ratio == 1 and same.ciede2000 == 0 and same.ssim == pytest.approx(1)
-    both = mean_scores([compare(grey, truth), same])
-    assert both.chroma == pytest.approx((compare(grey, truth).chroma + same.chroma) / 2)
+def evaluate_grey(folder: Path) -> Report:
+    return evaluate("grey", grey_of, SPEC, find_pairs(folder))
 
 
 def test_grey_network_scores_as_the_grey_baseline(pairs_folder: Path) -> None:
-    report = evaluate("grey", gray_of, SPEC, find_pairs(pairs_folder))
+    report = evaluate_grey(pairs_folder)
     assert report.rows == ["grey", "mean colour", "grey copy", "inverted grey"]
     assert report.lights() == ["day", "night", "all"]
     assert [report.count(light) for light in report.lights()] == [2, 1, 3]
@@ -99,52 +41,147 @@ def test_grey_network_scores_as_the_grey_baseline(pairs_folder: Path) -> None:
     assert report.mean_colour_from == "the evaluated pairs themselves"
 
 
-def test_report_for_people(pairs_folder: Path) -> None:
-    report = evaluate("grey", gray_of, SPEC, find_pairs(pairs_folder))
-    assert table(report).row_count == 12
-    sheet = contact_sheet(report)
-    assert sheet.dtype == np.uint8 and sheet.shape == (SIZE[0] + 16, 3 * 3 * SIZE[1], 3)
-    tile = sheet[16:, : 3 * SIZE[1]].astype(int)
-    thermal, output = tile[:, : SIZE[1]], tile[:, SIZE[1] : 2 * SIZE[1]]
-    assert np.array_equal(thermal, output)
+def test_network_gets_the_normalised_frame_at_comparison_size(tmp_path: Path) -> None:
+    """16 bits: resized as counts, then stretched by the model's own percentiles."""
+    for name in ("ir", "vi"):
+        (tmp_path / name).mkdir()
+    counts = np.random.default_rng(0).integers(2000, 4200, (384, 512), dtype=np.uint16)
+    cv2.imwrite(str(tmp_path / "ir/a.png"), counts)
+    cv2.imwrite(str(tmp_path / "vi/a.png"), np.zeros((384, 512, 3), np.uint8))
+    spec = ThermalNormalization(low_percentile=10, high_percentile=90)
+    seen: list[Array] = []
+
+    def predict(thermal: Array) -> Array:
+        seen.append(thermal)
+        return grey_of(thermal)
+
+    report = evaluate("grey", predict, spec, find_pairs(tmp_path))
+    small = counts.reshape(192, 2, 256, 2).mean(axis=(1, 3))
+    expected = normalize(np.rint(small).astype(np.uint16), spec)
+    assert seen[0].shape == (1, 1, *SIZE) and seen[0].dtype == np.float32
+    # Halves may be rounded up or to even: one count of about 1000.
+    assert np.abs(seen[0][0, 0] - expected).max() < 3e-3
+    assert report.lights() == ["all"]
+    values = report.to_dict()["means"]["all"]
+    assert values["mean colour"]["psnr_db"] is None, "black is its own mean colour"
+    json.dumps(report.to_dict(), allow_nan=False)
 
 
-def test_damage(pairs_folder: Path) -> None:
-    pairs = find_pairs(pairs_folder)
-    with pytest.raises(ModelError, match="not finite"):
-        evaluate("nan", lambda x: np.full((1, 3, *x.shape[2:]), np.nan, np.float32), SPEC, pairs)
-    pairs[0].visible.write_text("no image")
-    report = evaluate("grey", gray_of, SPEC, pairs)
-    assert len(report.examples) == 2 and "does not decode" in report.failures[0]
-    for pair in pairs:
-        pair.visible.write_text("no image")
-    with pytest.raises(DatasetError, match="none of 3 pairs"):
-        evaluate("grey", gray_of, SPEC, pairs)
+def test_outputs_are_clipped_but_not_beyond_infinity(pairs_folder: Path) -> None:
+    pairs = find_pairs(pairs_folder)[:1]
+
+    def shifted(thermal: Array) -> Array:
+        return grey_of(thermal) * 3 - 1
+
+    def clipped(thermal: Array) -> Array:
+        return np.clip(shifted(thermal), 0, 1)
+
+    beyond, within = (evaluate("m", run, SPEC, pairs).mean("m") for run in (shifted, clipped))
+    assert beyond == within
+    for value in (np.nan, np.inf, -np.inf):
+        with pytest.raises(ModelError, match="m: the output for 00000D is not finite"):
+            evaluate("m", lambda x, v=value: grey_of(np.full_like(x, v)), SPEC, pairs)
 
 
-def test_command(pairs_folder: Path, tiny_model: Path, tmp_path: Path) -> None:
-    words = ["--data", str(pairs_folder), "--model", str(tiny_model)]
-    files = ["--json", str(tmp_path / "e.json"), "--sheet", str(tmp_path / "s.png")]
-    result = CliRunner().invoke(command, [*words, *files])
-    assert result.exit_code == 0, result.output
-    assert "mean colour" in result.stdout and "CIEDE2000" in result.stdout
-    values = json.loads((tmp_path / "e.json").read_text())
-    assert values["means"]["day"]["images"] == 2
+def test_mean_colour_is_that_of_the_pairs_trained_on(
+    pairs_folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *trained, held_out = find_pairs(pairs_folder)
+    report = evaluate("grey", grey_of, SPEC, [held_out], trained)
+    colour = np.mean([read_visible(pair.visible) / 255 for pair in trained], axis=(0, 1, 2))
+    error = np.abs(read_visible(held_out.visible) / 255 - colour).mean()
+    assert report.mean("mean colour").l1 == pytest.approx(error, abs=1e-5)
+    assert report.mean_colour_from == "2 training pairs"
+    monkeypatch.setattr(module, "MEAN_COLOUR_PAIRS", 1)
+    report = evaluate("grey", grey_of, SPEC, [held_out], trained)
+    assert report.mean_colour_from == "1 training pairs"
+    monkeypatch.undo()
+    trained[0].visible.write_text("no image")
+    report = evaluate("grey", grey_of, SPEC, [held_out], trained)
+    assert report.mean_colour_from == "1 training pairs" and not report.failures
+    assert "00000D.png" in caplog.text and "left out of the mean colour" in caplog.text
+
+
+def test_report_as_json(pairs_folder: Path) -> None:
+    report = evaluate_grey(pairs_folder)
+    values = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert values["size"] == [192, 256] and values["failures"] == []
     assert set(values["images"]) == {"00000D", "00001D", "00002N"}
-    assert cv2.imread(str(tmp_path / "s.png")).shape[1] == 9 * SIZE[1]
-    (pairs_folder / "ir/00000D.png").write_text("no image")
-    result = CliRunner().invoke(command, [*words, "--limit", "2"])
-    assert isinstance(result.exception, PartialResultError)
-    assert "00000D.png" in result.stderr and "mean colour" in result.stdout
-    result = CliRunner().invoke(command, ["--data", str(tmp_path / "none")])
-    assert isinstance(result.exception, InputNotFoundError)
+    assert values["means"]["night"]["images"] == 1
+    night = values["means"]["night"]["grey"]
+    assert night == values["images"]["00002N"]
+    assert night["chroma_ratio"] == pytest.approx(0, abs=1e-3) and night["chroma_truth"] > 1
+    day = [values["images"][name]["ssim"] for name in ("00000D", "00001D")]
+    assert values["means"]["day"]["grey"]["ssim"] == pytest.approx(np.mean(day), rel=1e-4)
+
+
+def test_table_has_a_row_for_each_light_and_baseline(pairs_folder: Path) -> None:
+    shown = table(evaluate_grey(pairs_folder))
+    columns = {str(column.header): list(column.cells) for column in shown.columns}
+    assert [light for light in columns["light"] if light] == ["day", "night", "all"]
+    assert [count for count in columns["n"] if count] == ["2", "1", "3"]
+    assert columns["image"] == ["grey", "mean colour", "grey copy", "inverted grey"] * 3
+    assert columns["chroma ratio"][0] == "0.00" and len(columns["CIEDE2000"]) == 12
+
+
+def test_sheet_shows_thermal_output_truth_worst_first(pairs_folder: Path) -> None:
+    height, width = SIZE
+    red = np.float32([1, 0, 0]).reshape(1, 3, 1, 1)
+    report = evaluate("red", lambda x: grey_of(x) * red, SPEC, find_pairs(pairs_folder))
+    sheet = contact_sheet(report)
+    assert sheet.dtype == np.uint8 and sheet.shape == (height + 16, 3 * 3 * width, 3)
+    ranked = sorted(report.examples, key=lambda example: example.scores["red"].ssim)
+    for number, example in enumerate(ranked):
+        tile = sheet[:, 3 * width * number : 3 * width * (number + 1)]
+        caption, thermal, output, truth = tile[:16], *np.hsplit(tile[16:], 3)
+        assert caption.max() == 255
+        assert np.array_equal(output[..., 0], thermal[..., 0]) and not output[..., 1:].any()
+        written = read_visible(pairs_folder / f"vi/{example.name}.png")
+        assert np.array_equal(truth, written), "red stays red"
+    blind = evaluate("grey", grey_of, SPEC, find_pairs(pairs_folder)[:1], keep_strips=False)
+    with pytest.raises(ConfigError, match="keep_strips"):
+        contact_sheet(blind)
+
+
+def test_unreadable_pairs_are_left_out(pairs_folder: Path) -> None:
+    pairs = find_pairs(pairs_folder)
+    pairs[0].visible.write_text("no image")
+    pairs[1].thermal.unlink()
+    report = evaluate("grey", grey_of, SPEC, pairs)
+    assert [example.name for example in report.examples] == ["00002N"]
+    assert "00000D.png" in report.failures[0] and "does not decode" in report.failures[0]
+    assert "00001D.png" in report.failures[1] and "no such image" in report.failures[1]
+    pairs[2].visible.write_text("no image")
+    with pytest.raises(DatasetError, match=r"none of 3 pairs could be read: .*00000D.png"):
+        evaluate("grey", grey_of, SPEC, pairs)
+    with pytest.raises(DatasetError, match="the set is empty"):
+        evaluate("grey", grey_of, SPEC, [])
+
+
+def test_different_aspect_ratios_are_told_once(
+    pairs_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "ladle_rt")
+    pairs = find_pairs(pairs_folder)[:2]
+    # 1 % wider is drift of a crop; 25 % wider is another field of view.
+    cv2.imwrite(str(pairs[0].thermal), np.zeros((190, 256), np.uint8))
+    evaluate("grey", grey_of, SPEC, pairs)
+    assert not caplog.records
+    for pair in pairs:
+        cv2.imwrite(str(pair.thermal), np.zeros((192, 320), np.uint8))
+    evaluate("grey", grey_of, SPEC, pairs)
+    assert [record.message.split(":")[0] for record in caplog.records] == ["00000D"]
+    assert "aspect ratio" in caplog.text
 
 
 def test_mean_colour_on_block_e_is_the_figure_of_record(shared_data: Path) -> None:
     pairs = find_pairs(shared_data / "roadscene")
     held_out = [pair for pair in pairs if pair.split == "val"]
     trained = [pair for pair in pairs if pair.split == "train"]
-    scores = evaluate("grey", gray_of, SPEC, held_out, trained).mean("mean colour")
-    assert scores.ssim == pytest.approx(0.543, abs=2e-3)
-    assert scores.ms_ssim == pytest.approx(0.294, abs=2e-3)
-    assert scores.psnr_db == pytest.approx(13.9, abs=0.06)
+    report = evaluate("grey", grey_of, SPEC, held_out, trained, keep_strips=False)
+    assert report.mean_colour_from == "146 training pairs"
+    assert [report.lights(), report.count("all")] == [["all"], 24]
+    scores = report.mean("mean colour")
+    assert scores.ssim == pytest.approx(0.543, abs=1e-3)
+    assert scores.ms_ssim == pytest.approx(0.294, abs=1e-3)
+    assert scores.psnr_db == pytest.approx(13.9, abs=0.05)

@@ -1,0 +1,142 @@
+"""``ladle-rt evaluate`` as users run it: what is printed and written, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from ladle_rt.cli.evaluate import command
+from ladle_rt.errors import (
+    DatasetError,
+    InputNotFoundError,
+    LadleError,
+    MissingDependencyError,
+    ModelError,
+    OutputError,
+    PartialResultError,
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """MSRS: two training pairs by day, one test pair by night."""
+    rng = np.random.default_rng(0)
+    for split, names in (("train", ("1D", "2D")), ("test", ("3N",))):
+        for folder in ("ir", "vi"):
+            (tmp_path / "data" / split / folder).mkdir(parents=True)
+            for name in names:
+                coarse = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+                picture = cv2.resize(coarse, (256, 192), interpolation=cv2.INTER_CUBIC)
+                picture = picture[..., 0] if folder == "ir" else picture
+                cv2.imwrite(str(tmp_path / "data" / split / folder / f"{name}.png"), picture)
+    return tmp_path / "data"
+
+
+def run(data: Path, model: Path, *words: object) -> Result:
+    arguments = ["--data", str(data), "--model", str(model), *map(str, words)]
+    return CliRunner().invoke(command, arguments)
+
+
+def test_split_is_scored_beside_the_mean_colour_of_the_training_split(
+    data: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    written, sheet = tmp_path / "e.json", tmp_path / "s.png"
+    result = run(data, tiny_model, "--split", "test", "--json", written, "--sheet", sheet)
+    assert result.exit_code == 0, result.output
+    for words in ("tiny", "mean colour", "inverted grey", "MS-SSIM (paper)", "CIEDE2000"):
+        assert words in result.stdout
+    assert "mean colour: of 2 training pairs" in result.stdout
+    assert "\x1b" not in result.stdout and "…" not in result.stdout
+    values = json.loads(written.read_text())
+    assert values["model"] == "tiny" and list(values["images"]) == ["test/3N"]
+    assert values["means"]["all"]["images"] == 1
+    picture = cv2.imread(str(sheet))
+    assert picture.shape[1] == 9 * 256
+    # The tiny network is blue where it is cold and red where it is hot; a channel swap is not.
+    thermal, output = picture[16:, :256, 0], picture[16:, 256:512].astype(int)
+    assert (output[thermal < 50] @ [1, 0, -1]).mean() > 50
+    assert (output[thermal > 200] @ [1, 0, -1]).mean() < -50
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_all_lights_and_limit(data: Path, tiny_model: Path, tmp_path: Path) -> None:
+    written = tmp_path / "e.json"
+    assert run(data, tiny_model, "--json", written).exit_code == 0
+    means = json.loads(written.read_text())["means"]
+    assert {light: row["images"] for light, row in means.items()} == {
+        "day": 2,
+        "night": 1,
+        "all": 3,
+    }
+    assert run(data, tiny_model, "--limit", 1, "--json", written).exit_code == 0
+    assert len(json.loads(written.read_text())["images"]) == 1
+
+
+def test_unreadable_pairs_give_exit_code_3_and_all_the_rest(
+    data: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    (data / "train/ir/1D.png").write_text("no image")
+    result = run(data, tiny_model, "--json", tmp_path / "e.json")
+    assert isinstance(result.exception, PartialResultError)
+    assert "1 of 3 pairs" in str(result.exception)
+    assert result.stderr.count("1D.png") == 1 and "mean colour" in result.stdout
+    values = json.loads((tmp_path / "e.json").read_text())
+    assert len(values["images"]) == 2 and "1D.png" in values["failures"][0]
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "message"),
+    [
+        (["--split", "val"], DatasetError, "split must be one of ['test', 'train']"),
+        (["--layout", "kaist"], DatasetError, "no thermal image has a visible partner"),
+        (["--data", "none"], InputNotFoundError, "expected a dataset folder"),
+        (["--model", "none"], ModelError, "expected an .onnx file or one of"),
+        (["--json", "none/e.json"], OutputError, "does not exist"),
+        (["--json", "data/train/vi/1D.png"], OutputError, "input and output are the same file"),
+        (["--sheet", "data/train/vi/1D.png"], OutputError, "input and output are the same file"),
+    ],
+)
+def test_refusals(
+    data: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    kind: type[LadleError],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.read_bytes() for path in data.rglob("*.png")}
+    result = run(data, tiny_model, *words)
+    assert isinstance(result.exception, kind), result.exception
+    assert message in str(result.exception)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
+
+
+def test_the_model_is_not_overwritten_by_its_evaluation(data: Path, tiny_model: Path) -> None:
+    facts = tiny_model.with_suffix(".json")
+    before = facts.read_bytes()
+    result = run(data, tiny_model, "--json", facts)
+    assert isinstance(result.exception, OutputError) and "same file" in str(result.exception)
+    assert facts.read_bytes() == before
+
+
+def test_sheets_are_png(data: Path, tiny_model: Path, tmp_path: Path) -> None:
+    result = run(data, tiny_model, "--sheet", tmp_path / "sheet.xyz")
+    assert result.exit_code == 2 and "expected a name ending in .png" in result.stderr
+
+
+@pytest.mark.parametrize("module", ["torchmetrics", "skimage"])
+def test_missing_extra_is_named(
+    data: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    result = run(data, tiny_model)
+    assert isinstance(result.exception, MissingDependencyError)
+    assert "pip install 'ladle-rt[train]'" in str(result.exception)
