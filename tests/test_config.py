@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import platform
 from typing import Any
 
 import pytest
@@ -27,6 +30,26 @@ def test_bad_values_are_refused(values: dict[str, Any], message: str) -> None:
         TranslateOptions(**values)
 
 
-def test_machine_facts() -> None:
-    assert usable_cores() >= 1
-    assert isinstance(is_x86(), bool)
+def test_limits_are_inside() -> None:
+    options = TranslateOptions(threads=1, size=(32, 32), smoothing_s=0)
+    assert (options.threads, options.size, options.smoothing_s) == (1, (32, 32), 0)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        options.threads = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [("x86_64", True), ("AMD64", True), ("aarch64", False), ("arm64", False), ("i686", False)],
+)
+def test_x86_means_64_bit(monkeypatch: pytest.MonkeyPatch, machine: str, expected: bool) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    assert is_x86() is expected
+
+
+def test_cores_without_an_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 5}, raising=False)
+    assert usable_cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")
+    for counted, expected in ((7, 7), (None, 1)):
+        monkeypatch.setattr(os, "cpu_count", lambda counted=counted: counted)
+        assert usable_cores() == expected

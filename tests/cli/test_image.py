@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -15,9 +19,12 @@ from ladle_rt.errors import (
     InputError,
     InputNotFoundError,
     LadleError,
+    ModelError,
     OutputError,
     PartialResultError,
 )
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -67,6 +74,7 @@ def test_good_ones_are_written_beside_bad_ones(
     ("arguments", "kind", "message"),
     [
         (["missing.png"], InputNotFoundError, "no such file or folder"),
+        (["empty"], InputError, "found none in it"),
         (["in", "--size", "8x8"], ConfigError, "size must be at least 32x32"),
         (["in/bad.txt"], InputError, "none of 1 images"),
     ],
@@ -81,6 +89,7 @@ def test_refusals(
     message: str,
 ) -> None:
     (stills / "bad.txt").write_text("no image")
+    (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     result = run(tiny_model, *arguments, "-o", "out")
     assert isinstance(result.exception, kind)
@@ -111,3 +120,104 @@ def test_size_is_height_by_width(tiny_model: Path, stills: Path, tmp_path: Path)
     result = run(tiny_model, stills, "-o", tmp_path / "out", "--size", "64")
     assert result.exit_code == 2
     assert "expected HEIGHTxWIDTH such as 192x256, received '64'" in result.stderr
+
+
+def ladle(*words: object) -> subprocess.CompletedProcess[str]:
+    """The program itself, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "ladle_rt", *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_the_program_says_what_failed_and_exits_with_3(
+    tiny_model: Path, stills: Path, tmp_path: Path
+) -> None:
+    (stills / "bad.png").write_text("no image")
+    ramp = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (48, 1))
+    cv2.imwrite(str(stills / "iron.png"), cv2.applyColorMap(ramp, cv2.COLORMAP_INFERNO))
+    cv2.imwrite(str(stills / "float.tiff"), np.zeros((4, 4), np.float32))
+    done = ladle("image", stills, "-o", tmp_path / "out", "--model", tiny_model)
+    assert done.returncode == 3 and done.stdout == ""
+    lines = [line for line in done.stderr.splitlines() if line.startswith("ladle-rt: ")]
+    assert len(lines) == 4
+    for line, part in zip(lines, ("bad.png", "float.tiff", "iron.png", "3 of 6"), strict=True):
+        assert line.startswith("ladle-rt: error: ") and part in line
+    assert "Traceback" not in done.stderr
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.png", "b.png", "c.png"]
+
+
+def test_the_program_refuses_in_one_line(tiny_model: Path, stills: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.png"
+    done = ladle("image", missing, "-o", tmp_path / "out", "--model", tiny_model)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"ladle-rt: error: {missing}: no such file or folder\n"
+
+
+def test_palettes_need_a_word(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "iron.png"
+    ramp = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (48, 1))
+    cv2.imwrite(str(path), cv2.applyColorMap(ramp, cv2.COLORMAP_INFERNO))
+    result = run(tiny_model, path, "-o", tmp_path / "out")
+    assert isinstance(result.exception, InputError)
+    assert "--allow-colour" in result.stderr
+    with caplog.at_level(logging.WARNING, logger="ladle_rt"):
+        result = run(tiny_model, path, "-o", tmp_path / "out", "--allow-colour")
+    assert result.exit_code == 0
+    assert "its luminance is used" in caplog.text
+    assert cv2.imread(str(tmp_path / "out/iron.png")).shape == (48, 64, 3)
+
+
+def test_options_reach_the_translator(tiny_model: Path, stills: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(stills / "b.png"), np.tile(np.arange(240, dtype=np.uint8), (199, 1)))
+
+    def made(*flags: str) -> np.ndarray:
+        out = tmp_path / "-".join(("out", *flags))
+        result = run(tiny_model, stills / "b.png", "-o", out, *flags)
+        assert result.exit_code == 0, result.output
+        return cv2.imread(str(out / "b.png"))
+
+    plain = made()
+    assert plain.shape == (199, 240, 3)
+    both = made("--layout", "side-by-side")
+    assert both.shape == (199, 480, 3) and np.array_equal(both[:, 240:], plain)
+    changed = np.argwhere((made("--mark") != plain).any(axis=2))
+    assert changed.size and changed[:, 0].min() > 99
+    for flags in (("--detail", "none"), ("--size", "32x64")):
+        assert not np.array_equal(made(*flags), plain), flags
+    for flags in (("--threads", "1"), ("--detail", "guided"), ("--size", "64x96")):
+        assert np.array_equal(made(*flags), plain), flags
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--threads", "0"], "--threads"),
+        (["--backend", "cuda"], "--backend"),
+        (["--detail", "sharp"], "--detail"),
+        (["--size", "0x64"], "expected HEIGHTxWIDTH"),
+        (["--size", "64x"], "expected HEIGHTxWIDTH"),
+        (["--size", "64x64x64"], "expected HEIGHTxWIDTH"),
+        (["--size=-64x64"], "expected HEIGHTxWIDTH"),
+    ],
+)
+def test_wrong_words_are_usage_errors(
+    tiny_model: Path, stills: Path, tmp_path: Path, words: list[str], part: str
+) -> None:
+    result = run(tiny_model, stills, "-o", tmp_path / "out", *words)
+    assert result.exit_code == 2 and part in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_is_none_is_refused_before_the_output_is_made(
+    stills: Path, tmp_path: Path
+) -> None:
+    result = run(tmp_path / "missing.onnx", stills, "-o", tmp_path / "out")
+    assert isinstance(result.exception, ModelError)
+    assert not (tmp_path / "out").exists()

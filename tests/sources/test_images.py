@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -69,3 +71,75 @@ def test_real_raw_still(shared_data: Path) -> None:
     pixels = read_still(shared_data / "still16" / "boson_640x512_uint16.tiff")
     assert pixels.shape == (512, 640) and pixels.dtype == np.uint16
     assert (pixels.min(), pixels.max()) == (6743, 7077)
+
+
+def png(width: int, height: int, depth: int, kind: int, rows: bytes) -> bytes:
+    """A PNG by hand, for what OpenCV does not write."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(name + body))
+        return struct.pack(">I", len(body)) + name + body + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    packed = chunk(b"IDAT", zlib.compress(rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + packed + chunk(b"IEND", b"")
+
+
+def test_grey_with_alpha(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(2, 1, 8, 4, bytes([0, 10, 0, 20, 255])))
+    assert read_still(path).tolist() == [[10, 20]]
+    path.write_bytes(png(2, 1, 16, 4, b"\0" + struct.pack(">4H", 7000, 0, 9000, 65535)))
+    assert read_still(path).tolist() == [[7000, 9000]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_coloured_corner_is_a_logo_not_a_palette(tmp_path: Path, dtype: type) -> None:
+    path = tmp_path / "logo.png"
+    top = np.iinfo(dtype).max
+    picture = np.full((100, 100, 3), top // 3, dtype)
+    picture[:19, :20] = (0, 0, top)
+    cv2.imwrite(str(path), picture)
+    assert read_still(path)[50, 50] == top // 3
+    picture[:21, :20] = (0, 0, top)
+    cv2.imwrite(str(path), picture)
+    with pytest.raises(FalseColourError):
+        read_still(path)
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    path = tmp_path / "turned.jpg"
+    cv2.imwrite(str(path), np.tile(np.arange(64, dtype=np.uint8) * 3, (48, 1)))
+    plain = path.read_bytes()
+    # One IFD entry: tag 0x0112 (orientation), SHORT, 1 value: 6, turn clockwise.
+    exif = b"Exif\0\0MM\0\x2a" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    path.write_bytes(plain[:2] + segment + plain[2:])
+    pixels = read_still(path)
+    assert pixels.shape == (64, 48)
+    assert pixels[0].mean() < pixels[-1].mean()
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        png(60000, 60000, 8, 0, b""),
+        png(1 << 21, 4, 8, 0, b""),
+        png(0, 4, 8, 0, b""),
+        b"\x89PNG\r\n\x1a\n",
+        b"",
+    ],
+    ids=["too-many-pixels", "too-wide", "no-width", "header-only", "empty"],
+)
+def test_damaged_files_are_input_errors(tmp_path: Path, damaged: bytes) -> None:
+    path = tmp_path / "damaged.png"
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match=r"damaged\.png: expected an image") as caught:
+        read_still(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_no_image(tmp_path: Path) -> None:
+    (tmp_path / "folder.PNG").mkdir()
+    with pytest.raises(InputError, match="expected an image file"):
+        read_still(tmp_path / "folder.PNG")

@@ -46,3 +46,32 @@ def test_frames_of_the_training_size_are_left_alone() -> None:
     fit = fit_box(192, 256, (192, 256), 32)
     pixels = np.random.default_rng(0).integers(0, 256, (192, 256), dtype=np.uint8)
     assert np.array_equal(pad(shrink(pixels, fit), fit), pixels)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    box=st.tuples(st.integers(32, 64), st.integers(32, 64)),
+    multiple=st.sampled_from([1, 8, 32]),
+)
+def test_padding_is_numpys(height: int, width: int, box: tuple[int, int], multiple: int) -> None:
+    """Any box and multiple, also boxes that are not divisible by it."""
+    fit = fit_box(height, width, box, multiple)
+    small = np.arange(fit.height * fit.width, dtype=np.float32).reshape(fit.height, fit.width)
+    padded = pad(small, fit)
+    room = fit.pad_height < fit.height and fit.pad_width < fit.width
+    widths = ((0, fit.pad_height), (0, fit.pad_width))
+    assert np.array_equal(padded, np.pad(small, widths, "reflect" if room else "edge"))
+    assert np.array_equal(crop(np.stack([padded] * 3), fit), np.stack([small] * 3))
+    assert np.shares_memory(crop(padded, fit), padded)
+
+
+def test_a_large_frame_is_averaged() -> None:
+    fit = fit_box(8000, 6000, (192, 256), 32)
+    assert (fit.height, fit.width) == (256, 192)
+    columns = np.random.default_rng(1).integers(6000, 9000, 6000).astype(np.uint16)
+    small = shrink(np.tile(columns, (8000, 1)), fit)
+    # 6000 columns on 192 are 31.25 each: column 4 of every four starts on a whole one.
+    expected = columns.reshape(48, 125).mean(axis=1)
+    assert np.abs(small.reshape(256, 48, 4).mean(axis=2) - expected).max() <= 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import traceback
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from ladle_rt.translate.base import Translator
 from ladle_rt.translate.select import resolve_backend
 from ladle_rt.translate.workers import CpuTranslator
 
-YUV = PictureSpec("yuv420p", True)
+YUV, RGB = PictureSpec("yuv420p", True), PictureSpec("rgb24", False)
 BACKENDS = ["onnxruntime", "openvino"]
 
 
@@ -31,7 +33,7 @@ def frame(number: int, shape: tuple[int, int] = (64, 96)) -> Frame:
 
 
 class GatedNetwork:
-    """Real arithmetic behind a gate; frames with a mean over 200 fail."""
+    """Real arithmetic behind a gate; flat frames fail."""
 
     name = "gated"
 
@@ -80,7 +82,7 @@ def test_submit_blocks_at_depth(tiny_model: Path) -> None:
 
         thread = threading.Thread(target=one_more)
         thread.start()
-        network.entered.acquire()
+        assert network.entered.acquire(timeout=30)
         assert not submitted.is_set()
         network.gate.set()
         translator.collect(30)
@@ -134,13 +136,14 @@ def test_levels_follow_slowly_unless_told_otherwise(tiny_model: Path) -> None:
     assert np.abs(second(1)).max() > 10
 
 
+@pytest.mark.parametrize("picture", [YUV, RGB], ids=["yuv420p", "rgb24"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (63, 95), (480, 640)])
-def test_engines_agree(tiny_model: Path, shape: tuple[int, int]) -> None:
+def test_engines_agree(tiny_model: Path, shape: tuple[int, int], picture: PictureSpec) -> None:
     pytest.importorskip("openvino", reason="needs the openvino extra")
     pictures = []
     for backend in BACKENDS:
         options = TranslateOptions(backend=backend)  # type: ignore[arg-type]
-        with create_translator(load_artifact(tiny_model), options, YUV) as translator:
+        with create_translator(load_artifact(tiny_model), options, picture) as translator:
             assert backend in translator.name
             translator.submit(frame(7, shape))
             pictures.append(translator.collect(30).picture.data.astype(int))
@@ -197,3 +200,126 @@ def test_facts_inside_the_graph_must_be_the_jsons(
     path = make_model(tmp_path / "m.onnx", metadata={"name": "other"})
     with pytest.raises(ModelError, match="own facts differ"):
         load_network(load_artifact(path), "onnxruntime")
+
+
+def test_a_later_frame_that_is_ready_first_waits_its_turn(tiny_model: Path) -> None:
+    second_done = threading.Event()
+    first_entered = threading.Lock()
+
+    class FirstIsLast(GatedNetwork):
+        def runner(self) -> Any:
+            def run(thermal: np.ndarray) -> np.ndarray:
+                if first_entered.acquire(blocking=False):
+                    assert second_done.wait(30)
+                else:
+                    second_done.set()
+                return np.repeat(thermal, 3, axis=1)
+
+            return run
+
+    info = load_artifact(tiny_model).info
+    with CpuTranslator(FirstIsLast(), info, TranslateOptions(), YUV, 2) as translator:
+        for number in range(2):
+            translator.submit(frame(number))
+        assert [translator.collect(30).frame.sequence for _ in range(2)] == [0, 1]
+
+
+def test_order_holds_between_two_threads(tiny_model: Path) -> None:
+    options = TranslateOptions(threads=2, backend="onnxruntime")
+    shapes = [(64, 96), (1, 1), (96, 64), (1, 5000), (33, 31)]
+    with create_translator(load_artifact(tiny_model), options, RGB) as translator:
+
+        def feed() -> None:
+            for number in range(40):
+                translator.submit(frame(number, shapes[number % len(shapes)]))
+                submitted.release()
+
+        submitted = threading.Semaphore(0)
+        thread = threading.Thread(target=feed, daemon=True)
+        thread.start()
+        for number in range(40):
+            assert submitted.acquire(timeout=30)
+            result = translator.collect(30)
+            assert result.frame.sequence == number
+            assert result.picture.data.shape == (*result.frame.pixels.shape, 3)
+        thread.join(30)
+
+
+def test_close_drops_what_waits_and_wakes_everyone(tiny_model: Path) -> None:
+    network, translator = gated(tiny_model, workers=1)
+    for number in range(translator.depth):
+        translator.submit(frame(number))
+    assert network.entered.acquire(timeout=30)
+    said: list[BaseException] = []
+
+    def expect_the_end(call: Callable[[], object]) -> None:
+        try:
+            call()
+        except BaseException as error:
+            said.append(error)
+
+    def collect_all() -> None:
+        for _ in range(translator.depth):
+            translator.collect(30)
+
+    calls = (lambda: translator.submit(frame(9)), collect_all, translator.close)
+    threads = [threading.Thread(target=expect_the_end, args=(call,), daemon=True) for call in calls]
+    for thread in threads[:2]:
+        thread.start()
+    dropped = translator._flying[1]
+    threads[2].start()
+    # The frame in the worker holds the gate; the one that waits is cancelled meanwhile.
+    with pytest.raises(CancelledError):
+        dropped.result(30)
+    network.gate.set()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert [type(error) for error in said] == [BackendError, BackendError]
+    assert all("closed" in str(error) for error in said)
+
+
+def test_a_frame_that_is_refused_takes_no_slot(tiny_model: Path) -> None:
+    network, translator = gated(tiny_model)
+    network.gate.set()
+    with translator:
+        for _ in range(translator.depth):
+            with pytest.raises(ValueError, match="unpack"):
+                translator.submit(Frame(np.zeros((64, 96, 3), np.uint8), 0, 0))
+        thread = threading.Thread(target=translator.submit, args=(frame(5),), daemon=True)
+        thread.start()
+        thread.join(30)
+        assert not thread.is_alive()
+        assert translator.collect(30).frame.sequence == 5
+
+
+def test_pictures_and_frames_are_never_written_again(tiny_model: Path) -> None:
+    options = TranslateOptions(threads=1, layout="side-by-side", mark=True)
+    with create_translator(load_artifact(tiny_model), options, YUV) as translator:
+        source = frame(0)
+        before = source.pixels.copy()
+        translator.submit(source)
+        first = translator.collect(30).picture.data
+        kept = first.copy()
+        for number in (1, 2, 3):
+            translator.submit(frame(number))
+            translator.collect(30)
+        assert np.array_equal(first, kept)
+        assert np.array_equal(source.pixels, before)
+
+
+def test_odd_sides_are_told_once_and_only_where_cropped(
+    tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for picture, expected in ((YUV, 1), (RGB, 0)):
+        caplog.clear()
+        with (
+            caplog.at_level(logging.WARNING, logger="ladle_rt"),
+            create_translator(load_artifact(tiny_model), TranslateOptions(), picture) as translator,
+        ):
+            for number in range(3):
+                translator.submit(frame(number, (63, 96)))
+                translator.collect(30)
+        assert [record.getMessage() for record in caplog.records] == [
+            "96x63 is odd: the picture is cropped to even by a pixel"
+        ] * expected
