@@ -61,6 +61,8 @@ def runners(path: Path) -> dict[str, Callable[[], object]]:
     for threads in (1, 2):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # A session that spins after its run would slow the one whose turn is next.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         session = onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]
         )

@@ -12,27 +12,20 @@ within a turn. CPU seconds and peak memory are the operating system's accounting
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 from typing import Any
 
-import av
-import numpy as np
-import onnxruntime
-
 from ladle_rt.bench.record import Spread, write_result
 from ladle_rt.device import usable_cores
 from ladle_rt.models.artifact import load_artifact
-
-FLOOR_NETWORK_FRAMES = 100
-"""Frames the network's CPU time is measured on; the rest is proportional."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,50 +53,13 @@ def run_process(command: list[str]) -> Cost:
     return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """CPU time of all threads of this process while ``work`` runs."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
-def decode(clip: Path) -> list[av.VideoFrame]:
-    """All frames of a clip."""
-    with av.open(str(clip)) as container:
-        return list(container.decode(video=0))
-
-
-def encode(frames: list[av.VideoFrame], target: Path) -> None:
-    """Encode frames with the settings of `ladle-rt video`."""
-    with av.open(str(target), "w") as container:
-        stream = container.add_stream("libx264", 30, options={"preset": "veryfast", "crf": "19"})
-        stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, "yuv420p"
-        for frame in frames:
-            frame.pict_type = av.video.frame.PictureType.NONE
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-
-
-def floor(clip: Path, translated: Path, model: Path, folder: Path) -> dict[str, float]:
+def floor(clip: Path, translated: Path, model: Path) -> dict[str, float]:
     """CPU seconds of each part alone, and their sum over the cores as ``wall_s``."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    thermal = np.random.default_rng(0).random((1, 1, 192, 256), dtype=np.float32)
-    session.run(None, {"thermal": thermal})
-
-    def network() -> None:
-        for _ in range(FLOOR_NETWORK_FRAMES):
-            session.run(None, {"thermal": thermal})
-
-    count = len(decode(clip))
-    pictures = decode(translated)
-    parts = {
-        "decode_s": cpu_seconds(lambda: decode(clip)),
-        "network_s": cpu_seconds(network) * count / FLOOR_NETWORK_FRAMES,
-        "encode_s": cpu_seconds(lambda: encode(pictures, folder / "floor.mp4")),
-    }
-    return {**parts, "wall_s": sum(parts.values()) / usable_cores()}
+    script = str(Path(__file__).with_name("floor_cpu.py"))
+    command = [sys.executable, script, str(clip), str(translated), str(model)]
+    parts: dict[str, float] = json.loads(subprocess.check_output(command))
+    seconds = [value for key, value in parts.items() if key.endswith("_s")]
+    return {**parts, "wall_s": sum(seconds) / usable_cores()}
 
 
 def main() -> None:
@@ -145,10 +101,11 @@ def measure(arguments: argparse.Namespace, folder: Path) -> tuple[dict[str, Any]
     for turn in range(arguments.runs):
         for contender, command in commands.items():
             costs[contender].append(run_process(command))
-        floors.append(floor(clip, outputs["onnxruntime"], model, folder))
+        floors.append(floor(clip, outputs["onnxruntime"], model))
         print(f"turn {turn + 1} of {arguments.runs}", file=sys.stderr)
+    timed = [key for key in floors[0] if key.endswith("_s")]
     results: dict[str, Any] = {
-        "floor": {key: Spread.of([f[key] for f in floors]).to_list() for key in floors[0]}
+        "floor": {key: Spread.of([f[key] for f in floors]).to_list() for key in timed}
     }
     for contender, runs in costs.items():
         walls = [cost.wall_s for cost in runs]
@@ -162,17 +119,17 @@ def measure(arguments: argparse.Namespace, folder: Path) -> tuple[dict[str, Any]
             "wall_over_floor": Spread.of(against_floor).to_list(),
         }
         if contender in engines:
-            results[contender]["first_frame_s"] = first_frame(commands[contender], folder)
+            results[contender]["first_frame_s"] = first_frame(commands[contender])
     settings = {
         "clip": clip.name,
-        "frames": len(decode(clip)),
+        "frames": int(floors[0]["frames"]),
         "runs": arguments.runs,
         "model": artifact.info.name,
     }
     return results, settings
 
 
-def first_frame(command: list[str], folder: Path) -> list[float]:
+def first_frame(command: list[str]) -> list[float]:
     """Wall seconds of the whole process for the clip's first frame alone, three times."""
     short = [*command, "--duration", "0.01"]
     return Spread.of([run_process(short).wall_s for _ in range(3)]).to_list()

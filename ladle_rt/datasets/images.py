@@ -63,7 +63,11 @@ def decode(path: Path, flags: int) -> npt.NDArray[Any]:
         raise InputNotFoundError(f"{path}: no such image") from error
     except OSError as error:
         raise InputError(f"{path}: expected an image file, received {error.strerror}") from error
-    image = cv2.imdecode(data, flags) if data.size else None
+    try:
+        image = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:
+        # OpenCV raises, where it otherwise returns nothing, for sizes beyond its limits.
+        image = None
     if image is None:
         raise InputError(f"{path}: expected an image, received a file that does not decode")
     return image

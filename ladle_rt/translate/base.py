@@ -42,6 +42,7 @@ class Translator(Protocol):
 
         Raises:
             PipelineError: nothing in flight, or the timeout passed.
+            BackendError: the translator is closed, and this frame was dropped.
             LadleError: whatever made this frame fail, with its original traceback.
         """
 

@@ -80,7 +80,7 @@ def check_output(artifact: ModelArtifact, run: Runner) -> None:
     try:
         output = run(probe)
     except Exception as error:
-        line = str(error).strip().splitlines()[-1]
+        line = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise ModelError(f"{artifact.onnx_path}: the graph does not run: {line}") from error
     if output.shape != (1, 3, height, width):
         raise ModelError(

@@ -69,7 +69,13 @@ def _describe(values: Any) -> list[tuple[str, str, list[Any]]]:
 def _check_metadata(artifact: ModelArtifact, metadata: dict[str, str]) -> None:
     """The facts inside the graph, where there are any, are those of the JSON."""
     text = metadata.get(METADATA_KEY)
-    if text is not None and json.loads(text) != json.loads(json.dumps(artifact.info.facts())):
+    if text is None:
+        return
+    try:
+        facts = json.loads(text)
+    except json.JSONDecodeError:
+        facts = None
+    if facts != json.loads(json.dumps(artifact.info.facts())):
         raise ModelError(
             f"{artifact.onnx_path}: its own facts differ from its JSON's; export the model again"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from ladle_rt.errors import ModelError, require
@@ -20,8 +21,7 @@ class OpenVinoNetwork:
     name = "openvino"
 
     def __init__(self, artifact: ModelArtifact, workers: int) -> None:
-        openvino = require("openvino", "openvino")
-        core = openvino.Core()
+        core = _core(require("openvino", "openvino"))
         try:
             model = core.read_model(str(artifact.onnx_path))
         except Exception as error:
@@ -43,6 +43,17 @@ class OpenVinoNetwork:
             return output
 
         return run
+
+
+@cache
+def _core(openvino: Any) -> Any:
+    """One for the whole process, never freed.
+
+    On x86 Linux each one's CPU plugin installs a signal stack and, when it is freed, its
+    predecessor's (openvino pull request 11894). Of two that overlap, the first freed leaves the
+    second to install memory that is gone: the next signal, Ctrl-C for one, kills the process.
+    """
+    return openvino.Core()
 
 
 def _describe(ports: Any) -> list[tuple[str, str, list[Any]]]:

@@ -6,10 +6,11 @@ at network size; everything else in the workers.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from types import TracebackType
 
@@ -26,6 +27,8 @@ from ladle_rt.translate.geometry import Fit, crop, fit_box, pad, shrink
 from ladle_rt.translate.network import Network, Runner
 
 logger = logging.getLogger("ladle_rt")
+
+CLOSED = "the translator is closed; make a new one"
 
 
 class CpuTranslator:
@@ -77,9 +80,20 @@ class CpuTranslator:
     def submit(self, frame: Frame) -> int:
         """Enqueue one frame; see `Translator.submit`."""
         self._slots.acquire()
-        if self._closed:
+        try:
+            self._flying.append(self._start(frame))
+        except BaseException as error:
             self._slots.release()
-            raise BackendError("the translator is closed; make a new one")
+            # The pool refuses with a RuntimeError what comes while it is being closed.
+            if self._closed and isinstance(error, RuntimeError):
+                raise BackendError(CLOSED) from None
+            raise
+        self._tickets += 1
+        return self._tickets - 1
+
+    def _start(self, frame: Frame) -> Future[TranslatedFrame]:
+        if self._closed:
+            raise BackendError(CLOSED)
         height, width = frame.pixels.shape
         if self._picture.even and (height % 2 or width % 2) and not self._told_odd:
             self._told_odd = True
@@ -87,26 +101,25 @@ class CpuTranslator:
         fit = fit_box(height, width, self._box, self._info.size_multiple)
         small = shrink(frame.pixels, fit)
         levels = self._tracker.update(small, frame.time_s)
-        self._flying.append(self._pool.submit(self._translate, frame, fit, small, levels))
-        self._tickets += 1
-        return self._tickets - 1
+        return self._pool.submit(self._translate, frame, fit, small, levels)
 
     def collect(self, timeout_s: float | None = None) -> TranslatedFrame:
         """The next result; see `Translator.collect`."""
-        if not self._flying:
-            raise PipelineError("collect without a frame in flight; submit one first")
         try:
-            result = self._flying[0].result(timeout_s)
+            future = self._flying[0]
+        except IndexError:
+            if self._closed:
+                raise BackendError(CLOSED) from None
+            raise PipelineError("collect without a frame in flight; submit one first") from None
+        try:
+            # Only waits: it returns the worker's own error, which may be a TimeoutError too.
+            future.exception(timeout_s)
+        except CancelledError:
+            raise BackendError(CLOSED) from None
         except FutureTimeoutError:
-            if not self._flying[0].done():
-                raise PipelineError(f"no frame translated within {timeout_s} s") from None
-            self._pop()
-            raise
-        except BaseException:
-            self._pop()
-            raise
+            raise PipelineError(f"no frame translated within {timeout_s} s") from None
         self._pop()
-        return result
+        return future.result()
 
     def close(self) -> None:
         """Drop what waits, let the workers finish their frame, end them."""
@@ -127,7 +140,9 @@ class CpuTranslator:
         self.close()
 
     def _pop(self) -> None:
-        self._flying.popleft()
+        # `close` in another thread may have been faster.
+        with contextlib.suppress(IndexError):
+            self._flying.popleft()
         self._slots.release()
 
     def _run(self) -> Runner:

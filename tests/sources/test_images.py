@@ -143,3 +143,16 @@ def test_a_folder_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "folder.PNG").mkdir()
     with pytest.raises(InputError, match="expected an image file"):
         read_still(tmp_path / "folder.PNG")
+
+
+@pytest.mark.parametrize(("dtype", "unit"), [(np.uint8, 1), (np.uint16, 257)])
+def test_a_slight_tint_is_grey_at_every_depth(tmp_path: Path, dtype: type, unit: int) -> None:
+    path = tmp_path / "tint.png"
+    for spread, coloured in ((28, False), (29, True)):
+        tint = np.array([100, 100, 100 + spread]) * unit
+        cv2.imwrite(str(path), np.full((20, 20, 3), tint, dtype))
+        if coloured:
+            with pytest.raises(FalseColourError):
+                read_still(path)
+        else:
+            assert read_still(path).shape == (20, 20)

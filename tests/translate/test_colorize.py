@@ -11,7 +11,6 @@ import pytest
 from ladle_rt.frames import Picture, PixelFormat
 from ladle_rt.thermal.normalization import ThermalNormalization, measure_levels, normalize
 from ladle_rt.translate.colorize import PictureSpec, Rendering, render
-from ladle_rt.translate.detail import MAX_SLOPE, slope
 
 SPEC = ThermalNormalization()
 YUV, RGB = PictureSpec("yuv420p", True), PictureSpec("rgb24", False)
@@ -148,18 +147,3 @@ def test_detail_adds_nothing_where_thermal_is_flat() -> None:
     )
     soft, sharp = (draw(flat, YUV, detail=on).data for on in (False, True))
     assert np.abs(soft.astype(int) - sharp).max() <= 1
-
-
-def test_slope_is_the_guided_filters() -> None:
-    thermal, luminance = smooth((24, 30), 3), smooth((24, 30), 4)
-
-    def box(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        padded = np.pad(image, 2, "reflect")
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (5, 5))
-        return windows.mean(axis=(2, 3))
-
-    t, y = thermal.astype(float), luminance.astype(float)
-    covariance = box(t * y) - box(t) * box(y)
-    variance = box(t * t) - box(t) ** 2
-    expected = box(np.clip(covariance / (variance + 0.02**2), -MAX_SLOPE, MAX_SLOPE))
-    assert np.allclose(slope(luminance, thermal), expected, atol=2e-2)

@@ -18,6 +18,7 @@ from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, ModelError, PipelineError
 from ladle_rt.frames import Frame
 from ladle_rt.models.artifact import file_sha256, load_artifact
+from ladle_rt.thermal.normalization import Levels
 from ladle_rt.translate import PictureSpec, create_translator, load_network
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.select import resolve_backend
@@ -245,6 +246,23 @@ def test_order_holds_between_two_threads(tiny_model: Path) -> None:
         thread.join(30)
 
 
+def test_a_workers_timeout_is_not_the_callers(tiny_model: Path) -> None:
+    class Slow(GatedNetwork):
+        def runner(self) -> Any:
+            def run(thermal: np.ndarray) -> np.ndarray:
+                raise TimeoutError("device busy")
+
+            return run
+
+    info = load_artifact(tiny_model).info
+    with CpuTranslator(Slow(), info, TranslateOptions(), YUV, 1) as translator:
+        translator.submit(frame(0))
+        with pytest.raises(TimeoutError, match="device busy"):
+            translator.collect(30)
+        with pytest.raises(PipelineError, match="without a frame in flight"):
+            translator.collect(30)
+
+
 def test_close_drops_what_waits_and_wakes_everyone(tiny_model: Path) -> None:
     network, translator = gated(tiny_model, workers=1)
     for number in range(translator.depth):
@@ -277,6 +295,22 @@ def test_close_drops_what_waits_and_wakes_everyone(tiny_model: Path) -> None:
         assert not thread.is_alive()
     assert [type(error) for error in said] == [BackendError, BackendError]
     assert all("closed" in str(error) for error in said)
+
+
+def test_a_close_in_the_middle_of_a_submit(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, translator = gated(tiny_model)
+
+    def update(pixels: np.ndarray, time_s: float) -> Levels:
+        translator.close()
+        return Levels(0, 1, 2)
+
+    monkeypatch.setattr(translator._tracker, "update", update)
+    with pytest.raises(BackendError, match="closed"):
+        translator.submit(frame(0))
+    with pytest.raises(BackendError, match="closed"):
+        translator.collect(30)
 
 
 def test_a_frame_that_is_refused_takes_no_slot(tiny_model: Path) -> None:
