@@ -28,7 +28,13 @@ def list_images(inputs: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            images = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            images = sorted(
+                file
+                for file in path.iterdir()
+                if file.suffix.lower() in SUFFIXES
+                and file.is_file()
+                and not file.name.startswith(".")
+            )
             if not images:
                 raise InputError(f"{path}: expected a folder with images, found none in it")
             found.extend(images)

@@ -56,8 +56,9 @@ def test_what_is_no_thermal_image(tmp_path: Path) -> None:
 
 
 def test_folders_mean_their_images(tmp_path: Path) -> None:
-    for name in ("b.png", "a.jpg", "notes.txt"):
+    for name in ("b.png", "a.jpg", "notes.txt", "._b.png"):
         (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "folder.png").mkdir()
     names = [path.name for path in list_images([tmp_path, tmp_path / "notes.txt"])]
     assert names == ["a.jpg", "b.png", "notes.txt"]
     (tmp_path / "empty").mkdir()
