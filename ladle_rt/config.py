@@ -20,7 +20,7 @@ class TranslateOptions:
     """How frames are translated."""
 
     backend: Backend = "auto"
-    """Compute engine; ``auto`` takes the fastest one that is installed."""
+    """Compute engine; see `ladle_rt.translate.select.resolve_backend` for ``auto``."""
     threads: int | None = None
     """Frames translated at the same time, one thread each; ``None``: one per usable core."""
     size: tuple[int, int] | None = None

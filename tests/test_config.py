@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import platform
 from typing import Any
 
 import pytest
 
 from ladle_rt.config import TranslateOptions
-from ladle_rt.device import is_x86, usable_cores
+from ladle_rt.device import usable_cores
 from ladle_rt.errors import ConfigError
 
 
@@ -35,15 +34,6 @@ def test_limits_are_inside() -> None:
     assert (options.threads, options.size, options.smoothing_s) == (1, (32, 32), 0)
     with pytest.raises(dataclasses.FrozenInstanceError):
         options.threads = 2  # type: ignore[misc]
-
-
-@pytest.mark.parametrize(
-    ("machine", "expected"),
-    [("x86_64", True), ("AMD64", True), ("aarch64", False), ("arm64", False), ("i686", False)],
-)
-def test_x86_means_64_bit(monkeypatch: pytest.MonkeyPatch, machine: str, expected: bool) -> None:
-    monkeypatch.setattr(platform, "machine", lambda: machine)
-    assert is_x86() is expected
 
 
 def test_cores_without_an_affinity(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ _TRANSLATE = (
     click.option(
         "--backend",
         type=click.Choice(["auto", "onnxruntime", "openvino"]),
-        help="Compute engine; by default the fastest that is installed.",
+        help="Compute engine; onnxruntime unless told otherwise.",
     ),
     click.option("--threads", type=click.IntRange(min=1), help="Frames translated at a time."),
     click.option("--size", callback=parse_size, metavar="HxW", help="Box the network works in."),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import util
-
 from ladle_rt.config import Backend, TranslateOptions
-from ladle_rt.device import is_x86, usable_cores
+from ladle_rt.device import usable_cores
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.colorize import PictureSpec
@@ -16,10 +14,12 @@ __all__ = ["PictureSpec", "create_translator", "load_network", "resolve_backend"
 
 
 def resolve_backend(backend: Backend) -> Backend:
-    """What ``auto`` means here: OpenVINO on x86 where it is installed, else ONNX Runtime."""
-    if backend != "auto":
-        return backend
-    return "openvino" if is_x86() and util.find_spec("openvino") else "onnxruntime"
+    """What ``auto`` means: ONNX Runtime.
+
+    OpenVINO runs the shipped fp32 network no faster and starts later; see
+    ``benchmarks/results/video_cpu.json``.
+    """
+    return "onnxruntime" if backend == "auto" else backend
 
 
 def load_network(artifact: ModelArtifact, backend: Backend = "auto", workers: int = 1) -> Network:

@@ -19,20 +19,8 @@ from ladle_rt.translate import PictureSpec, create_translator, load_network, sel
 RGB = PictureSpec("rgb24", False)
 
 
-@pytest.mark.parametrize(
-    ("x86", "spec", "expected"),
-    [
-        (True, object(), "openvino"),
-        (True, None, "onnxruntime"),
-        (False, object(), "onnxruntime"),
-    ],
-)
-def test_auto_is_openvino_on_x86_where_installed(
-    monkeypatch: pytest.MonkeyPatch, x86: bool, spec: object, expected: str
-) -> None:
-    monkeypatch.setattr(select, "is_x86", lambda: x86)
-    monkeypatch.setattr(select.util, "find_spec", lambda name: spec)
-    assert select.resolve_backend("auto") == expected
+def test_auto_is_onnxruntime_and_others_are_themselves() -> None:
+    assert select.resolve_backend("auto") == "onnxruntime"
     assert select.resolve_backend("openvino") == "openvino"
 
 
