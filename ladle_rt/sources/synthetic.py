@@ -7,6 +7,7 @@ wheels and rear ends, people brighter than all else, row noise of an uncooled se
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,9 +52,9 @@ class DriveOptions:
             raise ConfigError(
                 f"size must be 16x16 to 8192x8192, received {self.width}x{self.height}"
             )
-        if not (self.rate >= 1 and self.seconds > 0 and self.seed >= 0):
+        if not (self.rate >= 1 and 0 < self.seconds < math.inf and self.seed >= 0):
             raise ConfigError(
-                "rate must be >= 1, seconds > 0 and seed >= 0, "
+                "rate must be >= 1, seconds > 0 and finite, and seed >= 0, "
                 f"received {self.rate}, {self.seconds:g} and {self.seed}"
             )
 
