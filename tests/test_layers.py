@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +24,12 @@ ROWS = (
 WITHIN_A_ROW = {("config", "errors")}
 """Imports inside a row that are right: settings are refused with the shared errors."""
 TORCH_ROOMS = {"models", "training", "evaluation", "engines"}
+"""Only these may import torch, its relatives and what else the extra ``train`` brings."""
+RUNNING_NEEDS = {"av", "click", "cv2", "ladle_rt", "numpy", "onnxruntime", "rich"}
+"""The core dependencies, as they are imported."""
+OPTIONAL = ("onnx", "openvino", "safetensors", "skimage", "torch", "torchmetrics", "torchvision")
+TORCH_FREE_MODELS = {"__init__.py", "artifact.py", "listing.py"}
+"""Files of the room ``models`` that must load where torch is not installed."""
 CLI_MAY_IMPORT = {"click", "ladle_rt", "typing", "__future__", "collections", "pathlib"}
 
 
@@ -54,7 +62,7 @@ def test_imports_point_downwards(path: Path) -> None:
         return
     for name in imports(ast.parse(path.read_text(encoding="utf-8"))):
         parts = name.split(".")
-        if parts[0] == "torch" or parts[0] == "torchmetrics":
+        if parts[0] not in RUNNING_NEEDS | set(sys.stdlib_module_names):
             assert here in TORCH_ROOMS, f"{name} in {here}"
         if parts[0] != "ladle_rt" or len(parts) == 1 or parts[1] in (here, "__version__"):
             continue
@@ -77,3 +85,28 @@ def test_command_modules_import_lightly(path: Path) -> None:
                     continue
                 assert top in CLI_MAY_IMPORT, name
                 assert top != "ladle_rt" or rest.startswith(("errors", "cli")), name
+
+
+def test_everything_else_loads_without_torch() -> None:
+    """In a fresh interpreter that has no torch: nothing reaches it by a detour."""
+    loaded = [
+        ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
+        for path in modules()
+        if room(path) not in TORCH_ROOMS | {"__main__"}
+        or (room(path) == "models" and path.name in TORCH_FREE_MODELS)
+    ]
+    assert "ladle_rt.pipeline.video" in loaded and "ladle_rt.models.registry" not in loaded
+    code = (
+        "import importlib, sys\n"
+        f"sys.modules.update(dict.fromkeys({OPTIONAL}))\n"
+        f"for name in {loaded}: importlib.import_module(name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 import ladle_rt
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact, shipped_models
@@ -18,9 +24,17 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+
+
 def names(requirements: list[str]) -> set[str]:
-    cut = str.maketrans(dict.fromkeys("<>=!;[ ", "\n"))
-    return {requirement.translate(cut).split("\n")[0] for requirement in requirements}
+    return {Requirement(requirement).name for requirement in requirements}
+
+
+def constraints() -> dict[str, Version]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {name: Version(version) for name, version in pins}
 
 
 def test_public_names_are_sorted_and_exist() -> None:
@@ -40,11 +54,35 @@ def test_running_needs_no_torch() -> None:
 
 
 def test_development_needs_no_gpu_library() -> None:
-    extras = PROJECT["optional-dependencies"]
-    assert set(extras) == {"dev", "openvino", "rtx", "tensorrt", "torch-tensorrt", "train"}
-    every = names(extras["dev"]) | names(extras["train"]) | names(extras["openvino"])
+    assert set(EXTRAS) == {"dev", "openvino", "rtx", "tensorrt", "torch-tensorrt", "train"}
+    every = names(EXTRAS["dev"]) | names(EXTRAS["train"]) | names(EXTRAS["openvino"])
     assert not every & {"tensorrt", "tensorrt-rtx", "torch-tensorrt", "pycuda"}
-    assert extras["dev"][0] == "ladle-rt[openvino,train]"
+    assert EXTRAS["dev"][0] == "ladle-rt[openvino,train]"
+
+
+@pytest.mark.parametrize("extra", [None, "train", "openvino", "dev"])
+def test_what_ci_installs_is_pinned_within_the_ranges(extra: str | None) -> None:
+    pins = constraints()
+    for line in PROJECT["dependencies"] if extra is None else EXTRAS[extra]:
+        wanted = Requirement(line)
+        needed_here = wanted.marker is None or wanted.marker.evaluate()
+        if needed_here and wanted.name != "ladle-rt":
+            assert pins[wanted.name] in wanted.specifier, line
+
+
+def test_one_opencv_is_installed() -> None:
+    assert len(set(packages_distributions()["cv2"])) == 1
+
+
+def test_the_console_script_is_callable() -> None:
+    module, _, function = PROJECT["scripts"]["ladle-rt"].partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_the_version_is_in_the_changelog() -> None:
+    assert PROJECT["dynamic"] == ["version"]
+    changes = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Changes")[2]
+    assert f"- {ladle_rt.__version__}:" in changes
 
 
 def test_the_default_model_ships_with_its_card() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import sys
 
 import click
@@ -61,10 +60,6 @@ def main() -> None:
     except click.Abort:
         click.echo("ladle-rt: interrupted", err=True)
         status = EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone; keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = EXIT_ERROR
     except LadleError as error:
         click.echo(f"ladle-rt: error: {error}", err=True)
         status = EXIT_PARTIAL if isinstance(error, PartialResultError) else EXIT_ERROR

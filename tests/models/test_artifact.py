@@ -10,6 +10,9 @@ import pytest
 
 from ladle_rt.errors import ModelError
 from ladle_rt.models.artifact import ModelInfo, file_sha256, load_artifact, shipped_models
+from ladle_rt.thermal.normalization import ThermalNormalization
+
+TINY_THERMAL = ThermalNormalization().to_dict()
 
 
 @pytest.fixture
@@ -51,6 +54,10 @@ def test_missing_or_foreign_json(model: Path) -> None:
         ({"train_size": [1]}, "export the model again"),
         ({"train_size": [60, 96]}, "not divisible by size_multiple 32"),
         ({"macs": "many"}, "export the model again"),
+        ({"thermal": None}, "export the model again"),
+        ({"thermal": {**TINY_THERMAL, "mid_target": 2}}, "mid_target"),
+        ({"size_multiple": 0}, "not divisible by size_multiple 0"),
+        ({"onnx_sha256": ""}, "expected SHA-256 none"),
         ({"extra": 1}, "expected the fields"),
     ],
 )
@@ -59,6 +66,21 @@ def test_json_that_does_not_fit(model: Path, change: dict[str, Any], message: st
     json_path.write_text(json.dumps({**json.loads(json_path.read_text()), **change}))
     with pytest.raises(ModelError, match=message):
         load_artifact(model)
+
+
+def test_fields_that_are_missing(model: Path) -> None:
+    json_path = model.with_suffix(".json")
+    values = json.loads(json_path.read_text())
+    del values["thermal"]
+    json_path.write_text(json.dumps(values))
+    with pytest.raises(ModelError, match="expected the fields"):
+        load_artifact(model)
+
+
+def test_shipped_models_load_by_name_and_by_path() -> None:
+    for name, path in shipped_models().items():
+        assert load_artifact(name) == load_artifact(path)
+        assert load_artifact(name).info.name == name
 
 
 @pytest.mark.parametrize("text", ["no json", "[]"])

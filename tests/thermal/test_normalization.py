@@ -52,6 +52,34 @@ def test_gain_and_offset_do_not_matter(gain: int, offset: int) -> None:
     )
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(st.integers(0, 65535), min_size=1, max_size=300),
+    deep=st.booleans(),
+    low=st.floats(0, 40),
+    high=st.floats(60, 100),
+)
+def test_levels_are_the_percentiles_of_numpy(
+    values: list[int], deep: bool, low: float, high: float
+) -> None:
+    pixels = np.array([values], np.uint16)
+    if not deep:
+        pixels = (pixels >> 8).astype(np.uint8)
+    spec = ThermalNormalization(low_percentile=low, high_percentile=high)
+    levels = measure_levels(pixels, spec)
+    expected = np.percentile(pixels, [low, 50, high], method="inverted_cdf")
+    assert [levels.low, levels.mid, levels.high] == expected.tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(counts=st.integers(0, 65535), size=st.integers(1, 12), deep=st.booleans())
+def test_flat_frames_are_black(counts: int, size: int, deep: bool) -> None:
+    pixels = np.full((size, size), counts if deep else counts >> 8, np.uint16)
+    if not deep:
+        pixels = pixels.astype(np.uint8)
+    assert not normalize(pixels, SPEC).any()
+
+
 def test_eight_and_sixteen_bits_agree() -> None:
     pixels = scene()
     big = np.tile(pixels.astype(np.uint16), (8, 8))
@@ -120,6 +148,42 @@ def test_tracker_follows_slowly() -> None:
     for frame in range(100):
         step = tracker.update(warmer, 0.2 + 0.1 * frame)
     assert step.low == pytest.approx(wanted.low, abs=0.1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    lows=st.lists(st.integers(0, 150), min_size=2, max_size=12),
+    steps=st.lists(st.floats(0, 3), min_size=12, max_size=12),
+    smoothing_s=st.floats(0, 5),
+)
+def test_tracked_levels_stay_among_the_measured_ones(
+    lows: list[int], steps: list[float], smoothing_s: float
+) -> None:
+    tracker = LevelTracker(SPEC, smoothing_s)
+    frames = [scene(low=low, high=low + 100) for low in lows]
+    measured = [measure_levels(frame, SPEC) for frame in frames]
+    time_s = 0.0
+    for number, frame in enumerate(frames):
+        time_s += steps[number]
+        levels = tracker.update(frame, time_s)
+        for name in ("low", "mid", "high"):
+            seen = [getattr(each, name) for each in measured[: number + 1]]
+            assert min(seen) - 1e-9 <= getattr(levels, name) <= max(seen) + 1e-9
+        assert levels.low <= levels.mid <= levels.high
+
+
+def test_tracking_does_not_depend_on_the_frame_rate() -> None:
+    """One second towards a new level is one second, in four steps or in forty."""
+    ends = []
+    for frames in (4, 40):
+        tracker = LevelTracker(SPEC, smoothing_s=1.0)
+        tracker.update(scene(), 0.0)
+        for number in range(1, frames + 1):
+            levels = tracker.update(scene(low=40, high=240), number / frames)
+        ends.append(levels.low)
+    first, wanted = (measure_levels(scene(low=low, high=low + 200), SPEC).low for low in (20, 40))
+    assert ends[0] == pytest.approx(ends[1])
+    assert ends[0] == pytest.approx(wanted + (first - wanted) * np.exp(-1))
 
 
 def test_tracker_takes_cuts_and_restarts_at_once() -> None:
