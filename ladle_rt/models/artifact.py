@@ -26,6 +26,15 @@ METADATA_KEY = "ladle_rt"
 DEFAULT_MODEL = "ladlenet-compact"
 """The shipped model that every command uses unless told otherwise."""
 
+_KINDS: dict[str, type] = {
+    "name": str,
+    "architecture": str,
+    "config": dict,
+    "training": dict,
+    "metrics": dict,
+    "onnx_sha256": str,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
@@ -94,12 +103,19 @@ class ModelInfo:
             values["train_size"] = (height, width)
             for key in ("size_multiple", "parameters", "macs"):
                 values[key] = int(values[key])
-        except (ConfigError, TypeError, ValueError, AttributeError) as error:
+            for key, kind in _KINDS.items():
+                if not isinstance(values[key], kind):
+                    raise TypeError(f"{key} must be {kind.__name__}, received {values[key]!r}")
+        except (ConfigError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ModelError(f"{origin}: {error}; export the model again") from error
         info = cls(**values)
-        if info.size_multiple < 1 or height % info.size_multiple or width % info.size_multiple:
+        if (
+            min(info.size_multiple, height, width) < 1
+            or height % info.size_multiple
+            or width % info.size_multiple
+        ):
             raise ModelError(
-                f"{origin}: train_size {height}x{width} is not divisible by "
+                f"{origin}: train_size {height}x{width} is not positive and divisible by "
                 f"size_multiple {info.size_multiple}"
             )
         return info
@@ -142,7 +158,11 @@ def load_artifact(model: str | Path = DEFAULT_MODEL) -> ModelArtifact:
             f"{path}: expected its facts beside it in {json_path.name}, found no such file; "
             "export the model with `ladle-rt export`"
         )
-    info = ModelInfo.from_json(json_path.read_text(encoding="utf-8"), str(json_path))
+    try:
+        text = json_path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{json_path}: expected a model JSON, received {error}") from error
+    info = ModelInfo.from_json(text, str(json_path))
     digest = file_sha256(path)
     if digest != info.onnx_sha256:
         raise ModelError(

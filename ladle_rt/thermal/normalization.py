@@ -58,10 +58,10 @@ class ThermalNormalization:
             )
         if not 0 < self.mid_target < 1:
             raise ConfigError(f"mid_target must be in (0, 1), received {self.mid_target}")
-        if self.gamma_limit < 1:
-            raise ConfigError(f"gamma_limit must be >= 1, received {self.gamma_limit}")
-        if self.min_span <= 0:
-            raise ConfigError(f"min_span must be > 0, received {self.min_span}")
+        if not 1 <= self.gamma_limit < math.inf:
+            raise ConfigError(f"gamma_limit must be >= 1 and finite, received {self.gamma_limit}")
+        if not 0 < self.min_span < math.inf:
+            raise ConfigError(f"min_span must be > 0 and finite, received {self.min_span}")
 
     def to_dict(self) -> dict[str, float]:
         """The fields as JSON-ready numbers."""
@@ -171,7 +171,7 @@ class LevelTracker:
         Raises:
             ConfigError: a negative time constant.
         """
-        if smoothing_s < 0:
+        if not smoothing_s >= 0:
             raise ConfigError(f"smoothing_s must be >= 0, received {smoothing_s}")
         self._spec = spec
         self._smoothing_s = smoothing_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,18 @@ def test_missing_or_foreign_json(model: Path) -> None:
     [
         ({"thermal": {}}, "needs the fields"),
         ({"train_size": [1]}, "export the model again"),
-        ({"train_size": [60, 96]}, "not divisible by size_multiple 32"),
+        ({"train_size": [60, 96]}, "not positive and divisible by size_multiple 32"),
         ({"macs": "many"}, "export the model again"),
         ({"thermal": None}, "export the model again"),
+        ({"thermal": list(TINY_THERMAL)}, "export the model again"),
         ({"thermal": {**TINY_THERMAL, "mid_target": 2}}, "mid_target"),
-        ({"size_multiple": 0}, "not divisible by size_multiple 0"),
+        ({"size_multiple": 0}, "not positive and divisible by size_multiple 0"),
         ({"onnx_sha256": ""}, "expected SHA-256 none"),
+        ({"onnx_sha256": None}, "onnx_sha256 must be str, received None"),
+        ({"config": None}, "config must be dict, received None"),
+        ({"macs": math.inf}, "export the model again"),
+        ({"train_size": [0, 0]}, "train_size 0x0 is not positive"),
+        ({"train_size": [-32, 64]}, "train_size -32x64 is not positive"),
         ({"extra": 1}, "expected the fields"),
     ],
 )
@@ -87,4 +94,10 @@ def test_shipped_models_load_by_name_and_by_path() -> None:
 def test_json_that_is_none(model: Path, text: str) -> None:
     model.with_suffix(".json").write_text(text)
     with pytest.raises(ModelError, match="expected"):
+        load_artifact(model)
+
+
+def test_json_that_is_not_text(model: Path) -> None:
+    model.with_suffix(".json").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(ModelError, match=r"m\.json: expected a model JSON"):
         load_artifact(model)

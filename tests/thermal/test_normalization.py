@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -120,7 +122,11 @@ def test_levels_are_values_of_the_frame() -> None:
         {"high_percentile": 101.0},
         {"mid_target": 1.0},
         {"gamma_limit": 0.5},
+        {"gamma_limit": math.nan},
+        {"gamma_limit": math.inf},
         {"min_span": 0.0},
+        {"min_span": math.nan},
+        {"min_span": math.inf},
     ],
 )
 def test_bad_settings(values: dict[str, float]) -> None:
@@ -194,5 +200,6 @@ def test_tracker_takes_cuts_and_restarts_at_once() -> None:
     near = scene(low=140, high=240)
     assert tracker.update(near, 1.0) == measure_levels(near, SPEC)
     assert LevelTracker(SPEC, 0).update(near, 0) == measure_levels(near, SPEC)
-    with pytest.raises(ConfigError):
-        LevelTracker(SPEC, -1)
+    for smoothing_s in (-1.0, math.nan):
+        with pytest.raises(ConfigError):
+            LevelTracker(SPEC, smoothing_s)
