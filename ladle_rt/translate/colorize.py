@@ -166,7 +166,7 @@ def _to_byte(image: Any, offset: int) -> Bytes:
 
 def _draw_label(image: Bytes, dark: int, bright: int) -> None:
     """Write `LABEL` on a dark box at the bottom right; left out where it would not fit."""
-    scale = max(image.shape[0] / 900, 0.35)
+    scale = max(min(image.shape[0] / 900, image.shape[1] / 400), 0.35)
     (width, height), baseline = cv2.getTextSize(LABEL, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     margin = max(2, height // 3)
     left = image.shape[1] - width - 2 * margin

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.errors import ModelError
+from ladle_rt.errors import BackendError, ModelError
 from ladle_rt.models.artifact import INPUT_NAME, OUTPUT_NAME, ModelArtifact
 
 Array = npt.NDArray[np.float32]
@@ -31,7 +33,27 @@ class Runner(Protocol):
     """Runs the graph for one worker."""
 
     def __call__(self, thermal: Array) -> Array:
-        """float32 [1,1,H,W] in [0,1] to [1,3,H,W]; the result is valid until the next call."""
+        """float32 [1,1,H,W] in [0,1] to [1,3,H,W]; the result is valid until the next call.
+
+        Raises:
+            BackendError: the engine failed on this frame, for example because of its size.
+        """
+
+
+@contextlib.contextmanager
+def engine_errors(engine: str, thermal: Array) -> Iterator[None]:
+    """Turn what an engine raises on a frame into one line; engines have no common error.
+
+    Raises:
+        BackendError: the engine failed.
+    """
+    try:
+        yield
+    except Exception as error:
+        height, width = thermal.shape[2:]
+        raise BackendError(
+            f"{engine} failed on a frame scaled to {height}x{width}: {' '.join(str(error).split())}"
+        ) from error
 
 
 def check_interface(

@@ -9,7 +9,13 @@ import onnxruntime
 
 from ladle_rt.errors import ModelError
 from ladle_rt.models.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, ModelArtifact
-from ladle_rt.translate.network import Array, Runner, check_interface, check_output
+from ladle_rt.translate.network import (
+    Array,
+    Runner,
+    check_interface,
+    check_output,
+    engine_errors,
+)
 
 _ELEMENTS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 
@@ -49,7 +55,8 @@ class OnnxRuntimeNetwork:
         session = self._session
 
         def run(thermal: Array) -> Array:
-            output: Array = session.run([OUTPUT_NAME], {INPUT_NAME: thermal})[0]
+            with engine_errors(self.name, thermal):
+                output: Array = session.run([OUTPUT_NAME], {INPUT_NAME: thermal})[0]
             return output
 
         return run

@@ -7,7 +7,13 @@ from typing import Any
 
 from ladle_rt.errors import ModelError, require
 from ladle_rt.models.artifact import ModelArtifact
-from ladle_rt.translate.network import Array, Runner, check_interface, check_output
+from ladle_rt.translate.network import (
+    Array,
+    Runner,
+    check_interface,
+    check_output,
+    engine_errors,
+)
 
 
 class OpenVinoNetwork:
@@ -38,7 +44,8 @@ class OpenVinoNetwork:
         request = self._compiled.create_infer_request()
 
         def run(thermal: Array) -> Array:
-            request.infer([thermal], share_inputs=True)
+            with engine_errors(self.name, thermal):
+                request.infer([thermal], share_inputs=True)
             output: Array = request.get_output_tensor(0).data
             return output
 

@@ -42,6 +42,9 @@ def test_palettes_are_refused_or_reduced(tmp_path: Path, caplog: pytest.LogCaptu
     with caplog.at_level(logging.WARNING, logger="ladle_rt"):
         assert read_still(path, allow_colour=True).shape == (48, 64)
     assert "luminance" in caplog.text
+    cv2.imwrite(str(path), np.full((4, 4, 3), (0, 0, 200), np.uint8))
+    # Rec. 601 weighs red with 0.299.
+    assert (read_still(path, allow_colour=True) == 60).all()
 
 
 def test_what_is_no_thermal_image(tmp_path: Path) -> None:
@@ -56,11 +59,11 @@ def test_what_is_no_thermal_image(tmp_path: Path) -> None:
 
 
 def test_folders_mean_their_images(tmp_path: Path) -> None:
-    for name in ("b.png", "a.jpg", "notes.txt", "._b.png"):
+    for name in ("b.png", "a.jpg", "c.TIF", "notes.txt", "._b.png"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "folder.png").mkdir()
     names = [path.name for path in list_images([tmp_path, tmp_path / "notes.txt"])]
-    assert names == ["a.jpg", "b.png", "notes.txt"]
+    assert names == ["a.jpg", "b.png", "c.TIF", "notes.txt"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="found none in it"):
         list_images([tmp_path / "empty"])

@@ -9,7 +9,12 @@ import numpy.typing as npt
 import pytest
 
 from ladle_rt.frames import Picture, PixelFormat
-from ladle_rt.thermal.normalization import ThermalNormalization, measure_levels, normalize
+from ladle_rt.thermal.normalization import (
+    ThermalNormalization,
+    apply_levels,
+    measure_levels,
+    normalize,
+)
 from ladle_rt.translate.colorize import PictureSpec, Rendering, render
 
 SPEC = ThermalNormalization()
@@ -93,13 +98,15 @@ def test_side_by_side(pixel_format: PixelFormat) -> None:
     spec = PictureSpec(pixel_format, True)
     alone = draw(item, spec, detail=True)
     both = draw(item, spec, detail=True, layout="side-by-side")
+    shown = apply_levels(item.pixels, item.levels, SPEC)
     assert (both.width, both.height) == (192, 64)
     assert np.array_equal(both.data[:64, 96:], alone.data[:64])
     if pixel_format == "rgb24":
         left = both.data[:, :96]
         assert np.ptp(left.astype(int), axis=2).max() <= 1
-        assert np.corrcoef(left[..., 0].ravel(), item.pixels.ravel())[0, 1] > 0.99
+        assert np.abs(left[..., 0] - 255 * shown).max() <= 1.5
     else:
+        assert np.abs(both.data[:64, :96] - (16 + 219 * shown)).max() <= 0.51
         # The chroma planes follow the 64 luma rows; their left halves are neutral.
         chroma = both.data[64:].reshape(2, 32, 96)
         assert (chroma[:, :, :48] == 128).all()
@@ -112,8 +119,16 @@ def test_label_is_there_readable_and_left_out_where_too_small() -> None:
     assert changed[:, 0].min() > 200 and changed[:, 1].min() > 100
     region = marked.data[changed[:, 0].min() :, changed[:, 1].min() :]
     assert region.min() == 0 and region.max() > 200
-    tiny = rendering((24, 40), (24, 40))
-    assert np.array_equal(draw(tiny, RGB).data, draw(tiny, RGB, mark=True).data)
+    for full in ((24, 40), (16, 400)):
+        tiny = rendering(full, (16, 40))
+        assert np.array_equal(draw(tiny, RGB).data, draw(tiny, RGB, mark=True).data)
+
+
+@pytest.mark.parametrize("full", [(1080, 200), (1000, 240), (64, 400), (640, 360)])
+def test_label_fits_narrow_pictures(full: tuple[int, int]) -> None:
+    item = rendering(full, (64, 80))
+    changed = np.argwhere((draw(item, RGB).data != draw(item, RGB, mark=True).data).any(axis=2))
+    assert changed[:, 0].min() >= full[0] // 2 and np.ptp(changed[:, 1]) > 60
 
 
 def edges(polarity: int) -> Rendering:

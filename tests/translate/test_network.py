@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
-from ladle_rt.errors import ModelError
-from ladle_rt.models.artifact import ModelArtifact, load_artifact
+from ladle_rt.config import TranslateOptions
+from ladle_rt.errors import BackendError, ModelError
+from ladle_rt.frames import Frame
+from ladle_rt.models.artifact import ModelArtifact, ModelInfo, file_sha256, load_artifact
+from ladle_rt.translate import PictureSpec, create_translator
 from ladle_rt.translate.network import check_interface, check_output
 
 INPUTS: list[tuple[str, str, list[Any]]] = [("thermal", "float32", [None, 1, None, None])]
@@ -89,3 +95,37 @@ def test_outputs_that_are_no_picture(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         check_output(artifact, lambda thermal: output)
+
+
+def fixed_size(path: Path) -> Path:
+    """The same graph for one size only, 64x96."""
+    graph = onnx.load(str(path))
+    for value in (*graph.graph.input, *graph.graph.output):
+        height, width = value.type.tensor_type.shape.dim[2:]
+        height.dim_value, width.dim_value = 64, 96
+    onnx.save(graph, str(path))
+    beside = path.with_suffix(".json")
+    info = ModelInfo.from_json(beside.read_text(encoding="utf-8"), "test")
+    beside.write_text(replace(info, onnx_sha256=file_sha256(path)).to_json(), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_an_engine_that_fails_on_one_frame(
+    tmp_path: Path, make_model: Callable[..., Path], backend: Any
+) -> None:
+    """One line, the engine's own error behind it, and the next frame is translated."""
+    if backend == "openvino":
+        pytest.importorskip("openvino", reason="needs the openvino extra")
+    artifact = load_artifact(fixed_size(make_model(tmp_path / "m.onnx")))
+    options = TranslateOptions(backend=backend, threads=1)
+    with create_translator(artifact, options, PictureSpec("rgb24", False)) as translator:
+        for number, shape in enumerate([(96, 64), (64, 96)]):
+            translator.submit(Frame(np.zeros(shape, np.uint8), number, 0))
+        with pytest.raises(
+            BackendError, match=rf"^{backend} failed on a frame scaled to 96x64: \S"
+        ) as caught:
+            translator.collect(30)
+        assert "\n" not in str(caught.value)
+        assert caught.value.__cause__ is not None
+        assert translator.collect(30).frame.sequence == 1

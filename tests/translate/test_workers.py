@@ -291,6 +291,26 @@ def test_close_drops_what_waits_and_wakes_everyone(tiny_model: Path) -> None:
     assert all("closed" in str(error) for error in said)
 
 
+def test_close_wakes_a_submit_that_nobody_makes_room_for(tiny_model: Path) -> None:
+    network, translator = gated(tiny_model, workers=1)
+    network.gate.set()
+    for number in range(translator.depth):
+        translator.submit(frame(number))
+    said: list[BaseException] = []
+
+    def one_more() -> None:
+        try:
+            translator.submit(frame(9))
+        except BackendError as error:
+            said.append(error)
+
+    thread = threading.Thread(target=one_more, daemon=True)
+    thread.start()
+    translator.close()
+    thread.join(30)
+    assert not thread.is_alive() and "closed" in str(said[0])
+
+
 def test_a_close_in_the_middle_of_a_submit(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
