@@ -55,6 +55,10 @@ class DatasetError(LadleError, ValueError):
     """A dataset folder does not have the layout or the pairs that were asked for."""
 
 
+class TrainingError(LadleError, RuntimeError):
+    """A training cannot go on; its last checkpoint is whole."""
+
+
 class BackendError(LadleError, RuntimeError):
     """A compute engine could not be started or failed while running."""
 

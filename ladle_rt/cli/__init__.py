@@ -15,7 +15,7 @@ import click
 from ladle_rt import __version__
 from ladle_rt.errors import LadleError, PartialResultError
 
-COMMANDS = ("video", "image", "sample", "models", "evaluate", "train", "export")
+COMMANDS = ("video", "image", "sample", "models", "evaluate", "parity", "train", "export")
 """Names; each is the attribute ``command`` of the module ``ladle_rt.cli.<name>``."""
 
 EXIT_ERROR = 1

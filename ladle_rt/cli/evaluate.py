@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from ladle_rt.cli._data import (
+    check_targets,
+    pair_options,
+    show,
+    watch,
+    write_json,
+    write_text,
+)
 from ladle_rt.errors import PartialResultError, require
+
+FILE = click.Path(path_type=Path)
+NOT_FOR_VIDEOS = ("split", "image_list", "subset", "csv", "sheet", "sheet_rows", "sheet_all")
 
 
 def _png(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
@@ -16,73 +29,133 @@ def _png(_: click.Context, __: click.Parameter, value: Path | None) -> Path | No
 
 
 @click.command("evaluate")
+@click.option("--data", type=FILE, help="Folder with paired images, or with pairs of videos.")
 @click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="Folder with paired images."
+    "--video",
+    "videos",
+    type=(FILE, FILE),
+    multiple=True,
+    metavar="THERMAL VISIBLE",
+    help="A pair of aligned videos instead; repeatable.",
 )
-@click.option("--layout", default="auto", help="kaist, msrs, folders; recognised by default.")
-@click.option("--split", help="Evaluate on this split only.")
-@click.option("--image-list", type=click.Path(path_type=Path), help="Names of pairs, one a line.")
-@click.option("--model", help="Shipped model name or path of an .onnx file.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first pairs.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all figures.")
 @click.option(
-    "--sheet", type=click.Path(path_type=Path), callback=_png, help="Write a contact sheet (PNG)."
+    "--model",
+    "models",
+    multiple=True,
+    help="Shipped name, .onnx or .safetensors; repeatable, further ones are compared with the "
+    "first.",
 )
+@pair_options
+@click.option("--json", "json_path", type=FILE, help="Write all figures.")
+@click.option("--csv", type=FILE, help="Write the figures of every image.")
+@click.option("--sheet", type=FILE, callback=_png, help="Write a contact sheet (PNG).")
+@click.option(
+    "--sheet-rows",
+    type=click.IntRange(min=1),
+    help="So many of the worst, the median and the best on the sheet; 4 by default.",
+)
+@click.option("--sheet-all", is_flag=True, help="Every pair on the sheet, worst first.")
+@click.pass_context
 def command(
-    data: Path,
-    layout: str,
-    split: str | None,
-    image_list: Path | None,
-    model: str | None,
-    limit: int | None,
+    context: click.Context,
+    /,
+    data: Path | None,
+    videos: tuple[tuple[Path, Path], ...],
+    models: tuple[str, ...],
     json_path: Path | None,
-    sheet: Path | None,
+    **options: Any,
 ) -> None:
-    """Score a model on pairs of thermal and visible images.
+    """Score models on pairs of thermal and visible images, beside trivial baselines.
 
-    Whole frames at 256x192, mean over images. The mean-colour baseline is the mean of the
-    dataset's training split where it has one.
+    Whole frames at 256x192, mean over images, 95 % bootstrap intervals over drives. The
+    mean-colour baseline is the mean of the dataset's training split where it has one.
+
+    On pairs of videos (--video, or a folder of NAME_infrared and NAME_visible files) steadiness
+    is measured: warping error and flicker, with the true video's own values as the floor;
+    --limit then counts frames.
     """
-    for module in ("torchmetrics", "skimage"):
-        require(module, "train")
-    import json
+    if (data is None) == (not videos):
+        raise click.UsageError("expected one of --data FOLDER and --video THERMAL VISIBLE")
+    from ladle_rt.bench.video_pairs import VideoPair, find_video_pairs
 
-    from rich.console import Console
+    pairs = [VideoPair(*files, name=files[0].stem) for files in videos]
+    if data is not None and options["layout"] == "auto":
+        pairs = find_video_pairs(data)
+    if not pairs:
+        assert data is not None
+        _score_images(data, models, json_path, **options)
+        return
+    for parameter in context.command.params:
+        if parameter.name in NOT_FOR_VIDEOS and options[parameter.name]:
+            raise click.UsageError(f"{parameter.opts[0]} is for paired images, not for videos")
+    _measure_videos(pairs, models, options["limit"], json_path)
 
-    from ladle_rt.datasets import find_pairs
+
+def _score_images(
+    data: Path,
+    models: Sequence[str],
+    json_path: Path | None,
+    *,
+    csv: Path | None,
+    sheet: Path | None,
+    sheet_rows: int | None,
+    sheet_all: bool,
+    **selection: Any,
+) -> None:
+    require("skimage", "train")
+    from ladle_rt.bench.contestants import open_models
     from ladle_rt.evaluation.evaluate import evaluate
-    from ladle_rt.evaluation.present import contact_sheet, table
+    from ladle_rt.evaluation.present import difference_table, table
+    from ladle_rt.evaluation.selection import choose_pairs
+    from ladle_rt.evaluation.sheet import contact_sheet
     from ladle_rt.frames import Picture
-    from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
-    from ladle_rt.sinks.atomic import atomic_path, check_target
     from ladle_rt.sinks.images import write_png
-    from ladle_rt.translate import load_network
 
-    every = find_pairs(data, layout)
-    pairs = find_pairs(data, layout, split, image_list)[:limit]
-    chosen = set(pairs)
-    colour_pairs = [pair for pair in every if pair.split == "train" and pair not in chosen]
-    artifact = load_artifact(model or DEFAULT_MODEL)
-    inputs = [path for pair in every for path in (pair.thermal, pair.visible)]
-    inputs += [artifact.onnx_path, artifact.onnx_path.with_suffix(".json")]
-    for target in (json_path, sheet):
-        if target is not None:
-            check_target(target, overwrite=True, inputs=inputs)
-    predict = load_network(artifact, "onnxruntime").runner()
-    report = evaluate(
-        artifact.info.name, predict, artifact.info.thermal, pairs, colour_pairs, sheet is not None
-    )
-    Console(width=None if Console().is_terminal else 140).print(table(report))
-    if json_path is not None:
-        with atomic_path(json_path) as temporary:
-            temporary.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
+    if sheet is None and (sheet_rows or sheet_all):
+        raise click.UsageError("--sheet-rows and --sheet-all need --sheet FILE")
+    if sheet_rows and sheet_all:
+        raise click.UsageError("expected one of --sheet-rows and --sheet-all")
+    chosen = choose_pairs(data, **selection)
+    opened = open_models(models)
+    inputs = [path for pair in chosen.every for path in (pair.thermal, pair.visible)]
+    inputs += [path for one in opened for path in one.files]
+    check_targets((json_path, csv, sheet), inputs)
+    contestants = [one.contestant for one in opened]
+    report = evaluate(contestants, chosen.pairs, chosen.trained_on, watch)
+    show(table(report))
+    if len(contestants) > 1:
+        show(difference_table(report))
+    write_json(json_path, report.to_dict())
+    write_text(csv, report.to_csv())
     if sheet is not None:
-        picture = contact_sheet(report)
-        height, width = picture.shape[:2]
-        write_png(sheet, Picture("rgb24", picture, width, height))
+        picture = contact_sheet(report, contestants, None if sheet_all else sheet_rows or 4)
+        write_png(sheet, Picture("rgb24", picture, picture.shape[1], picture.shape[0]))
     for failure in report.failures:
         click.echo(f"ladle-rt: error: {failure}", err=True)
     if report.failures:
         raise PartialResultError(
-            f"{len(report.failures)} of {len(pairs)} pairs could not be read and are left out"
+            f"{len(report.failures)} of {len(chosen.pairs)} pairs could not be scored and are "
+            "left out"
         )
+
+
+def _measure_videos(
+    pairs: Sequence[Any], models: Sequence[str], limit: int | None, json_path: Path | None
+) -> None:
+    from ladle_rt.bench.contestants import open_models
+    from ladle_rt.bench.temporal import measure_video
+    from ladle_rt.evaluation.tables import video_table
+
+    opened = open_models(models)
+    inputs = [path for pair in pairs for path in (pair.thermal, pair.visible)]
+    inputs += [path for one in opened for path in one.files]
+    check_targets((json_path,), inputs)
+    contestants = [one.contestant for one in opened]
+    reports = [measure_video(contestants, pair, limit) for pair in pairs]
+    show(video_table(reports))
+    write_json(json_path, {"videos": [report.to_dict() for report in reports]})
+    failures = [report.failure for report in reports if report.failure]
+    for failure in failures:
+        click.echo(f"ladle-rt: error: {failure}", err=True)
+    if failures:
+        raise PartialResultError(f"{len(failures)} of {len(reports)} videos are not whole")

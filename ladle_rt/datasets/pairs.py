@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,25 @@ class Pair:
     light: Light
     split: str
     """``train``, ``val`` or ``test``; empty where the dataset states none."""
+    root: Path
+    """Folder of the dataset the pair comes from."""
+
+
+def name_of(root: Path) -> str:
+    """What a dataset's folder is called, also where it is given as ``.``."""
+    return os.path.basename(os.path.abspath(root))
+
+
+def is_image(name: str) -> bool:
+    """Whether a file name is an image's, and not a hidden file's."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
+
+
+def subfolders(folder: Path) -> dict[str, Path]:
+    """Folders directly in a folder, by lower-case name: archives differ in their spelling."""
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir())
+    return {name.lower(): folder / name for name in names}
 
 
 def images_by_stem(folder: Path) -> dict[str, Path]:
@@ -39,56 +59,50 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
         DatasetError: two images with one stem.
     """
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES:
-            if path.stem in found:
+    for name in sorted(os.listdir(folder)):
+        if is_image(name):
+            stem = os.path.splitext(name)[0]
+            if stem in found:
                 raise DatasetError(
-                    f"{folder}: expected one image per stem, received {found[path.stem].name} "
-                    f"and {path.name}; remove one"
+                    f"{folder}: expected one image per stem, received {found[stem].name} "
+                    f"and {name}; remove one"
                 )
-            found[path.stem] = path
+            found[stem] = folder / name
     return found
 
 
 def match(
-    thermal: Mapping[str, Path], visible: Mapping[str, Path], origin: Path
+    thermal: Mapping[str, Path], visible: Mapping[str, Path], root: Path
 ) -> list[tuple[str, Path, Path]]:
-    """Pairs of equal keys, sorted by key; images without a partner are counted in one warning."""
+    """Pairs of equal keys, sorted by key; images without a partner are told in one warning.
+
+    Raises:
+        DatasetError: no key is in both.
+    """
     shared = sorted(thermal.keys() & visible.keys())
-    single = len(thermal) + len(visible) - 2 * len(shared)
+    if not shared:
+        seen = " and ".join(
+            _count(side, images.values(), root, "such as")
+            for side, images in (("thermal", thermal), ("visible", visible))
+        )
+        raise DatasetError(
+            f"{root}: no thermal image has a visible partner of the same name; found {seen}"
+        )
+    single = [
+        f"{_count(side, [own[key] for key in sorted(lonely)], root, 'first')} "
+        f"without a {partner} partner"
+        for side, own, lonely, partner in (
+            ("thermal", thermal, thermal.keys() - visible.keys(), "visible"),
+            ("visible", visible, visible.keys() - thermal.keys(), "thermal"),
+        )
+        if lonely
+    ]
     if single:
-        logger.warning("%s: %d images have no partner and are left out", origin, single)
+        logger.warning("%s: left out %s", root, " and ".join(single))
     return [(key, thermal[key], visible[key]) for key in shared]
 
 
-def read_image_list(path: Path) -> list[str]:
-    """Names in an image list, one per line; blank lines are skipped.
-
-    Raises:
-        DatasetError: the list is missing, empty or not text.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: expected an image list, received {error}") from error
-    names = [line.strip() for line in lines if line.strip()]
-    if not names:
-        raise DatasetError(f"{path}: expected one image name per line, received an empty list")
-    return names
-
-
-def select(pairs: Iterable[Pair], names: Iterable[str], origin: Path) -> list[Pair]:
-    """The named pairs, in the list's order.
-
-    Raises:
-        DatasetError: the list names a pair that is not there.
-    """
-    by_name = {pair.name: pair for pair in pairs}
-    wanted = list(names)
-    missing = [name for name in wanted if name not in by_name]
-    if missing:
-        raise DatasetError(
-            f"{origin}: {len(missing)} of {len(wanted)} listed images are not in the dataset, "
-            f"first {missing[0]!r}"
-        )
-    return [by_name[name] for name in wanted]
+def _count(side: str, images: Iterable[Path], root: Path, word: str) -> str:
+    paths = list(images)
+    number = f"{len(paths) or 'no'} {side} image{'s' * (len(paths) != 1)}"
+    return f"{number} ({word} {os.path.relpath(paths[0], root)})" if paths else number

@@ -1,1 +1,5 @@
-"""Quality against ground truth, always beside trivial baselines. Needs the ``train`` extra."""
+"""Quality against ground truth, always beside trivial baselines.
+
+Colour differences need scikit-image and checkpoints need torch (extra ``train``); `similarity`
+and `temporal` need neither.
+"""

@@ -1,4 +1,4 @@
-"""Evaluate a model on pairs, with the trivial baselines beside it.
+"""Evaluate models on pairs, with the trivial baselines beside them.
 
 Metrics of record: the whole frame, thermal and truth both brought to 256x192 by INTER_AREA,
 the model run at that size, mean over images.
@@ -8,174 +8,117 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.datasets import Light, Pair, read_thermal, read_visible
-from ladle_rt.errors import DatasetError, InputError, ModelError
-from ladle_rt.evaluation.metrics import Image, Scores, compare, mean_scores
+from ladle_rt.datasets import Pair, read_pair, read_visible
+from ladle_rt.device import usable_cores
+from ladle_rt.errors import ConfigError, DatasetError, InputError
+from ladle_rt.evaluation.contestant import SIZE, Contestant
+from ladle_rt.evaluation.metrics import compare_rows
+from ladle_rt.evaluation.report import Example, Report
+from ladle_rt.evaluation.similarity import Image
+from ladle_rt.frames import ThermalPixels
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 
 logger = logging.getLogger("ladle_rt")
 
-SIZE = (192, 256)
-"""Height and width at which everything is compared."""
-ASPECT_TOLERANCE = 0.02
-"""Relative difference of aspect ratios above which a pair is called out."""
 MEAN_COLOUR_PAIRS = 1000
 """At most so many pairs, evenly spaced, make the mean-colour baseline; KAIST has 50,000."""
-
-Predict = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
-"""float32 [1,1,H,W] in [0,1] to [1,3,H,W]; the result may be reused by the next call."""
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One pair at comparison size with the model's output."""
-
-    name: str
-    light: Light
-    strip: npt.NDArray[np.uint8] | None
-    """Thermal, output and truth side by side: Hx(3W)x3 RGB; ``None`` where none were kept."""
-    scores: dict[str, Scores]
-    """By row: the model first, then the baselines."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What an evaluation found."""
-
-    model: str
-    examples: list[Example]
-    mean_colour_from: str
-    """Which pairs the mean-colour baseline is the mean of."""
-    failures: list[str]
-    """One line for each pair that could not be read."""
-
-    @property
-    def rows(self) -> list[str]:
-        """The model, then the baselines."""
-        return list(self.examples[0].scores)
-
-    def lights(self) -> list[str]:
-        """Light conditions that occur, then ``all``; only ``all`` where there is one."""
-        found = sorted({example.light for example in self.examples})
-        return [*found, "all"] if len(found) > 1 else ["all"]
-
-    def mean(self, row: str, light: str = "all") -> Scores:
-        """Mean scores of one row over the images of one light condition."""
-        chosen = [e.scores[row] for e in self.examples if light in ("all", e.light)]
-        return mean_scores(chosen)
-
-    def count(self, light: str) -> int:
-        """Images of one light condition."""
-        return sum(light in ("all", example.light) for example in self.examples)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: means by light condition and row, and every image's scores."""
-
-        def plain(scores: Scores) -> dict[str, float | None]:
-            values = {**asdict(scores), "chroma_ratio": scores.chroma_ratio}
-            # Equal images have an infinite PSNR, and JSON knows no infinity.
-            return {
-                key: float(f"{value:.5g}") if math.isfinite(value) else None
-                for key, value in values.items()
-            }
-
-        return {
-            "model": self.model,
-            "size": list(SIZE),
-            "mean_colour_from": self.mean_colour_from,
-            "means": {
-                light: {
-                    "images": self.count(light),
-                    **{row: plain(self.mean(row, light)) for row in self.rows},
-                }
-                for light in self.lights()
-            },
-            "images": {
-                example.name: plain(example.scores[self.rows[0]]) for example in self.examples
-            },
-            "failures": self.failures,
-        }
+BASELINES = ("mean colour", "grey copy", "inverted grey")
 
 
 def evaluate(
-    model: str,
-    predict: Predict,
-    spec: ThermalNormalization,
+    contestants: Sequence[Contestant],
     pairs: Sequence[Pair],
     colour_pairs: Sequence[Pair] = (),
-    keep_strips: bool = True,
+    watch: Callable[[Sequence[Pair]], Iterable[Pair]] = iter,
 ) -> Report:
-    """Score a model and the baselines.
+    """Score models and the baselines on the same pairs.
 
     Args:
-        model: what to call it.
-        predict: runs it on one frame.
-        spec: its thermal normalisation.
+        contestants: the models, each with its own thermal normalisation. The grey copies are
+            the first one's input.
         pairs: what to evaluate on.
         colour_pairs: pairs whose mean colour is a baseline, those trained on; where there are
             none, the evaluated pairs themselves, which flatters that baseline.
-        keep_strips: keep the pictures for a contact sheet, 0.4 MB a pair.
+        watch: hands the pairs on one by one, to show how far the evaluation is.
 
     Raises:
-        DatasetError: no pair could be read.
+        ConfigError: no model, or two of one name.
+        DatasetError: no pair could be scored.
         ModelError: an output that is not finite.
     """
+    names = [contestant.name for contestant in contestants]
+    if not names or len({*names, *BASELINES}) < len(names) + len(BASELINES):
+        raise ConfigError(
+            f"models need names of their own, other than {BASELINES}, received {names}"
+        )
     trained_on = _colours(colour_pairs)
     colours = trained_on or _colours(pairs)
     mean_colour = np.mean(colours, axis=0) if colours else np.zeros(3)
+    flat = np.ascontiguousarray(np.broadcast_to(mean_colour.astype(np.float32), (*SIZE, 3)))
     failures: list[str] = []
     examples = []
-    for pair, thermal, truth in _load(pairs, spec, failures):
-        raw = predict(thermal[None, None])[0].transpose(1, 2, 0)
-        if not np.isfinite(raw).all():
-            raise ModelError(f"{model}: the output for {pair.name} is not finite")
-        output, grey = np.clip(raw, 0, 1), np.repeat(thermal[..., None], 3, axis=2)
-        flat = np.broadcast_to(mean_colour.astype(np.float32), truth.shape)
-        rows = {
-            model: np.ascontiguousarray(output),
-            "mean colour": np.ascontiguousarray(flat),
-            "grey copy": grey,
-            "inverted grey": 1 - grey,
-        }
-        scores = {name: compare(image, truth) for name, image in rows.items()}
-        strip = _strip(grey, rows[model], truth) if keep_strips else None
-        examples.append(Example(pair.name, pair.light, strip, scores))
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for pair in watch(pairs):
+            try:
+                thermal, truth = read_small(pair)
+            except (InputError, DatasetError) as error:
+                failures.append(str(error))
+                continue
+            rows = pictures(contestants, thermal, pair.name)
+            grey = _grey(thermal, contestants[0].thermal)
+            rows.update(zip(BASELINES, (flat, grey, 1 - grey), strict=True))
+            examples.append(Example(pair, compare_rows(rows, truth, pool)))
     if not examples:
         first = failures[0] if failures else "the set is empty"
-        raise DatasetError(f"none of {len(pairs)} pairs could be read: {first}")
+        raise DatasetError(f"none of {len(pairs)} pairs could be scored: {first}")
     origin = f"{len(colours)} training pairs" if trained_on else "the evaluated pairs themselves"
-    return Report(model, examples, origin, failures)
+    return Report(names, examples, origin, failures)
 
 
-def _load(
-    pairs: Sequence[Pair], spec: ThermalNormalization, failures: list[str]
-) -> Iterator[tuple[Pair, npt.NDArray[np.float32], Image]]:
-    told = False
-    for pair in pairs:
-        try:
-            thermal, visible = read_thermal(pair.thermal), read_visible(pair.visible)
-        except InputError as error:
-            failures.append(str(error))
-            continue
-        ratios = [image.shape[1] / image.shape[0] for image in (thermal, visible)]
-        if abs(ratios[0] / ratios[1] - 1) > ASPECT_TOLERANCE and not told:
-            told = True
-            logger.warning(
-                "%s: thermal and visible differ in aspect ratio; both are squeezed to %dx%d",
-                pair.name,
-                SIZE[1],
-                SIZE[0],
-            )
-        small: Any = cv2.resize(thermal, SIZE[::-1], interpolation=cv2.INTER_AREA)
-        yield pair, normalize(small, spec), _truth(visible)
+def pictures(
+    contestants: Sequence[Contestant], thermal: ThermalPixels, place: str
+) -> dict[str, Image]:
+    """Every model's picture of one frame, by name: HxWx3 float32 RGB in [0,1].
+
+    Args:
+        contestants: the models; each gets the frame by its own normalisation.
+        thermal: HxW uint8 or uint16 counts at comparison size.
+        place: what to call the frame in messages.
+
+    Raises:
+        ModelError: an output that is not finite.
+    """
+    inputs: dict[ThermalNormalization, npt.NDArray[np.float32]] = {}
+    result = {}
+    for contestant in contestants:
+        if contestant.thermal not in inputs:
+            inputs[contestant.thermal] = normalize(thermal, contestant.thermal)
+        result[contestant.name] = contestant.picture(inputs[contestant.thermal], place)
+    return result
+
+
+def read_small(pair: Pair) -> tuple[ThermalPixels, Image]:
+    """One pair at comparison size: thermal counts, and the truth as RGB in [0,1].
+
+    Raises:
+        InputError: an image that is missing or does not decode.
+        DatasetError: images of two aspect ratios, or a thermal image of one value.
+    """
+    thermal, visible = read_pair(pair)
+    small: Any = cv2.resize(thermal, SIZE[::-1], interpolation=cv2.INTER_AREA)
+    return small, _truth(visible)
+
+
+def _grey(thermal: ThermalPixels, spec: ThermalNormalization) -> Image:
+    return np.repeat(normalize(thermal, spec)[..., None], 3, axis=2)
 
 
 def _colours(pairs: Sequence[Pair]) -> list[npt.NDArray[np.float32]]:
@@ -189,10 +132,6 @@ def _colours(pairs: Sequence[Pair]) -> list[npt.NDArray[np.float32]]:
             continue
         colours.append(_truth(visible).mean(axis=(0, 1)))
     return colours
-
-
-def _strip(thermal: Image, output: Image, truth: Image) -> npt.NDArray[np.uint8]:
-    return (np.hstack([thermal, output, truth]) * 255).round().astype(np.uint8)
 
 
 def _truth(visible: npt.NDArray[np.uint8]) -> Image:

@@ -1,32 +1,24 @@
 """Metrics of one image against its truth.
 
-SSIM, MS-SSIM and PSNR are torchmetrics' with its defaults and a data range of 1, CIEDE2000 is
+SSIM, MS-SSIM and PSNR are torchmetrics' (`ladle_rt.evaluation.similarity`), CIELAB and CIEDE2000
 scikit-image's. All take float32 RGB in [0,1].
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from skimage.color import deltaE_ciede2000, rgb2lab
-from torch import Tensor
-from torchmetrics.functional.image import (
-    multiscale_structural_similarity_index_measure,
-    peak_signal_noise_ratio,
-    structural_similarity_index_measure,
-)
+
+from ladle_rt.evaluation.similarity import Image, psnr_db, similarity
 
 _delta_e: Any = deltaE_ciede2000
-
-Image = npt.NDArray[np.float32]
-"""HxWx3, RGB in [0,1]."""
-
-PAPER_WEIGHTS = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Exponents of LadleNet's published MS-SSIM, finest scale first: they sum to 15.5, not to 1."""
+_lab: Any = rgb2lab
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +30,9 @@ class Scores:
     ms_ssim: float
     """Wang et al. 2003, five scales."""
     ms_ssim_paper: float
-    """MS-SSIM with `PAPER_WEIGHTS` as they are, each colour channel by itself, then the mean, as in
-    LadleNet's published code; the border of the coarsest scale is torchmetrics' (reflected, where
-    that code leaves it out). Comparable with no other publication."""
+    """MS-SSIM with LadleNet's exponents as they are, each colour channel by itself, then the mean,
+    as in LadleNet's published code; the border of the coarsest scale is torchmetrics' (reflected,
+    where that code leaves it out). Comparable with no other publication."""
     psnr_db: float
     """Decibels; infinite for equal images."""
     l1: float
@@ -65,24 +57,37 @@ def compare(output: Image, truth: Image) -> Scores:
         output: HxWx3 float32 in [0,1], sides of at least 176.
         truth: the same.
     """
-    ours, theirs = _batch(output), _batch(truth)
-    ssim: Any = structural_similarity_index_measure(ours, theirs, data_range=1.0)
-    lab_ours, lab_theirs = rgb2lab(output), rgb2lab(truth)
-    return Scores(
-        ssim=float(ssim),
-        ms_ssim=float(multiscale_structural_similarity_index_measure(ours, theirs, data_range=1.0)),
-        ms_ssim_paper=float(
-            # Channels as a batch: with these exponents the mean before the power is another value.
-            multiscale_structural_similarity_index_measure(
-                ours.transpose(0, 1), theirs.transpose(0, 1), data_range=1.0, betas=PAPER_WEIGHTS
-            )
-        ),
-        psnr_db=float(peak_signal_noise_ratio(ours, theirs, data_range=1.0)),
-        l1=float(np.abs(output - truth).mean()),
-        chroma=_chroma(lab_ours),
-        chroma_truth=_chroma(lab_theirs),
-        ciede2000=float(_delta_e(lab_ours, lab_theirs).mean()),
-    )
+    return compare_rows({"": output}, truth)[""]
+
+
+def compare_rows(
+    outputs: Mapping[str, Image], truth: Image, pool: Executor | None = None
+) -> dict[str, Scores]:
+    """Score several images against one truth, which is converted to CIELAB only once.
+
+    Args:
+        outputs: HxWx3 float32 in [0,1] by name, sides of at least 176.
+        truth: the same.
+        pool: threads, one image each; NumPy and OpenCV let go of the interpreter.
+    """
+    lab_truth = _lab(truth)
+    chroma_truth = _chroma(lab_truth)
+
+    def score(output: Image) -> Scores:
+        similar, lab = similarity(output, truth), _lab(output)
+        return Scores(
+            ssim=similar.ssim,
+            ms_ssim=similar.ms_ssim,
+            ms_ssim_paper=similar.ms_ssim_paper,
+            psnr_db=psnr_db(output, truth),
+            l1=float(np.abs(output - truth).mean()),
+            chroma=_chroma(lab),
+            chroma_truth=chroma_truth,
+            ciede2000=float(_delta_e(lab, lab_truth).mean()),
+        )
+
+    each = pool.map if pool else map
+    return dict(zip(outputs, each(score, outputs.values()), strict=True))
 
 
 def mean_scores(scores: list[Scores]) -> Scores:
@@ -97,7 +102,3 @@ def mean_scores(scores: list[Scores]) -> Scores:
 
 def _chroma(lab: npt.NDArray[Any]) -> float:
     return float(np.hypot(lab[..., 1], lab[..., 2]).mean())
-
-
-def _batch(image: Image) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]

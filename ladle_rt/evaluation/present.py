@@ -1,70 +1,96 @@
-"""An evaluation for people: a table and a contact sheet."""
+"""Scores for people, as tables."""
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
-import numpy.typing as npt
+from rich.markup import escape
 from rich.table import Table
 
-from ladle_rt.errors import ConfigError
-from ladle_rt.evaluation.evaluate import Example, Report
+from ladle_rt.evaluation.bootstrap import Interval
+from ladle_rt.evaluation.report import Report
+from ladle_rt.evaluation.tables import Headings, empty_table
 
-SHEET_COLUMNS = 3
-CAPTION_HEIGHT = 16
+FORMATS: Headings = {
+    "ssim": ("SSIM", ".3f"),
+    "ms_ssim": ("MS-SSIM", ".3f"),
+    "ms_ssim_paper": ("MS-SSIM (paper)", ".2g"),
+    "psnr_db": ("PSNR dB", ".2f"),
+    "l1": ("L1", ".3f"),
+    "chroma_ratio": ("chroma ratio", ".2f"),
+    "ciede2000": ("CIEDE2000", ".2f"),
+}
+WITHOUT_INTERVAL = frozenset({"ms_ssim_paper"})
+"""Spans decades and is comparable with nothing: its interval is in the JSON only."""
 
 
 def table(report: Report) -> Table:
-    """One row per light condition and model or baseline."""
-    result = Table(caption=f"mean colour: of {report.mean_colour_from}")
-    for name in ("light", "n", "image"):
-        result.add_column(name, justify="right" if name == "n" else "left", no_wrap=True)
-    headings = ("SSIM", "MS-SSIM", "MS-SSIM (paper)", "PSNR dB", "L1", "chroma ratio", "CIEDE2000")
-    for name in headings:
-        result.add_column(name, justify="right")
+    """Models and baselines by light condition; the interval stands below each figure."""
+    result = empty_table(("light", "n", "image"), FORMATS, caption(report))
     for light in report.lights():
         for number, row in enumerate(report.rows):
             scores = report.mean(row, light)
-            result.add_row(
-                light if number == 0 else "",
-                str(report.count(light)) if number == 0 else "",
-                row,
-                f"{scores.ssim:.3f}",
-                f"{scores.ms_ssim:.3f}",
-                f"{scores.ms_ssim_paper:.2g}",
-                f"{scores.psnr_db:.2f}",
-                f"{scores.l1:.4f}",
-                f"{scores.chroma_ratio:.2f}",
-                f"{scores.ciede2000:.2f}",
-            )
+            cells = [
+                _cell(
+                    format(getattr(scores, metric), style),
+                    _ends(report.interval(row, metric, light), style),
+                )
+                if metric not in WITHOUT_INTERVAL
+                else format(getattr(scores, metric), style)
+                for metric, (_, style) in FORMATS.items()
+            ]
+            head = (light, str(report.count(light))) if number == 0 else ("", "")
+            result.add_row(*head, escape(row), *cells)
         result.add_section()
     return result
 
 
-def contact_sheet(report: Report) -> npt.NDArray[np.uint8]:
-    """Thermal, output and truth of every image, worst SSIM first.
+def difference_table(report: Report) -> Table:
+    """Each further model less the first, by light condition, with paired intervals."""
+    first = escape(report.first)
+    note = f"difference to {first}, on the same draws; * where 0 is outside the interval"
+    shown = {name: heading for name, heading in FORMATS.items() if name not in WITHOUT_INTERVAL}
+    result = empty_table(("light", "n", "image"), shown, note)
+    for light in report.lights():
+        for number, row in enumerate(report.models[1:]):
+            cells = []
+            for metric, (_, style) in shown.items():
+                value = _signed(report.difference(row, metric, light), style)
+                ends = _ends(report.interval(row, metric, light, report.first), f"+{style}")
+                # As printed: a difference of rounding errors is none.
+                apart = ends is not None and (float(ends[0]) > 0 or float(ends[1]) < 0)
+                cells.append(_cell(value + "*" * apart, ends))
+            head = (light, str(report.count(light))) if number == 0 else ("", "")
+            result.add_row(*head, escape(row), *cells)
+        result.add_section()
+    return result
 
-    Returns:
-        HxWx3 uint8 RGB, owned by the caller.
 
-    Raises:
-        ConfigError: the evaluation kept no pictures.
-    """
-    ranked = sorted(report.examples, key=lambda example: example.scores[report.rows[0]].ssim)
-    tiles = [_tile(example, report.rows[0]) for example in ranked]
-    while len(tiles) % SHEET_COLUMNS:
-        tiles.append(np.zeros_like(tiles[0]))
-    rows = [
-        np.hstack(tiles[start : start + SHEET_COLUMNS])
-        for start in range(0, len(tiles), SHEET_COLUMNS)
-    ]
-    return np.vstack(rows)
+def caption(report: Report) -> str:
+    """What the baselines and the intervals rest on."""
+    lines = [f"mean colour: of {report.mean_colour_from}"]
+    if len(report.models) > 1:
+        lines.append(f"grey copies: the input of {escape(report.first)}")
+    by_unit: dict[str, list[str]] = {}
+    for light, resampled in report.resampled.items():
+        if resampled.means is not None:
+            by_unit.setdefault(resampled.over, []).append(light)
+    for over, lights in by_unit.items():
+        where = "" if len(by_unit) == 1 else f" ({', '.join(lights)})"
+        lines.append(f"below each figure: its 95 % bootstrap interval over {over}{where}")
+    return "\n".join(lines)
 
 
-def _tile(example: Example, row: str) -> npt.NDArray[np.uint8]:
-    if example.strip is None:
-        raise ConfigError("a contact sheet needs an evaluation with keep_strips=True")
-    caption = np.zeros((CAPTION_HEIGHT, example.strip.shape[1], 3), np.uint8)
-    text = f"{example.name} {example.light}  SSIM {example.scores[row].ssim:.3f}"
-    cv2.putText(caption, text, (4, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1)
-    return np.vstack([caption, example.strip])
+def _ends(interval: Interval | None, style: str) -> tuple[str, str] | None:
+    if interval is None:
+        return None
+    if style.startswith("+"):
+        return _signed(interval[0], style[1:]), _signed(interval[1], style[1:])
+    return format(interval[0], style), format(interval[1], style)
+
+
+def _signed(value: float, style: str) -> str:
+    text = format(value, f"+{style}")
+    return text if float(text) else text.replace("-", "+")
+
+
+def _cell(value: str, ends: tuple[str, str] | None) -> str:
+    return value if ends is None else f"{value}\n[dim]{ends[0]} to {ends[1]}[/dim]"

@@ -23,7 +23,7 @@ OUTPUT_NAME = "rgb"
 """Graph output: float32 [N,3,H,W], RGB in [0,1]."""
 METADATA_KEY = "ladle_rt"
 """ONNX metadata entry that carries the same facts as the JSON, less the hash."""
-DEFAULT_MODEL = "ladlenet-compact"
+DEFAULT_MODEL = "ladlenet-plus-compact"
 """The shipped model that every command uses unless told otherwise."""
 
 _KINDS: dict[str, type] = {

@@ -15,11 +15,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from ladle_rt.errors import ConfigError
-from ladle_rt.models.blocks import NEGATIVE_SLOPE, UNet
+from ladle_rt.models.blocks import Fold, UNet, colour, refinement
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,27 +81,18 @@ class LadleNet(nn.Module):
         folded = config.fold**2
         inputs = (3 if config.repeat_input else 1) * folded
         first = config.channels[0]
-        # Pixel-unshuffle as a convolution with one-hot weights: one clean node in the exported
-        # graph, where the exporter would otherwise write a chain of shapes and transposes.
-        self.register_buffer(
-            "fold_weight", _fold_weight(config.fold, inputs // folded), persistent=False
-        )
+        self.fold = Fold(config.fold, inputs // folded)
         self.handle = UNet(inputs, config.channels, config.encoder_convs)
         self.handle_out = nn.Conv2d(first, config.handle_channels, 1)
         self.bowl = UNet(
-            config.handle_channels, config.channels, config.encoder_convs, config.fuse_kernel
+            config.handle_channels,
+            config.channels,
+            config.encoder_convs,
+            config.channels,
+            config.fuse_kernel,
         )
         self.bowl_out = nn.Conv2d(first, 3 * folded, 1)
-        refine = config.refine_channels
-        self.refine = (
-            nn.Sequential(
-                nn.Conv2d(4, refine, 3, padding=1),
-                nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True),
-                nn.Conv2d(refine, 3, 3, padding=1),
-            )
-            if refine
-            else None
-        )
+        self.refine = refinement(config.refine_channels)
 
     def forward(self, thermal: Tensor) -> Tensor:
         """Translate a batch.
@@ -114,19 +104,6 @@ class LadleNet(nn.Module):
             float [N,3,H,W], RGB in (0,1).
         """
         x = thermal.repeat(1, 3, 1, 1) if self.config.repeat_input else thermal
-        if self.config.fold > 1:
-            x = nn.functional.conv2d(x, self.get_buffer("fold_weight"), stride=self.config.fold)
-        features = self.handle(x)
-        bowl = self.bowl(self.handle_out(features.levels[0]), features)
-        rgb = self.bowl_out(bowl.levels[0])
-        if self.config.fold > 1:
-            rgb = nn.functional.pixel_shuffle(rgb, self.config.fold)
-        if self.refine is not None:
-            rgb = rgb + self.refine(torch.cat([rgb, thermal], dim=1))
-        return torch.sigmoid(rgb)
-
-
-def _fold_weight(fold: int, channels: int) -> Tensor:
-    """Weights [channels*fold**2,channels,fold,fold] that make a strided convolution fold pixels."""
-    one_hot = torch.eye(channels * fold**2)
-    return one_hot.reshape(channels * fold**2, channels, fold, fold)
+        features = self.handle(self.fold(x))
+        bowl = self.bowl(self.handle_out(features.levels[0]), features.levels, features.joined)
+        return colour(self.bowl_out(bowl.levels[0]), thermal, self.config.fold, self.refine)

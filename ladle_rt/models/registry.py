@@ -8,13 +8,17 @@ else about a network.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from typing import Any, get_args, get_origin, get_type_hints
 
 from torch import nn
 
 from ladle_rt.errors import ConfigError
+from ladle_rt.models.baselines import Pix2PixConfig, Pix2PixGenerator, SingleUNet, UNetConfig
+from ladle_rt.models.bridged_unet import BridgedUNet, BridgedUNetConfig
+from ladle_rt.models.handles import IMAGENET_MEAN, IMAGENET_STD, HandleConfig
 from ladle_rt.models.ladlenet import LadleNet, LadleNetConfig
+from ladle_rt.models.ladlenet_plus import LadleNetPlus, LadleNetPlusConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,30 @@ class Architecture:
     presets: Mapping[str, Any]
     """Configurations by preset name."""
 
+
+_LITE = HandleConfig(
+    encoder="tu-efficientnet_lite0",
+    depth=4,
+    output_stride=16,
+    channels=64,
+    # The feature map is 12x16 at 192x256: the published rates would reach outside it.
+    atrous_rates=(2, 4, 6),
+    separable=True,
+    # What the packaged ImageNet weights were trained with: (x * 255 - 127) / 128.
+    mean=(127 / 255,) * 3,
+    std=(128 / 255,) * 3,
+    norm_eps=1e-3,
+)
+_COMPACT_PLUS = LadleNetPlusConfig(
+    handle=_LITE,
+    channels=(16, 32, 64, 128),
+    handle_channels=8,
+    encoder_convs=1,
+    skips=True,
+    bowl_thermal=True,
+    fold=2,
+    refine_channels=8,
+)
 
 ARCHITECTURES: dict[str, Architecture] = {
     "ladlenet": Architecture(
@@ -51,6 +79,58 @@ ARCHITECTURES: dict[str, Architecture] = {
                 fuse_kernel=1,
                 fold=2,
             ),
+        },
+    ),
+    "ladlenet-plus": Architecture(
+        config=LadleNetPlusConfig,
+        build=LadleNetPlus,
+        presets={
+            "paper": LadleNetPlusConfig(),
+            "compact": _COMPACT_PLUS,
+            "mobilenet": replace(
+                _COMPACT_PLUS,
+                handle=replace(
+                    _LITE,
+                    encoder="tu-mobilenetv3_large_100",
+                    mean=IMAGENET_MEAN,
+                    std=IMAGENET_STD,
+                    norm_eps=1e-5,
+                ),
+            ),
+            "pspnet": replace(
+                _COMPACT_PLUS,
+                handle=replace(_LITE, name="pspnet", depth=3, output_stride=8),
+            ),
+            "nano": replace(
+                _COMPACT_PLUS,
+                handle=replace(_LITE, depth=3, output_stride=8, channels=16),
+                channels=(8, 16, 32),
+                refine_channels=0,
+            ),
+        },
+    ),
+    "unet": Architecture(
+        config=UNetConfig,
+        build=SingleUNet,
+        presets={
+            "paper": UNetConfig(),
+            "compact": UNetConfig(channels=(8, 16, 32, 64, 128)),
+        },
+    ),
+    "bridged-unet": Architecture(
+        config=BridgedUNetConfig,
+        build=BridgedUNet,
+        presets={
+            "paper": BridgedUNetConfig(),
+            "compact": BridgedUNetConfig(channels=(4, 8, 16, 32, 64, 128)),
+        },
+    ),
+    "pix2pix": Architecture(
+        config=Pix2PixConfig,
+        build=Pix2PixGenerator,
+        presets={
+            "paper": Pix2PixConfig(),
+            "compact": Pix2PixConfig(channels=(16, 32, 64, 128, 128, 128)),
         },
     ),
 }
@@ -83,22 +163,44 @@ def preset_config(architecture: str, preset: str) -> Any:
 
 def config_to_dict(config: Any) -> dict[str, Any]:
     """A configuration as JSON-ready values."""
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(config).items()}
+    values: dict[str, Any] = _to_plain(asdict(config))
+    return values
 
 
 def config_from_dict(architecture: str, values: Mapping[str, Any]) -> Any:
     """The inverse of `config_to_dict`.
 
     Raises:
-        ConfigError: unknown architecture, unknown or missing fields, values out of range.
+        ConfigError: unknown architecture, unknown or missing fields, values of the wrong kind or
+            out of range.
     """
     kind = find_architecture(architecture).config
-    expected = {field.name for field in fields(kind)}
-    if set(values) != expected:
-        raise ConfigError(
-            f"configuration of {architecture} needs {sorted(expected)}, received {sorted(values)}"
+    return _from_plain(kind, values, f"configuration of {architecture}")
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _to_plain(item) for key, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _from_plain(hint: Any, value: Any, where: str) -> Any:
+    """A value of the type ``hint``: a configuration, a tuple, a number, a word or a switch."""
+    if is_dataclass(hint):
+        expected = sorted(field.name for field in fields(hint))
+        received = sorted(value) if isinstance(value, Mapping) else value
+        if received != expected:
+            raise ConfigError(f"{where} needs {expected}, received {received}")
+        hints = get_type_hints(hint)
+        kind: Any = hint
+        return kind(
+            **{key: _from_plain(hints[key], value[key], f"{where}, {key}") for key in value}
         )
-    return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    if get_origin(hint) is tuple and isinstance(value, list | tuple):
+        return tuple(_from_plain(get_args(hint)[0], item, where) for item in value)
+    if type(value) is hint or (hint is float and type(value) is int):
+        return value
+    raise ConfigError(f"{where} must be {getattr(hint, '__name__', hint)}, received {value!r}")
 
 
 def build(architecture: str, config: Any) -> nn.Module:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -51,6 +52,12 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        # torch's own message explains how to load it unsafely.
+        raise ModelError(
+            f"{path}: expected a checkpoint of tensors and plain values, received a damaged file "
+            "or objects that may run code on loading; refused: delete it to start over"
+        ) from error
     except Exception as error:
         first_line = str(error).partition("\n")[0]
         raise ModelError(

@@ -1,26 +1,27 @@
-"""What a training run is: read from TOML, overridden by flags, checked before anything starts."""
+"""What a training run is, checked before anything starts."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from importlib import resources
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ladle_rt.errors import ConfigError
 from ladle_rt.thermal.normalization import ThermalNormalization
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from ladle_rt.training.values import from_values
 
 MIN_CROP = 176
 """MS-SSIM of five scales with an 11-pixel window needs sides of at least (11 - 1) * 2**4 + 16."""
 
+PAPER_SIZE = (300, 400)
+"""Height and width to which the published code resizes frames before it crops their centre."""
+
 SampleKind = Literal["scene", "mosaic"]
+Precision = Literal["fp32", "bf16", "fp16"]
+Optimizer = Literal["adamw", "adam"]
+Schedule = Literal["one-cycle", "constant"]
+Sampling = Literal["augmented", "paper"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +33,33 @@ class DataSpec:
     layout: str = "auto"
     """A layout of `ladle_rt.datasets`, or ``auto``."""
     split: str | None = None
-    """Keep only this split."""
+    """Keep only this split; ``train?`` keeps all pairs of a dataset that has no ``train``."""
     lights: tuple[str, ...] = ()
     """Keep only these light conditions; empty keeps all."""
     image_list: Path | None = None
     """Keep only the pairs named in this text file."""
+    include: tuple[str, ...] = ()
+    """Keep only the pairs with these names or first parts of names (``set02/V004``)."""
     exclude: tuple[str, ...] = ()
-    """Names of pairs to leave out."""
+    """Leave out the pairs with these names or first parts of names."""
+    subset: int | None = None
+    """Of what is left, keep at most so many pairs, evenly spaced."""
     kind: SampleKind = "scene"
     """``scene``: one pair is one sample; ``mosaic``: object crops, several tiled into one."""
-    weight: float = 1.0
-    """Share of the samples, relative to the other datasets' weights."""
+    weight: float | None = None
+    """Share of the samples, relative to the other datasets' weights; None: its number of pairs."""
     terms: str = ""
     """Terms stated at the data's origin; published with the model."""
 
     def __post_init__(self) -> None:
-        if self.weight <= 0:
+        if self.weight is not None and self.weight <= 0:
             raise ConfigError(f"data weight must be > 0, received {self.weight} for {self.path}")
         if self.kind not in get_args(SampleKind):
             raise ConfigError(
                 f"data kind must be one of {get_args(SampleKind)}, received {self.kind!r}"
             )
+        if self.subset is not None and self.subset < 1:
+            raise ConfigError(f"subset must be >= 1, received {self.subset}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +68,41 @@ class LossConfig:
 
     alpha: float = 0.84
     """Share of 1 - MS-SSIM against L1, in [0, 1]."""
+    published: float = 1.0
+    """Weight of that mixture of MS-SSIM and L1; 0 leaves it out."""
+    l2: float = 0.0
+    """Weight of the mean squared difference."""
     ssim: float = 0.0
     """Weight of 1 - SSIM; 0 is the published loss."""
     chroma: float = 0.0
     """Weight of the L1 distance of Cb and Cr; 0 is the published loss."""
     saturation: float = 0.0
     """Weight of the L1 distance of locally averaged chroma magnitude; 0 is the published loss."""
+    adversarial: float = 0.0
+    """Weight of the PatchGAN term (Pix2Pix); 0 trains no discriminator."""
+    distill: float = 0.0
+    """Weight of the distance to the teacher's output; needs ``teacher``."""
+    consistency: float = 0.0
+    """Weight of the L1 distance between the outputs for two draws of sensor noise on one frame:
+    what follows the noise flickers in video. Doubles the cost of a step."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:
             raise ConfigError(f"alpha must be in [0, 1], received {self.alpha}")
-        if min(self.ssim, self.chroma, self.saturation) < 0:
-            raise ConfigError(
-                "ssim, chroma and saturation must be >= 0, "
-                f"received {self.ssim}, {self.chroma} and {self.saturation}"
-            )
+        weights = {name: value for name, value in asdict(self).items() if name != "alpha"}
+        for name, value in weights.items():
+            if value < 0:
+                raise ConfigError(f"loss weight {name} must be >= 0, received {value}")
+        if not any(weights.values()):
+            raise ConfigError("expected at least one loss term with a weight, received none")
+
+
+_CHOICES = {
+    "sampling": get_args(Sampling),
+    "precision": get_args(Precision),
+    "optimizer": get_args(Optimizer),
+    "schedule": get_args(Schedule),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +119,39 @@ class TrainConfig:
     """Preset of that architecture."""
     crop: tuple[int, int] = (192, 256)
     """Height and width of the training samples, pixels."""
+    sampling: Sampling = "augmented"
+    """``augmented``, or ``paper``: see `ladle_rt.training.samples`."""
     steps: int = 4000
     """Optimiser steps."""
+    epochs: int | None = None
+    """Passes over the pairs, counted when they are read; replaces ``steps`` where it is set."""
     batch: int = 8
-    """Samples per step."""
+    """Samples per step, over all processes."""
+    precision: Precision = "fp32"
+    """Arithmetic of the forward pass; weights, loss and optimiser stay in fp32."""
+    optimizer: Optimizer = "adamw"
+    """AdamW, or Adam; the published code takes Adam with AMSGrad."""
+    schedule: Schedule = "one-cycle"
+    """Linear warm-up and cosine decay to zero, or a constant rate."""
     learning_rate: float = 2e-3
-    """Peak of the one-cycle schedule: linear warm-up, cosine decay to zero."""
+    """Peak of the schedule."""
     warmup: int = 200
     """Steps of linear warm-up."""
     weight_decay: float = 1e-2
-    """AdamW's decoupled weight decay."""
+    """Weight decay, decoupled in AdamW."""
     ema: float = 0.998
     """Decay of the averaged weights that are validated and exported; 0 switches it off."""
     loss: LossConfig = field(default_factory=LossConfig)
     """Loss terms."""
+    handle_weights: str | None = None
+    """Where a LadleNet+ Handle starts from: ``imagenet`` (a packaged encoder) or a file."""
+    encoder_rate: float = 1.0
+    """Learning rate of a LadleNet+ Handle's encoder, relative to the rest: below 1 keeps more of
+    what it was pretrained with."""
+    freeze_handle: bool = False
+    """Train the Bowl only."""
+    teacher: Path | None = None
+    """Model (.safetensors) whose output the ``distill`` loss compares with."""
     thermal: ThermalNormalization = field(default_factory=ThermalNormalization)
     """Normalisation, stored with the model and used at run time."""
     seed: int = 1
@@ -120,71 +166,53 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.data:
             raise ConfigError("training needs at least one dataset; give --data or [[data]]")
-        for name in ("steps", "batch", "checkpoint_every", "validate_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be >= 1, received {getattr(self, name)}")
+        for name in ("steps", "epochs", "batch", "checkpoint_every", "validate_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} must be >= 1, received {value}")
+        if len(self.crop) != 2 or min(self.crop) < 1:
+            raise ConfigError(f"crop must be two sides >= 1, received {self.crop}")
+        for name, kinds in _CHOICES.items():
+            if getattr(self, name) not in kinds:
+                raise ConfigError(
+                    f"{name} must be one of {kinds}, received {getattr(self, name)!r}"
+                )
         for name in ("warmup", "workers", "weight_decay", "seed"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be >= 0, received {getattr(self, name)}")
-        if self.learning_rate <= 0:
-            raise ConfigError(f"learning_rate must be > 0, received {self.learning_rate}")
+        for name in ("learning_rate", "encoder_rate"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} must be > 0, received {getattr(self, name)}")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema must be in [0, 1), received {self.ema}")
-        if (self.loss.alpha > 0 or self.loss.ssim > 0) and min(self.crop) < MIN_CROP:
+        if (self.loss.distill > 0) != (self.teacher is not None):
+            raise ConfigError(
+                "a teacher and the loss weight distill go together, "
+                f"received teacher {self.teacher} and distill {self.loss.distill}"
+            )
+        loss = self.loss
+        structural = loss.published * loss.alpha + loss.ssim + loss.distill > 0
+        if structural and min(self.crop) < MIN_CROP:
             raise ConfigError(
                 f"MS-SSIM needs crops of at least {MIN_CROP}x{MIN_CROP}, "
                 f"received {self.crop[0]}x{self.crop[1]}"
             )
+        if self.sampling == "paper":
+            self._check_paper_sampling()
+
+    def _check_paper_sampling(self) -> None:
+        if self.crop[0] > PAPER_SIZE[0] or self.crop[1] > PAPER_SIZE[1]:
+            raise ConfigError(
+                f"sampling paper crops frames of {PAPER_SIZE[0]}x{PAPER_SIZE[1]}, "
+                f"received a crop of {self.crop[0]}x{self.crop[1]}"
+            )
+        if any(spec.kind != "scene" for spec in self.data):
+            raise ConfigError("sampling paper takes data of kind scene, received mosaic")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; two runs with equal values are the same run."""
         values: dict[str, Any] = _plain(asdict(self))
         return values
-
-
-def recipe_path(name: str) -> Path:
-    """A recipe that ships in the package.
-
-    Raises:
-        ConfigError: unknown name.
-    """
-    folder = Path(str(resources.files("ladle_rt") / "training" / "recipes"))
-    path = folder / f"{name}.toml"
-    if not path.is_file():
-        names = sorted(file.stem for file in folder.glob("*.toml"))
-        raise ConfigError(f"recipe must be one of {names}, received {name!r}")
-    return path
-
-
-def resolve_config(
-    config: Path | None, recipe: str | None, data_root: Path, overrides: Mapping[str, Any]
-) -> TrainConfig:
-    """The run that a recipe and flags describe.
-
-    Args:
-        config: a TOML recipe of the user's. ``[[data]]`` and ``[validation]`` tables hold
-            `DataSpec` fields, ``[loss]`` and ``[thermal]`` theirs, top-level keys those of
-            `TrainConfig`.
-        recipe: or the name of one that ships.
-        data_root: relative dataset paths of the recipe start here.
-        overrides: `TrainConfig` fields given as flags; they win. Tables given so replace
-            single settings of the recipe's table, lists replace the whole list.
-
-    Raises:
-        ConfigError: both or an unknown recipe, not TOML, unknown keys or values out of range.
-    """
-    if config is not None and recipe is not None:
-        raise ConfigError("expected --config or --recipe, received both")
-    path = recipe_path(recipe) if recipe is not None else config
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{path}: expected a TOML recipe, received {error}") from error
-    for key, value in overrides.items():
-        values[key] = {**values.get(key, {}), **value} if key == "loss" else value
-    return config_from_values(values, data_root)
 
 
 def config_from_values(values: Mapping[str, Any], data_root: Path = Path()) -> TrainConfig:
@@ -193,43 +221,18 @@ def config_from_values(values: Mapping[str, Any], data_root: Path = Path()) -> T
     Raises:
         ConfigError: unknown keys or values of the wrong kind or out of range.
     """
-    plain = dict(values)
-    plain["data"] = tuple(_data_spec(entry, data_root) for entry in plain.get("data", ()))
-    if plain.get("validation") is not None:
-        plain["validation"] = _data_spec(plain["validation"], data_root)
-    if "loss" in plain:
-        plain["loss"] = _build(LossConfig, plain["loss"], "[loss]")
-    if "thermal" in plain:
-        plain["thermal"] = _build(ThermalNormalization, plain["thermal"], "[thermal]")
-    if "crop" in plain:
-        plain["crop"] = tuple(plain["crop"])
-    config: TrainConfig = _build(TrainConfig, plain, "recipe")
-    return config
+    config = from_values(TrainConfig, {"data": (), **values}, "recipe")
+    validation = config.validation
+    return replace(
+        config,
+        data=tuple(_below(data_root, spec) for spec in config.data),
+        validation=None if validation is None else _below(data_root, validation),
+    )
 
 
-def _data_spec(values: Any, root: Path) -> DataSpec:
-    if isinstance(values, DataSpec):
-        return values
-    plain = dict(values)
-    for key in ("path", "image_list"):
-        if plain.get(key) is not None:
-            plain[key] = root / str(plain[key])
-    for key in ("lights", "exclude"):
-        if key in plain:
-            plain[key] = tuple(plain[key])
-    spec: DataSpec = _build(DataSpec, plain, "[[data]]")
-    return spec
-
-
-def _build(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:
-    known = {item.name for item in fields(kind)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ConfigError(f"{where}: unknown setting {unknown[0]!r}; known are {sorted(known)}")
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise ConfigError(f"{where}: {error}") from error
+def _below(root: Path, spec: DataSpec) -> DataSpec:
+    listed = None if spec.image_list is None else root / spec.image_list
+    return replace(spec, path=root / spec.path, image_list=listed)
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from ladle_rt.training.distributed import leads
 from ladle_rt.training.loop import Progress
+from ladle_rt.training.throughput import Throughput
 
 LINE_EVERY = 100
 """Steps between lines where there is no terminal."""
@@ -18,40 +20,63 @@ LINE_EVERY = 100
 
 @contextmanager
 def show_progress(steps: int) -> Iterator[Callable[[Progress], None]]:
-    """Yield the callback for `ladle_rt.training.loop.train`; everything goes to stderr."""
+    """Yield the callback for `ladle_rt.training.loop.train`; everything goes to stderr.
+
+    A run that ends well leaves a line with its throughput. Processes that do not lead show
+    nothing.
+
+    Args:
+        steps: the length to show until the first report, which knows what epochs come to.
+    """
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _print_line
-        return
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[state]}"),
-    )
-    with Bar(*columns, console=console) as bar:
-        task = bar.add_task("train", total=steps, state="")
-
-        def update(progress: Progress) -> None:
-            bar.update(task, completed=progress.step, state=_describe(progress))
-            if progress.scores is not None:
-                bar.console.print(f"step {progress.step}: {_describe(progress)}")
-
-        yield update
-
-
-def _print_line(progress: Progress) -> None:
-    if progress.step % LINE_EVERY == 0 or progress.scores is not None:
-        print(
-            f"{progress.step}/{progress.steps} {_describe(progress)}", file=sys.stderr, flush=True
+    seen: list[Progress] = []
+    if console.is_terminal and leads():
+        columns = (
+            BarColumn(bar_width=10),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
         )
+        with Bar(*columns, console=console) as bar:
+            task = bar.add_task("train", total=steps, state="")
+
+            def update(progress: Progress) -> None:
+                seen[:] = [progress]
+                bar.update(
+                    task,
+                    total=progress.steps,
+                    completed=progress.step,
+                    state=_describe_loss(progress),
+                )
+                if progress.scores is not None:
+                    line = f"step {progress.step}: {_describe(progress)}"
+                    bar.console.print(line, highlight=False, markup=False)
+
+            yield update
+    else:
+
+        def print_line(progress: Progress) -> None:
+            seen[:] = [progress]
+            if progress.step % LINE_EVERY == 0 or progress.scores is not None:
+                _print(f"{progress.step}/{progress.steps} {_describe(progress)}")
+
+        yield print_line
+    if seen:
+        _print(f"trained to step {seen[0].step}: {_describe_speed(seen[0].overall)}")
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _describe_loss(progress: Progress) -> str:
+    minutes, seconds = divmod(round(progress.eta_s), 60)
+    return (
+        f"loss {progress.loss:.4f}  {_describe_speed(progress.speed)}  ETA {minutes}:{seconds:02d}"
+    )
 
 
 def _describe(progress: Progress) -> str:
-    minutes, seconds = divmod(round(progress.eta_s), 60)
-    text = (
-        f"loss {progress.loss:.4f}  {progress.samples_per_s:.1f} samples/s  "
-        f"ETA {minutes}:{seconds:02d}"
-    )
+    text = _describe_loss(progress)
     if progress.scores is not None:
         scores = progress.scores
         text += (
@@ -59,3 +84,7 @@ def _describe(progress: Progress) -> str:
             f"PSNR {scores.psnr_db:.2f} dB  chroma {scores.chroma_ratio:.2f}"
         )
     return text
+
+
+def _describe_speed(speed: Throughput) -> str:
+    return f"{speed.samples_per_s:.1f} samples/s ({speed.data_wait:.0%} waiting for data)"

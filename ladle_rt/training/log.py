@@ -1,47 +1,50 @@
-"""The run's CSV log; resuming cuts it back to the checkpoint it starts from."""
+"""The run's logs; resuming cuts them back to the checkpoint it starts from."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-_DAMAGED = 1 << 62
-"""Step of a row that a kill cut short: later than any, so that resuming drops it."""
+import cv2
+
+from ladle_rt.training.objective import TERMS
 
 COLUMNS = (
     "step",
     "loss",
-    "l1",
-    "ssim",
-    "ms_ssim",
-    "chroma",
-    "saturation",
+    *TERMS,
+    "grad_norm",
     "learning_rate",
     "samples_per_s",
+    "data_wait",
     "val_ssim",
     "val_ms_ssim",
     "val_psnr_db",
     "val_chroma_ratio",
 )
+"""``data_wait`` is the share of the time spent waiting for data, 0 to 1."""
 
 
 class CsvLog:
-    """One row per logged step; validation columns are empty where none was run."""
+    """One row per logged step; columns are empty where there was nothing to say."""
 
     def __init__(self, path: Path, start_step: int) -> None:
         kept: list[dict[str, str]] = []
         if start_step and path.is_file():
-            with path.open(encoding="utf-8", newline="") as stream:
-                kept = [row for row in csv.DictReader(stream) if _step(row) <= start_step]
+            # A kill may have cut the last line short, even inside its step's number.
+            lines = path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
+            kept = [row for row in csv.DictReader(lines) if int(row["step"]) <= start_step]
         self._stream = path.open("w", encoding="utf-8", newline="", buffering=1)
         self._writer = csv.DictWriter(self._stream, COLUMNS, restval="")
         self._writer.writeheader()
         self._writer.writerows(kept)
 
-    def write(self, values: dict[str, float]) -> None:
+    def write(self, step: int, values: Mapping[str, float], sheet: Path | None) -> None:
         """Append a row; keys are among `COLUMNS`."""
-        self._writer.writerow({k: v if k == "step" else f"{v:.6g}" for k, v in values.items()})
+        texts = {name: f"{value:.6g}" for name, value in values.items()}
+        self._writer.writerow({"step": str(step), **texts})
 
     def __enter__(self) -> CsvLog:
         return self
@@ -55,6 +58,39 @@ class CsvLog:
         self._stream.close()
 
 
-def _step(row: dict[str, str]) -> int:
-    text = row.get("step") or ""
-    return int(text) if text.isdigit() else _DAMAGED
+class TensorBoardLog:
+    """The same values as TensorBoard scalars, and sample sheets as images."""
+
+    def __init__(self, folder: Path, start_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        # Steps after the checkpoint will be taken again; readers drop the old ones.
+        self._writer = SummaryWriter(str(folder), purge_step=start_step + 1)
+
+    def write(self, step: int, values: Mapping[str, float], sheet: Path | None) -> None:
+        """Add every value, grouped into training, validation and speed, and the sheet if any."""
+        for name, value in values.items():
+            self._writer.add_scalar(_tag(name), value, step)
+        if sheet is not None:
+            picture = cv2.imread(str(sheet))
+            assert picture is not None
+            rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+            self._writer.add_image("sheet", rgb, step, dataformats="HWC")
+        self._writer.flush()
+
+    def __enter__(self) -> TensorBoardLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._writer.close()
+
+
+def _tag(name: str) -> str:
+    if name.startswith("val_"):
+        return f"validation/{name.removeprefix('val_')}"
+    return f"speed/{name}" if name in ("samples_per_s", "data_wait") else f"training/{name}"

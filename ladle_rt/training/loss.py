@@ -1,7 +1,7 @@
-"""The training loss.
+"""The training loss against the truth.
 
-    alpha * (1 - MS-SSIM) + (1 - alpha) * L1                      arXiv 2308.06603, alpha = 0.84
-        + ssim * (1 - SSIM)                                       ours, 0 in the paper's recipe
+    published * (alpha * (1 - MS-SSIM) + (1 - alpha) * L1)        arXiv 2308.06603, alpha = 0.84
+        + ssim * (1 - SSIM) + l2 * L2                             0.8 and 0.2 in U-Net_IR2VI
         + chroma * L1(CbCr) + saturation * L1(local |CbCr|)       ours, 0 in the paper's recipe
 
 MS-SSIM gives the finest scale, where sharpness shows, 4 % of its weight; the SSIM term adds to
@@ -24,37 +24,45 @@ POOL = 16
 
 
 class TranslationLoss(nn.Module):
-    """Weighted sum of the terms in the module's docstring."""
+    """Weighted sum of the terms in the module's docstring, computed in fp32."""
 
     def __init__(self, config: LossConfig) -> None:
         super().__init__()
         self.config = config
 
-    def forward(self, output: Tensor, truth: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, output: Tensor, truth: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Compare a batch.
 
         Args:
-            output: float [N,3,H,W], RGB in [0,1].
+            output: float [N,3,H,W], RGB in [0,1]; half precision is converted.
             truth: the same.
 
         Returns:
-            The scalar loss and its unweighted terms by name.
+            The scalar loss and its unweighted terms by name, as detached scalars.
         """
         config = self.config
-        l1 = nn.functional.l1_loss(output, truth)
-        terms = {"l1": l1}
-        loss = (1 - config.alpha) * l1
-        if config.alpha > 0 or config.ssim > 0:
-            terms["ssim"], terms["ms_ssim"] = ssim_and_ms_ssim(output, truth)
-            loss = loss + config.alpha * (1 - terms["ms_ssim"]) + config.ssim * (1 - terms["ssim"])
-        if config.chroma > 0 or config.saturation > 0:
-            out_chroma, true_chroma = chroma(output), chroma(truth)
-            terms["chroma"] = nn.functional.l1_loss(out_chroma, true_chroma)
-            terms["saturation"] = nn.functional.l1_loss(
-                _local_magnitude(out_chroma), _local_magnitude(true_chroma)
-            )
-            loss = loss + config.chroma * terms["chroma"] + config.saturation * terms["saturation"]
-        return loss, {name: float(value.detach()) for name, value in terms.items()}
+        output, truth = output.float(), truth.float()
+        # Autocast would take the products inside SSIM to half precision, where they cancel.
+        with torch.autocast(output.device.type, enabled=False):
+            terms = {"l1": nn.functional.l1_loss(output, truth)}
+            loss = config.published * (1 - config.alpha) * terms["l1"]
+            if config.l2 > 0:
+                terms["l2"] = nn.functional.mse_loss(output, truth)
+                loss = loss + config.l2 * terms["l2"]
+            ms_ssim_weight = config.published * config.alpha
+            if ms_ssim_weight > 0 or config.ssim > 0:
+                terms["ssim"], terms["ms_ssim"] = ssim_and_ms_ssim(output, truth)
+                loss = loss + ms_ssim_weight * (1 - terms["ms_ssim"])
+                loss = loss + config.ssim * (1 - terms["ssim"])
+            if config.chroma > 0 or config.saturation > 0:
+                out_chroma, true_chroma = chroma(output), chroma(truth)
+                terms["chroma"] = nn.functional.l1_loss(out_chroma, true_chroma)
+                terms["saturation"] = nn.functional.l1_loss(
+                    _local_magnitude(out_chroma), _local_magnitude(true_chroma)
+                )
+                loss = loss + config.chroma * terms["chroma"]
+                loss = loss + config.saturation * terms["saturation"]
+        return loss, {name: value.detach() for name, value in terms.items()}
 
 
 def chroma(rgb: Tensor) -> Tensor:

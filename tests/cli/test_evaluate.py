@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from ladle_rt.cli.evaluate import command
+from ladle_rt.engines.export import with_metrics
 from ladle_rt.errors import (
     DatasetError,
     InputNotFoundError,
@@ -20,6 +25,12 @@ from ladle_rt.errors import (
     ModelError,
     OutputError,
     PartialResultError,
+)
+from ladle_rt.models.artifact import ModelInfo
+from ladle_rt.thermal.normalization import ThermalNormalization
+
+TINY = ModelInfo(
+    "tiny", "ladlenet", {}, ThermalNormalization(), (64, 96), 32, 30, 1, {}, {}, onnx_sha256=""
 )
 
 
@@ -36,6 +47,20 @@ def data(tmp_path: Path) -> Path:
                 picture = picture[..., 0] if folder == "ir" else picture
                 cv2.imwrite(str(tmp_path / "data" / split / folder / f"{name}.png"), picture)
     return tmp_path / "data"
+
+
+def write_video(path: str, grey: bool) -> None:
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 8), dtype=np.uint8)
+    picture = cv2.resize(coarse, (128, 96), interpolation=cv2.INTER_CUBIC)
+    pixels = picture if grey else np.stack([picture, picture // 2, 255 - picture], axis=2)
+    with av.open(path, "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width = picture.shape
+        stream.pix_fmt = "gray" if grey else "bgr0"
+        for _ in range(4):
+            frame = av.VideoFrame.from_ndarray(pixels, "gray" if grey else "rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
 
 
 def run(data: Path, model: Path, *words: object) -> Result:
@@ -57,9 +82,9 @@ def test_split_is_scored_beside_the_mean_colour_of_the_training_split(
     assert values["model"] == "tiny" and list(values["images"]) == ["test/3N"]
     assert values["means"]["all"]["images"] == 1
     picture = cv2.imread(str(sheet))
-    assert picture.shape[1] == 9 * 256
+    assert picture.shape[1] == 9 * 256 + 2 * 8
     # The tiny network is blue where it is cold and red where it is hot; a channel swap is not.
-    thermal, output = picture[16:, :256, 0], picture[16:, 256:512].astype(int)
+    thermal, output = picture[32:, :256, 0], picture[32:, 256:512].astype(int)
     assert (output[thermal < 50] @ [1, 0, -1]).mean() > 50
     assert (output[thermal > 200] @ [1, 0, -1]).mean() < -50
     assert not list(tmp_path.glob(".*"))
@@ -76,6 +101,71 @@ def test_all_lights_and_limit(data: Path, tiny_model: Path, tmp_path: Path) -> N
     }
     assert run(data, tiny_model, "--limit", 1, "--json", written).exit_code == 0
     assert len(json.loads(written.read_text())["images"]) == 1
+
+
+def test_two_models_a_table_of_differences_and_every_figure(
+    data: Path, tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    first = make_model(tmp_path / "a.onnx", info=replace(TINY, name="first"))
+    other = make_model(tmp_path / "b.onnx", info=replace(TINY, name="second"), weight=0.5)
+    written, figures, sheet = (tmp_path / name for name in ("e.json", "e.csv", "s.png"))
+    words = ["--model", other, "--json", written, "--csv", figures, "--sheet", sheet]
+    result = run(data, first, *words)
+    assert result.exit_code == 0, result.output
+    assert "difference to first" in result.stdout and "grey copies: the input of first" in (
+        result.stdout
+    )
+    values = json.loads(written.read_text())
+    assert values["model"] == "first" and values["models"] == ["first", "second"]
+    assert set(values["differences"]["all"]) == {"second"}
+    lines = list(csv.DictReader(figures.open(newline="")))
+    assert len(lines) == 5 * 3 and {line["model"] for line in lines} >= {"first", "second"}
+    assert cv2.imread(str(sheet)).shape[1] == 12 * 256 + 2 * 8
+
+
+def test_metrics_of_an_evaluation_travel_with_an_export(
+    data: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    written = tmp_path / "e.json"
+    assert run(data, tiny_model, "--json", written).exit_code == 0
+    info = with_metrics(TINY, written)
+    assert info.metrics["evaluation"]["night"]["tiny"]["ssim"] > 0
+    assert info.metrics["evaluation"]["all"]["images"] == 3
+
+
+def test_pairs_of_videos_are_measured_for_steadiness(tiny_model: Path, tmp_path: Path) -> None:
+    videos, written = tmp_path / "videos", tmp_path / "v.json"
+    videos.mkdir()
+    files = [str(videos / f"walk_{kind}.mkv") for kind in ("infrared", "visible")]
+    for path, grey in zip(files, (True, False), strict=True):
+        write_video(path, grey)
+    words = ["--model", str(tiny_model), "--json", str(written), "--limit", "3"]
+    by_folder = CliRunner().invoke(command, ["--data", str(videos), *words])
+    assert by_folder.exit_code == 0, by_folder.output
+    values = json.loads(written.read_text())["videos"][0]
+    assert (values["video"], values["frames"]) == ("walk", 3)
+    named = CliRunner().invoke(command, ["--video", *files, *words])
+    assert named.exit_code == 0 and "static flicker" in named.stdout
+    again = json.loads(written.read_text())["videos"][0]
+    assert again["rows"] == values["rows"] and again["video"] == "walk_infrared"
+    onto = CliRunner().invoke(command, ["--video", *files, "--json", files[1]])
+    assert isinstance(onto.exception, OutputError)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "expected one of --data FOLDER and --video"),
+        (["--data", "a", "--video", "t", "v"], "expected one of --data FOLDER and --video"),
+        (["--video", "t", "v", "--sheet", "s.png"], "--sheet is for paired images"),
+        (["--video", "t", "v", "--image-list", "x"], "--image-list is for paired images"),
+        (["--data", "a", "--sheet-rows", "2"], "need --sheet"),
+        (["--data", "a", "--sheet", "s.png", "--sheet-rows", "2", "--sheet-all"], "one of"),
+    ],
+)
+def test_options_that_contradict_each_other(words: list[str], message: str) -> None:
+    result = CliRunner().invoke(command, words)
+    assert result.exit_code == 2 and message in result.stderr
 
 
 def test_unreadable_pairs_give_exit_code_3_and_all_the_rest(
@@ -97,7 +187,10 @@ def test_unreadable_pairs_give_exit_code_3_and_all_the_rest(
         (["--layout", "kaist"], DatasetError, "no thermal image has a visible partner"),
         (["--data", "none"], InputNotFoundError, "expected a dataset folder"),
         (["--model", "none"], ModelError, "expected an .onnx file or one of"),
+        (["--model", "run/checkpoint.pt"], ModelError, "a pickle can run code"),
         (["--json", "none/e.json"], OutputError, "does not exist"),
+        (["--csv", "none/e.csv"], OutputError, "does not exist"),
+        (["--csv", "data/train/ir/1D.png"], OutputError, "input and output are the same file"),
         (["--json", "data/train/vi/1D.png"], OutputError, "input and output are the same file"),
         (["--sheet", "data/train/vi/1D.png"], OutputError, "input and output are the same file"),
     ],
@@ -132,11 +225,10 @@ def test_sheets_are_png(data: Path, tiny_model: Path, tmp_path: Path) -> None:
     assert result.exit_code == 2 and "expected a name ending in .png" in result.stderr
 
 
-@pytest.mark.parametrize("module", ["torchmetrics", "skimage"])
 def test_missing_extra_is_named(
-    data: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, module: str
+    data: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, "skimage", None)
     result = run(data, tiny_model)
     assert isinstance(result.exception, MissingDependencyError)
     assert "pip install 'ladle-rt[train]'" in str(result.exception)

@@ -12,12 +12,19 @@ from ladle_rt.cli.models import command
 from ladle_rt.errors import ModelError
 from ladle_rt.models import listing
 from ladle_rt.models.listing import registered_rows, shipped_rows
+from ladle_rt.models.registry import ARCHITECTURES
 
 
 def test_shipped_and_registered() -> None:
     result = CliRunner().invoke(command)
     assert result.exit_code == 0, result.output
-    for text in ("ladlenet-compact", "ladlenet paper", "34.77", "GMAC"):
+    presets = [
+        f"{name} {preset}" for name in ARCHITECTURES for preset in ARCHITECTURES[name].presets
+    ]
+    assert {"ladlenet-plus compact", "unet paper", "bridged-unet paper", "pix2pix paper"} <= {
+        *presets
+    }
+    for text in ("ladlenet-compact", "34.77", "GMAC", *presets):
         assert text in result.stdout
     assert "\x1b" not in result.stdout, "no terminal, no escape codes"
     (row,) = [row for row in registered_rows() if row.name == "ladlenet compact"]

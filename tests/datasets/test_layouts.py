@@ -1,167 +1,134 @@
-"""Every published layout, pairing by stem, splits, and folders that are no dataset."""
+"""``auto`` takes every published arrangement for what it is; folders that are no dataset."""
 
 from __future__ import annotations
 
-import logging
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 
-from ladle_rt.datasets import find_pairs, read_image_list, read_thermal, read_visible
-from ladle_rt.errors import DatasetError, InputError, InputNotFoundError
+from ladle_rt.datasets import LAYOUTS, find_pairs, read_thermal, read_visible
+from ladle_rt.datasets.layouts import recognise
+from ladle_rt.errors import DatasetError, InputNotFoundError
 
-KAIST_LAYOUTS = {
-    "bare": "set{s}/V{v}/{m}/I{i}.jpg",
-    "images": "images/set{s}/V{v}/{m}/I{i}.jpg",
-    "kaist-rgbt": "kaist-rgbt/images/set{s}/V{v}/{m}/I{i}.jpg",
-    "kaist-cvpr15": "kaist-cvpr15/images/set{s}/V{v}/{m}/I{i}.png",
-    "flat": "{m}/set{s}_V{v}_I{i}.png",
-    "voc": "JPEGImages/set{s}_V{v}_I{i}_{m}.jpg",
-}
-
-
-def put(path: Path, channels: int = 1) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shape = (8, 8) if channels == 1 else (8, 8, channels)
-    cv2.imwrite(str(path), np.full(shape, 90, np.uint8))
-
-
-@pytest.mark.parametrize("layout", sorted(KAIST_LAYOUTS))
-def test_kaist_layouts(tmp_path: Path, layout: str) -> None:
-    pattern = KAIST_LAYOUTS[layout]
-    for s, v, i in (("00", "000", "00019"), ("05", "001", "00000"), ("09", "000", "00003")):
-        for modality in ("lwir", "visible"):
-            put(tmp_path / pattern.format(s=s, v=v, i=i, m=modality))
-    pairs = find_pairs(tmp_path)
-    facts = [(pair.name, pair.sequence, pair.light, pair.split) for pair in pairs]
-    assert facts == [
-        ("set00/V000/I00019", "set00/V000", "day", "train"),
-        ("set05/V001/I00000", "set05/V001", "night", "train"),
-        ("set09/V000/I00003", "set09/V000", "night", "test"),
-    ]
-    assert all("lwir" in str(p.thermal) and "visible" in str(p.visible) for p in pairs)
-    assert [p.name for p in find_pairs(tmp_path, split="test")] == ["set09/V000/I00003"]
+ARRANGEMENTS = {
+    "kaist, bare": ("kaist", "set00/V000/{m}/I00019.jpg", "lwir", "visible"),
+    "kaist, images": ("kaist", "images/set06/V000/{m}/I00019.jpg", "lwir", "visible"),
+    "kaist, flat": ("kaist", "{m}/set06_V000_I00019.png", "lwir", "visible"),
+    "kaist, voc": ("kaist", "JPEGImages/set06_V000_I00019_{m}.jpg", "lwir", "visible"),
+    "flir": ("flir-aligned", "JPEGImages/FLIR_00002_{m}", "PreviewData.jpeg", "RGB.jpg"),
+    "flir, below": ("flir-aligned", "align/JPEGImages/FLIR_01_{m}", "PreviewData.jpeg", "RGB.jpg"),
+    "flir, loose": ("flir-aligned", "FLIR_00002_{m}", "PreviewData.jpeg", "RGB.jpg"),
+    "llvip": ("llvip", "{m}/train/010001.jpg", "infrared", "visible"),
+    "llvip, test only": ("llvip", "{m}/test/190001.jpg", "infrared", "visible"),
+    "msrs": ("msrs", "train/{m}/00001D.png", "ir", "vi"),
+    "msrs, test only": ("msrs", "test/{m}/00004N.png", "ir", "vi"),
+    "msrs, one folder": ("msrs", "{m}/00004N.png", "ir", "vi"),
+    "roadscene, HR": ("folders", "{m}/FLIR_00006.jpg", "cropinfrared", "crop_HR_visible"),
+    "roadscene, LR": ("folders", "{m}/FLIR_00006.jpg", "cropinfrared", "crop_LR_visible"),
+    "m3fd": ("folders", "{m}/00000.png", "Ir", "Vis"),
+    "own": ("folders", "{m}/010001.png", "Thermal", "RGB"),
+    "own, as LLVIP without splits": ("folders", "{m}/010001.jpg", "infrared", "visible"),
+}  # fmt: skip
+BESIDE = (
+    "Annotations/FLIR_00002_PreviewData.xml",
+    "AnnotatedImages/FLIR_00002_RGB.jpg",
+    "AnnotatedImages/FLIR_00002_PreviewData.jpeg",
+    "Segmentation_labels/00001D.png",
+    "README.md",
+)
+"""What lies beside the images in the archives, and is no pair."""
 
 
-def test_kaist_below_a_set_folder(tmp_path: Path) -> None:
-    for modality in ("lwir", "visible"):
-        put(tmp_path / f"set01/V002/{modality}/I00001.jpg", 3)
-    (pair,) = find_pairs(tmp_path / "set01")
-    assert pair.name == "set01/V002/I00001"
-    assert read_thermal(pair.thermal).shape == (8, 8)
+@pytest.mark.parametrize("name", ARRANGEMENTS)
+def test_auto_mistakes_none_for_another(touch: Callable[..., Path], name: str) -> None:
+    layout, pattern, thermal, visible = ARRANGEMENTS[name]
+    files = [pattern.format(m=thermal), pattern.format(m=visible)]
+    root = touch(*files, *BESIDE)
+    assert recognise(root) == layout
+    # Only ``folders``, which is tried last, may fit as well.
+    assert {key for key in LAYOUTS if LAYOUTS[key].matches(root)} - {"folders"} <= {layout}
+    (pair,) = find_pairs(root)
+    assert [pair.thermal, pair.visible] == [root / file for file in files]
+    assert pair.root == root
 
 
-def test_kaist_image_list(tmp_path: Path) -> None:
-    for number in range(3):
-        for modality in ("lwir", "visible"):
-            put(tmp_path / f"set00/V000/{modality}/I0000{number}.jpg")
-    names = tmp_path / "list.txt"
-    names.write_text("set00/V000/I00002\n\nset00/V000/I00000\n")
-    found = find_pairs(tmp_path, image_list=names)
-    assert [pair.name[-1] for pair in found] == ["2", "0"]
-    names.write_text("set00/V000/I00002\nset00/V000/I00009\n")
-    with pytest.raises(DatasetError, match=r"1 of 2 listed images .*I00009"):
-        find_pairs(tmp_path, image_list=names)
+def test_one_layout_is_not_read_as_another(touch: Callable[..., Path]) -> None:
+    root = touch("Ir/00000.png", "Vis/00000.png")
+    for layout in set(LAYOUTS) - {"folders"}:
+        if layout == "msrs":  # It differs from a plain pair of folders by what its stems mean.
+            assert find_pairs(root, layout)[0].light == "unknown"
+            continue
+        with pytest.raises(DatasetError, match=r"no thermal image|expected LLVIP"):
+            find_pairs(root, layout)
+    root = touch("other/set00/V000/lwir/I00001.jpg", "other/set00/V000/visible/I00001.jpg")
+    for layout in ("folders", "msrs", "llvip"):
+        with pytest.raises(DatasetError, match=r"expected .* found neither"):
+            find_pairs(root / "other", layout)
 
 
-def test_msrs_light_and_split(tmp_path: Path) -> None:
-    for split, stem in (("train", "00001D"), ("test", "00002N")):
-        for folder in ("ir", "vi"):
-            put(tmp_path / split / folder / f"{stem}.png")
-    found = [(pair.name, pair.light, pair.split) for pair in find_pairs(tmp_path)]
-    assert found == [("train/00001D", "day", "train"), ("test/00002N", "night", "test")]
+def one_line(*arguments: Any) -> str:
+    with pytest.raises(DatasetError) as caught:
+        find_pairs(*arguments)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
 
 
-@pytest.mark.parametrize("visible", ["crop_HR_visible", "crop_LR_visible"])
-def test_roadscene_as_published(tmp_path: Path, visible: str) -> None:
-    put(tmp_path / "cropinfrared/FLIR_00006.jpg")
-    put(tmp_path / visible / "FLIR_00006.jpg", 3)
-    (pair,) = find_pairs(tmp_path)
-    assert (pair.name, pair.visible.parent.name) == ("FLIR_00006", visible)
-
-
-def test_pairs_go_by_stem_not_position(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("a.png", "b.png", "c.png"):
-        put(tmp_path / "thermal" / name)
-    for name in ("b.jpg", "c.jpg", "d.jpg"):
-        put(tmp_path / "visible" / name, 3)
-    with caplog.at_level(logging.WARNING, logger="ladle_rt"):
-        pairs = find_pairs(tmp_path)
-    assert [(p.thermal.stem, p.visible.stem) for p in pairs] == [("b", "b"), ("c", "c")]
-    assert "2 images have no partner" in caplog.text
-
-
-def test_table_gives_split_block_and_light(tmp_path: Path) -> None:
-    for name in ("a.png", "b.png"):
-        put(tmp_path / "ir" / name)
-        put(tmp_path / "vi" / name)
-    table = tmp_path / "pairs.csv"
-    table.write_text("file,split,block,light\na.png,train,A,day\nb.png,val,E,dusk\n")
-    (pair,) = find_pairs(tmp_path, split="val")
-    assert (pair.name, pair.sequence, pair.light) == ("b", "E", "dusk")
-    with pytest.raises(DatasetError, match=r"split must be one of \['train', 'val'\]"):
-        find_pairs(tmp_path, split="test")
-    table.write_text("file,split,block,light\na.png,train,A,day\n")
-    with pytest.raises(DatasetError, match="a row for every pair"):
-        find_pairs(tmp_path)
-    table.write_text("file,split,block,light\na.png,train,A,noon\nb.png,val,E,dusk\n")
-    with pytest.raises(DatasetError, match="light must be one of"):
-        find_pairs(tmp_path)
-
-
-def test_folders_that_are_no_dataset(tmp_path: Path) -> None:
-    with pytest.raises(InputNotFoundError):
+def test_folders_that_are_no_dataset(touch: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="found none"):
         find_pairs(tmp_path / "missing")
-    with pytest.raises(DatasetError, match="recognised none"):
-        find_pairs(tmp_path)
-    with pytest.raises(DatasetError, match="layout must be"):
-        find_pairs(tmp_path, "nothing")
-    with pytest.raises(DatasetError, match="two folders of equal stems"):
-        find_pairs(tmp_path, "folders")
-    put(tmp_path / "ir/a.png")
-    put(tmp_path / "vi/b.png")
-    with pytest.raises(DatasetError, match="no thermal image has a visible partner"):
-        find_pairs(tmp_path)
-    put(tmp_path / "ir/a.jpg")
-    with pytest.raises(DatasetError, match="one image per stem"):
-        find_pairs(tmp_path)
+    assert "recognised none in an empty folder" in one_line(tmp_path)
+    assert "two folders of equal stems" in one_line(tmp_path, "folders")
+    touch("a.txt", "b.txt", "c.txt", "d.txt", "e.txt", ".hidden")
+    assert "received a file" in one_line(tmp_path / "a.txt")
+    assert "recognised none in: a.txt, b.txt, c.txt, d.txt, ..." in one_line(tmp_path)
+    assert "layout must be" in one_line(tmp_path, "nothing")
+    (tmp_path / "ir").mkdir()
+    (tmp_path / "vi").mkdir()
+    seen = "found no thermal images and no visible images"
+    assert one_line(tmp_path).endswith(seen)
+    assert one_line(tmp_path, "kaist").endswith(seen)
+    assert one_line(tmp_path, "flir-aligned").endswith(seen)
 
 
-def test_image_lists_must_be_lists(tmp_path: Path) -> None:
-    path = tmp_path / "list.txt"
-    with pytest.raises(DatasetError, match="expected an image list"):
-        read_image_list(path)
-    path.write_text("\n")
-    with pytest.raises(DatasetError, match="empty list"):
-        read_image_list(path)
+@pytest.mark.parametrize("layout", ["auto", "kaist", "folders"])
+def test_folder_that_cannot_be_read(
+    touch: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    root = touch("set00/V000/lwir/I00001.jpg") / "set00"
+    listed = os.scandir
+
+    def scandir(folder: Any) -> Any:
+        if "set00" in str(folder):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    message = one_line(root, layout)
+    assert message == f"{root}: expected a readable folder, received: Permission denied"
 
 
-def test_images_keep_depth_and_say_what_is_wrong(tmp_path: Path) -> None:
-    counts = np.arange(64, dtype=np.uint16).reshape(8, 8) + 7000
-    cv2.imwrite(str(tmp_path / "t.tiff"), counts)
-    assert np.array_equal(read_thermal(tmp_path / "t.tiff"), counts)
-    cv2.imwrite(str(tmp_path / "v.png"), np.full((4, 4, 3), (10, 20, 30), np.uint8))
-    assert read_visible(tmp_path / "v.png")[0, 0].tolist() == [30, 20, 10]
-    with pytest.raises(InputNotFoundError):
-        read_thermal(tmp_path / "missing.png")
-    (tmp_path / "empty.png").touch()
-    with pytest.raises(InputError, match="does not decode"):
-        read_visible(tmp_path / "empty.png")
-    cv2.imwrite(str(tmp_path / "f.tiff"), np.zeros((4, 4), np.float32))
-    with pytest.raises(InputError, match="8- or 16-bit"):
-        read_thermal(tmp_path / "f.tiff")
-    with pytest.raises(InputError, match="expected an image file"):
-        read_thermal(tmp_path)
+def test_splits_that_are_not_there(touch: Callable[..., Path]) -> None:
+    root = touch("train/ir/00001D.png", "train/vi/00001D.png")
+    assert "split must be one of ['train'] or ['leaky-train'," in one_line(root, "auto", "night")
+    root = touch("own/ir/a.png", "own/vi/a.png") / "own"
+    assert "states none of its own; received 'train'" in one_line(root, "auto", "train")
 
 
 def test_real_datasets(shared_data: Path) -> None:
-    roadscene = find_pairs(shared_data / "roadscene")
-    assert len(roadscene) == 170
-    assert len(find_pairs(shared_data / "roadscene", split="val")) == 24
-    msrs = find_pairs(shared_data / "msrs")
-    assert {pair.light for pair in msrs} == {"day", "night"}
-    kaist = find_pairs(shared_data / "kaist-mini")
+    def find(name: str, **filters: Any) -> Any:
+        return find_pairs(shared_data / name, **filters)
+
+    assert recognise(shared_data / "roadscene") == "folders"
+    assert len(find("roadscene")) == 170
+    assert len(find("roadscene", split="val")) == 24
+    assert recognise(shared_data / "msrs") == "msrs"
+    assert {pair.light for pair in find("msrs")} == {"day", "night"}
+    assert recognise(shared_data / "m3fd") == recognise(shared_data / "flir-crops") == "folders"
+    assert (len(find("m3fd")), len(find("flir-crops"))) == (32, 2926)
+    kaist = find("kaist-mini")
     assert [pair.name for pair in kaist] == [f"set00/V000/I0000{i}" for i in range(10)]
     assert read_thermal(kaist[0].thermal).shape == read_visible(kaist[0].visible).shape[:2]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
-import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,8 +16,11 @@ import pytest
 from ladle_rt.datasets import find_pairs, read_visible
 from ladle_rt.errors import ConfigError, DatasetError, ModelError
 from ladle_rt.evaluation import evaluate as module
-from ladle_rt.evaluation.evaluate import SIZE, Report, evaluate
-from ladle_rt.evaluation.present import contact_sheet, table
+from ladle_rt.evaluation.bootstrap import METRICS
+from ladle_rt.evaluation.contestant import SIZE, Contestant, Predict
+from ladle_rt.evaluation.evaluate import evaluate
+from ladle_rt.evaluation.present import difference_table, table
+from ladle_rt.evaluation.report import Report
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 
 SPEC = ThermalNormalization()
@@ -26,8 +31,12 @@ def grey_of(thermal: Array) -> Array:
     return np.repeat(thermal, 3, axis=1)
 
 
+def one(predict: Predict = grey_of, name: str = "grey", spec: Any = SPEC) -> list[Contestant]:
+    return [Contestant(name, predict, spec)]
+
+
 def evaluate_grey(folder: Path) -> Report:
-    return evaluate("grey", grey_of, SPEC, find_pairs(folder))
+    return evaluate(one(), find_pairs(folder))
 
 
 def test_grey_network_scores_as_the_grey_baseline(pairs_folder: Path) -> None:
@@ -55,7 +64,7 @@ def test_network_gets_the_normalised_frame_at_comparison_size(tmp_path: Path) ->
         seen.append(thermal)
         return grey_of(thermal)
 
-    report = evaluate("grey", predict, spec, find_pairs(tmp_path))
+    report = evaluate(one(predict, spec=spec), find_pairs(tmp_path))
     small = counts.reshape(192, 2, 256, 2).mean(axis=(1, 3))
     expected = normalize(np.rint(small).astype(np.uint16), spec)
     assert seen[0].shape == (1, 1, *SIZE) and seen[0].dtype == np.float32
@@ -76,28 +85,28 @@ def test_outputs_are_clipped_but_not_beyond_infinity(pairs_folder: Path) -> None
     def clipped(thermal: Array) -> Array:
         return np.clip(shifted(thermal), 0, 1)
 
-    beyond, within = (evaluate("m", run, SPEC, pairs).mean("m") for run in (shifted, clipped))
+    beyond, within = (evaluate(one(run, "m"), pairs).mean("m") for run in (shifted, clipped))
     assert beyond == within
     for value in (np.nan, np.inf, -np.inf):
         with pytest.raises(ModelError, match="m: the output for 00000D is not finite"):
-            evaluate("m", lambda x, v=value: grey_of(np.full_like(x, v)), SPEC, pairs)
+            evaluate(one(lambda x, v=value: grey_of(np.full_like(x, v)), "m"), pairs)
 
 
 def test_mean_colour_is_that_of_the_pairs_trained_on(
     pairs_folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     *trained, held_out = find_pairs(pairs_folder)
-    report = evaluate("grey", grey_of, SPEC, [held_out], trained)
+    report = evaluate(one(), [held_out], trained)
     colour = np.mean([read_visible(pair.visible) / 255 for pair in trained], axis=(0, 1, 2))
     error = np.abs(read_visible(held_out.visible) / 255 - colour).mean()
     assert report.mean("mean colour").l1 == pytest.approx(error, abs=1e-5)
     assert report.mean_colour_from == "2 training pairs"
     monkeypatch.setattr(module, "MEAN_COLOUR_PAIRS", 1)
-    report = evaluate("grey", grey_of, SPEC, [held_out], trained)
+    report = evaluate(one(), [held_out], trained)
     assert report.mean_colour_from == "1 training pairs"
     monkeypatch.undo()
     trained[0].visible.write_text("no image")
-    report = evaluate("grey", grey_of, SPEC, [held_out], trained)
+    report = evaluate(one(), [held_out], trained)
     assert report.mean_colour_from == "1 training pairs" and not report.failures
     assert "00000D.png" in caplog.text and "left out of the mean colour" in caplog.text
 
@@ -121,64 +130,122 @@ def test_table_has_a_row_for_each_light_and_baseline(pairs_folder: Path) -> None
     assert [light for light in columns["light"] if light] == ["day", "night", "all"]
     assert [count for count in columns["n"] if count] == ["2", "1", "3"]
     assert columns["image"] == ["grey", "mean colour", "grey copy", "inverted grey"] * 3
-    assert columns["chroma ratio"][0] == "0.00" and len(columns["CIEDE2000"]) == 12
+    assert columns["chroma ratio"][0].startswith("0.00\n") and columns["L1"][4].count("\n") == 0
+    assert len(columns["CIEDE2000"]) == 12
 
 
-def test_sheet_shows_thermal_output_truth_worst_first(pairs_folder: Path) -> None:
-    height, width = SIZE
+def test_models_stand_side_by_side_each_with_its_own_normalisation(pairs_folder: Path) -> None:
+    spec = ThermalNormalization(low_percentile=10, high_percentile=90)
+    seen: dict[str, list[Array]] = {"a": [], "b": []}
+
+    def watching(name: str) -> Predict:
+        def predict(thermal: Array) -> Array:
+            seen[name].append(thermal)
+            return grey_of(thermal)
+
+        return predict
+
+    models = [*one(watching("a"), "a"), *one(watching("b"), "b", spec)]
+    report = evaluate(models, find_pairs(pairs_folder))
+    assert report.rows == ["a", "b", "mean colour", "grey copy", "inverted grey"]
+    pixels = [cv2.imread(str(pair.thermal), -1) for pair in find_pairs(pairs_folder)]
+    for name, used in (("a", SPEC), ("b", spec)):
+        for frame, raw in zip(seen[name], pixels, strict=True):
+            assert np.array_equal(frame[0, 0], normalize(raw, used))
+    assert report.mean("grey copy") == report.mean("a") != report.mean("b")
+    assert "grey copies: the input of a" in str(table(report).caption)
+    alone = evaluate(models[1:], find_pairs(pairs_folder))
+    assert alone.mean("b") == report.mean("b"), "what stands beside a model changes nothing"
+
+
+def test_differences_to_the_first_model(pairs_folder: Path) -> None:
     red = np.float32([1, 0, 0]).reshape(1, 3, 1, 1)
-    report = evaluate("red", lambda x: grey_of(x) * red, SPEC, find_pairs(pairs_folder))
-    sheet = contact_sheet(report)
-    assert sheet.dtype == np.uint8 and sheet.shape == (height + 16, 3 * 3 * width, 3)
-    ranked = sorted(report.examples, key=lambda example: example.scores["red"].ssim)
-    for number, example in enumerate(ranked):
-        tile = sheet[:, 3 * width * number : 3 * width * (number + 1)]
-        caption, thermal, output, truth = tile[:16], *np.hsplit(tile[16:], 3)
-        assert caption.max() == 255
-        assert np.array_equal(output[..., 0], thermal[..., 0]) and not output[..., 1:].any()
-        written = read_visible(pairs_folder / f"vi/{example.name}.png")
-        assert np.array_equal(truth, written), "red stays red"
-    blind = evaluate("grey", grey_of, SPEC, find_pairs(pairs_folder)[:1], keep_strips=False)
-    with pytest.raises(ConfigError, match="keep_strips"):
-        contact_sheet(blind)
+    models = [*one(), *one(lambda x: grey_of(x) * red, "red"), *one(name="same")]
+    report = evaluate(models, find_pairs(pairs_folder))
+    values = report.to_dict()
+    assert set(values["differences"]["all"]) == {"red", "same"}
+    found = values["differences"]["night"]["red"]["psnr_db"]
+    night = values["means"]["night"]
+    assert found["mean"] == pytest.approx(night["red"]["psnr_db"] - night["grey"]["psnr_db"], 1e-3)
+    assert found["interval"] is None, "one image"
+    whole = values["differences"]["all"]["red"]["chroma"]
+    assert whole["interval"][0] <= whole["mean"] <= whole["interval"][1]
+    shown = difference_table(report)
+    columns = {str(column.header): list(column.cells) for column in shown.columns}
+    assert columns["image"] == ["red", "same"] * 3
+    assert columns["chroma ratio"][4].split("\n")[0].endswith("*") and "+" in columns["L1"][4]
+    assert columns["SSIM"][5] == "+0.000\n[dim]+0.000 to +0.000[/dim]"
+    assert "difference to grey" in str(shown.caption)
+
+
+def test_every_image_of_every_row_as_csv(pairs_folder: Path) -> None:
+    report = evaluate_grey(pairs_folder)
+    lines = list(csv.DictReader(report.to_csv().splitlines()))
+    assert [line["model"] for line in lines[::3]] == report.rows and len(lines) == 12
+    night = lines[2]
+    assert (night["name"], night["sequence"], night["light"]) == ("00002N", "pairs", "night")
+    assert float(night["ssim"]) == pytest.approx(report.mean("grey", "night").ssim, rel=1e-5)
+    assert set(night) == {"model", "name", "sequence", "light", *METRICS}
+
+
+def test_intervals_say_what_they_rest_on(pairs_folder: Path) -> None:
+    report = evaluate_grey(pairs_folder)
+    interval = report.interval("grey", "ssim")
+    assert interval is not None and interval[0] < report.mean("grey").ssim < interval[1]
+    assert report.interval("grey", "ssim", "night") is None
+    values = report.to_dict()["intervals"]
+    assert values["all"]["rows"]["grey"]["ssim"] == pytest.approx(interval, rel=1e-4)
+    assert values["night"]["rows"]["grey"]["ssim"] is None
+    caption = str(table(report).caption)
+    assert "interval over images of 1 drive: optimistic, fewer than 5 drives" in caption
+    pairs = [
+        replace(pair, sequence=str(number))
+        for number, pair in enumerate(find_pairs(pairs_folder) * 2)
+    ]
+    report = evaluate(one(), pairs)
+    caption = str(table(report).caption)
+    assert "interval over 6 drives (all)" in caption
+    assert "images of 4 drives: optimistic, fewer than 5 drives (day)" in caption
+
+
+@pytest.mark.parametrize("names", [[], ["a", "a"], ["grey copy"]])
+def test_rows_need_names_of_their_own(pairs_folder: Path, names: list[str]) -> None:
+    models = [Contestant(name, grey_of, SPEC) for name in names]
+    with pytest.raises(ConfigError, match="names of their own"):
+        evaluate(models, find_pairs(pairs_folder))
 
 
 def test_unreadable_pairs_are_left_out(pairs_folder: Path) -> None:
     pairs = find_pairs(pairs_folder)
     pairs[0].visible.write_text("no image")
     pairs[1].thermal.unlink()
-    report = evaluate("grey", grey_of, SPEC, pairs)
-    assert [example.name for example in report.examples] == ["00002N"]
+    report = evaluate(one(), pairs)
+    assert [example.pair.name for example in report.examples] == ["00002N"]
     assert "00000D.png" in report.failures[0] and "does not decode" in report.failures[0]
     assert "00001D.png" in report.failures[1] and "no such image" in report.failures[1]
     pairs[2].visible.write_text("no image")
-    with pytest.raises(DatasetError, match=r"none of 3 pairs could be read: .*00000D.png"):
-        evaluate("grey", grey_of, SPEC, pairs)
+    with pytest.raises(DatasetError, match=r"none of 3 pairs could be scored: .*00000D.png"):
+        evaluate(one(), pairs)
     with pytest.raises(DatasetError, match="the set is empty"):
-        evaluate("grey", grey_of, SPEC, [])
+        evaluate(one(), [])
 
 
-def test_different_aspect_ratios_are_told_once(
-    pairs_folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.WARNING, "ladle_rt")
-    pairs = find_pairs(pairs_folder)[:2]
-    # 1 % wider is drift of a crop; 25 % wider is another field of view.
-    cv2.imwrite(str(pairs[0].thermal), np.zeros((190, 256), np.uint8))
-    evaluate("grey", grey_of, SPEC, pairs)
-    assert not caplog.records
-    for pair in pairs:
-        cv2.imwrite(str(pair.thermal), np.zeros((192, 320), np.uint8))
-    evaluate("grey", grey_of, SPEC, pairs)
-    assert [record.message.split(":")[0] for record in caplog.records] == ["00000D"]
-    assert "aspect ratio" in caplog.text
+def test_black_thermal_images_and_other_views_are_not_scored(pairs_folder: Path) -> None:
+    pairs = find_pairs(pairs_folder)
+    cv2.imwrite(str(pairs[0].thermal), np.zeros((192, 256), np.uint8))
+    noise = np.random.default_rng(0).integers(0, 256, (192, 384), dtype=np.uint8)
+    cv2.imwrite(str(pairs[1].thermal), noise)
+    report = evaluate(one(), pairs)
+    assert [example.pair.name for example in report.examples] == ["00002N"]
+    assert len(report.failures) == 2
+    assert all(pair.name in line for pair, line in zip(pairs, report.failures, strict=False))
 
 
 def test_mean_colour_on_block_e_is_the_figure_of_record(shared_data: Path) -> None:
     pairs = find_pairs(shared_data / "roadscene")
     held_out = [pair for pair in pairs if pair.split == "val"]
     trained = [pair for pair in pairs if pair.split == "train"]
-    report = evaluate("grey", grey_of, SPEC, held_out, trained, keep_strips=False)
+    report = evaluate(one(), held_out, trained)
     assert report.mean_colour_from == "146 training pairs"
     assert [report.lights(), report.count("all")] == [["all"], 24]
     scores = report.mean("mean colour")

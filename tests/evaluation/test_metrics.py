@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
+from torchmetrics.functional import image as torchmetrics
 
-from ladle_rt.evaluation.metrics import Scores, _delta_e, compare, mean_scores
+from ladle_rt.evaluation.metrics import Scores, _delta_e, compare, compare_rows, mean_scores
+from ladle_rt.evaluation.similarity import PAPER_WEIGHTS, psnr_db
+from ladle_rt.evaluation.similarity import similarity as similarity_of
 
 Image = npt.NDArray[np.float32]
 Plane = npt.NDArray[np.float64]
@@ -110,6 +115,35 @@ def test_similarity_against_its_formula(scores: Scores, output: Image, truth: Im
     assert scores.ssim == pytest.approx(similarity(x, y)[0].mean(), abs=1e-4)
     published = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
     assert scores.ms_ssim == pytest.approx(multiscale(x, y, published), abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [(192, 256), (177, 251)])
+@pytest.mark.parametrize("blend", [-1.0, 0.0, 0.3, 0.95])
+def test_similarity_is_that_of_torchmetrics(size: tuple[int, int], blend: float) -> None:
+    rng = np.random.default_rng(3)
+    truth, other = (
+        np.clip(cv2.resize(rng.random((30, 40, 3), dtype=np.float32), size[::-1]), 0, 1)
+        for _ in range(2)
+    )
+    output = np.clip(blend * truth + (1 - abs(blend)) * other + (blend < 0), 0, 1)
+    ours = similarity_of(output, truth)
+    x, y = (torch.from_numpy(m.transpose(2, 0, 1).copy())[None] for m in (output, truth))
+    ssim = torchmetrics.structural_similarity_index_measure(x, y, data_range=1.0)
+    multi = torchmetrics.multiscale_structural_similarity_index_measure
+    apart = multi(x.transpose(0, 1), y.transpose(0, 1), data_range=1.0, betas=PAPER_WEIGHTS)
+    psnr = torchmetrics.peak_signal_noise_ratio(x, y, data_range=1.0)
+    assert ours.ssim == pytest.approx(float(ssim), abs=1e-5)
+    assert ours.ms_ssim == pytest.approx(float(multi(x, y, data_range=1.0)), abs=1e-5)
+    assert ours.ms_ssim_paper == pytest.approx(float(apart), abs=1e-5)
+    assert psnr_db(output, truth) == pytest.approx(float(psnr), abs=1e-4)
+
+
+def test_rows_score_as_alone_and_in_any_number_of_threads(output: Image, truth: Image) -> None:
+    images = {"a": output, "b": truth, "c": 1 - output}
+    alone = {name: compare(one, truth) for name, one in images.items()}
+    assert compare_rows(images, truth) == alone
+    with ThreadPoolExecutor(3) as pool:
+        assert compare_rows(images, truth, pool) == alone
 
 
 def test_ms_ssim_of_the_paper_is_a_product_per_channel(

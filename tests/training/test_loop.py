@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ladle_rt.errors import ConfigError, ModelError
-from ladle_rt.training.checkpoint import load_checkpoint, load_model, write_whole
+from ladle_rt.errors import ConfigError, InputError, TrainingError
+from ladle_rt.training import loop, run
+from ladle_rt.training.checkpoint import load_checkpoint, load_model
 from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.loop import Progress, train
 
@@ -24,7 +25,7 @@ from ladle_rt.training.loop import Progress, train
 def config(pairs_folder: Path) -> TrainConfig:
     return TrainConfig(
         data=(DataSpec(pairs_folder),),
-        validation=DataSpec(pairs_folder),
+        validation=DataSpec(pairs_folder, subset=2),
         preset="nano",
         steps=6,
         batch=2,
@@ -35,6 +36,17 @@ def config(pairs_folder: Path) -> TrainConfig:
         workers=0,
         loss=LossConfig(chroma=1, saturation=1),
     )
+
+
+@pytest.fixture
+def small(config: TrainConfig) -> TrainConfig:
+    """Quick steps: small crops, so no MS-SSIM and no validation."""
+    return replace(config, validation=None, crop=(64, 64), loss=LossConfig(alpha=0, chroma=1))
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open() as stream:
+        return list(csv.DictReader(stream))
 
 
 def test_run_leaves_its_files(config: TrainConfig, tmp_path: Path) -> None:
@@ -53,6 +65,7 @@ def test_run_leaves_its_files(config: TrainConfig, tmp_path: Path) -> None:
         "last.json",
     }
     assert [p.step for p in seen] == [3, 6] and all(p.scores for p in seen)
+    assert seen[-1].overall.samples_per_s > 0 and 0 <= seen[-1].overall.data_wait < 1
     model, info = load_model(best)
     assert info.thermal == config.thermal and info.parameters == sum(
         p.numel() for p in model.parameters()
@@ -64,27 +77,28 @@ def test_run_leaves_its_files(config: TrainConfig, tmp_path: Path) -> None:
         train(replace(config, seed=9), tmp_path / "run", resume=True)
 
 
-def test_loss_falls(config: TrainConfig, tmp_path: Path) -> None:
-    train(replace(config, steps=40, validation=None, learning_rate=1e-2), tmp_path / "run")
-    rows = list(csv.DictReader((tmp_path / "run/log.csv").open()))
-    assert [row["step"] for row in rows] == ["20", "40"]
-    _, first_info = load_model(tmp_path / "run/last.safetensors")
-    assert float(rows[-1]["l1"]) < 0.2 and first_info.metrics == {}
+def test_loss_falls(small: TrainConfig, tmp_path: Path) -> None:
+    train(replace(small, steps=40, learning_rate=1e-2), tmp_path / "run")
+    logged = rows(tmp_path / "run")
+    assert [row["step"] for row in logged] == ["20", "40"]
+    assert float(logged[-1]["l1"]) < 0.8 * float(logged[0]["l1"])
+    _, info = load_model(tmp_path / "run/last.safetensors")
+    assert info.metrics == {}
 
 
 def test_resume_after_kill_is_bit_identical(config: TrainConfig, tmp_path: Path) -> None:
     whole = train(config, tmp_path / "whole")
     script = (
         "import json, os, pathlib, signal, sys\n"
-        "from ladle_rt.training import loop\n"
+        "from ladle_rt.training import loop, run\n"
         "from ladle_rt.training.config import config_from_values\n"
         "values = json.loads(sys.argv[1])\n"
-        "advance = loop._Run.advance\n"
+        "advance = run.Run.advance\n"
         "def dying(self, *batch):\n"
         "    if self.step == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return advance(self, *batch)\n"
-        "loop._Run.advance = dying\n"
-        "loop.train(config_from_values(values), pathlib.Path(sys.argv[2]))\n"
+        "run.Run.advance = dying\n"
+        "loop.train(config_from_values(values), pathlib.Path(sys.argv[2]), device='cpu')\n"
     )
     killed = subprocess.run(
         [sys.executable, "-c", script, json.dumps(config.to_dict()), str(tmp_path / "killed")],
@@ -97,54 +111,207 @@ def test_resume_after_kill_is_bit_identical(config: TrainConfig, tmp_path: Path)
     assert resumed.read_bytes() == whole.read_bytes()
     last = "last.safetensors"
     assert (tmp_path / "killed" / last).read_bytes() == (tmp_path / "whole" / last).read_bytes()
-    steps = [row["step"] for row in csv.DictReader((tmp_path / "killed/log.csv").open())]
-    assert steps == ["3", "6"]
+    assert [row["step"] for row in rows(tmp_path / "killed")] == ["3", "6"]
+    # A run that has ended stays what it is.
+    facts = (tmp_path / "whole" / "last.json").read_text()
+    train(config, tmp_path / "whole", resume=True)
+    assert (tmp_path / "whole" / "last.json").read_text() == facts
+    assert json.loads(facts)["metrics"]["validation"]["step"] == 6
 
 
-def test_crop_must_fit_the_network(config: TrainConfig, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="divisible by 32"):
-        train(replace(config, crop=(200, 256)), tmp_path / "run")
+def test_dropout_and_speed_settings_survive_resuming(
+    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = run.build
+
+    def with_dropout(*arguments: object) -> torch.nn.Module:
+        model = build(*arguments)  # type: ignore[arg-type]
+        model.handle_out = torch.nn.Sequential(model.handle_out, torch.nn.Dropout(0.5))
+        return model
+
+    monkeypatch.setattr(run, "build", with_dropout)
+    train(small, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(run.Run, "advance", _failing_at(4, KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            train(small, tmp_path / "cut")
+    train(replace(small, workers=1, checkpoint_every=3), tmp_path / "cut", resume=True)
+    last = "last.safetensors"
+    assert (tmp_path / "cut" / last).read_bytes() == (tmp_path / "whole" / last).read_bytes()
+
+
+def _failing_at(step: int, error: BaseException) -> object:
+    advance = run.Run.advance
+
+    def failing(self: run.Run, *batch: torch.Tensor) -> dict[str, float]:
+        if self.step == step:
+            raise error
+        return advance(self, *batch)
+
+    return failing
+
+
+def test_epochs_decide_the_steps(small: TrainConfig, tmp_path: Path) -> None:
+    config = replace(small, epochs=2, batch=4)
+    seen: list[Progress] = []
+    train(config, tmp_path / "run", on_progress=seen.append)
+    # Two passes over six pairs in fours.
+    assert [(p.step, p.steps) for p in seen] == [(3, 3)]
+    assert json.loads((tmp_path / "run/config.json").read_text())["epochs"] == 2
+    info = load_model(tmp_path / "run/last.safetensors")[1]
+    assert info.training["config"]["steps"] == info.training["step"] == 3
+    train(config, tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"crop": (200, 256)}, "divisible by 32"),
+        ({"crop": (64, 64), "loss": LossConfig(alpha=0)}, "validation scores MS-SSIM on frames"),
+        ({"precision": "fp16"}, "precision fp16 needs a CUDA device"),
+        ({"freeze_handle": True}, "freeze_handle need.* a network with a segmentation Handle"),
+        ({"handle_weights": "imagenet"}, "handle_weights need.* a network with"),
+    ],
+)
+def test_refused_before_anything_is_written(
+    config: TrainConfig, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        train(replace(config, **changes), tmp_path / "run", device="cpu")  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
 
 
-def test_damaged_checkpoint_is_refused(config: TrainConfig, tmp_path: Path) -> None:
-    train(replace(config, steps=2, validation=None), tmp_path / "run")
-    (tmp_path / "run/checkpoint.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(ModelError, match="delete it to start over"):
-        load_checkpoint(tmp_path / "run")
-    torch.save({"other": 1}, tmp_path / "run/checkpoint.pt")
-    with pytest.raises(ModelError, match="a checkpoint with a step"):
-        load_checkpoint(tmp_path / "run")
+def test_weights_without_their_settings_are_not_mistaken_for_ours(
+    small: TrainConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "best.safetensors").write_bytes(b"of another run")
+    for resume in (False, True):
+        with pytest.raises(ConfigError, match=r"holds best\.safetensors of a run without its"):
+            train(small, tmp_path, resume)
 
 
-def test_models_that_do_not_fit_are_refused(config: TrainConfig, tmp_path: Path) -> None:
-    path = train(replace(config, steps=2, validation=None), tmp_path / "run")
-    json_path = path.with_suffix(".json")
-    text = json_path.read_text()
-    json_path.write_text(text.replace('"handle_channels": 8', '"handle_channels": 4'))
-    with pytest.raises(ModelError, match="tensors do not fit ladlenet"):
-        load_model(path)
-    json_path.write_text(text.replace('"fold": 2', '"fold": 5'))
-    with pytest.raises(ModelError, match="fold must be 1 or 2"):
-        load_model(path)
-    json_path.write_text(text)
-    path.write_bytes(b"\0" * 64)
-    with pytest.raises(ModelError, match="expected safetensors"):
-        load_model(path)
-    path.unlink()
-    with pytest.raises(ModelError, match="no such file"):
-        load_model(path)
+def test_unreadable_pair_is_one_line_from_a_worker(small: TrainConfig, tmp_path: Path) -> None:
+    (small.data[0].path / "vi" / "000.png").write_bytes(b"no picture")
+    with pytest.raises(InputError) as caught:
+        train(replace(small, workers=1, steps=40), tmp_path / "run")
+    assert str(caught.value).startswith(str(small.data[0].path / "vi" / "000.png"))
+    assert "\n" not in str(caught.value)
 
 
-def test_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
-    target = tmp_path / "file"
-    target.write_text("old")
+def test_tensorboard_has_each_step_once(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(run.Run, "advance", _failing_at(5, KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / "run", tensorboard=True)
+    train(config, tmp_path / "run", resume=True, tensorboard=True)
+    log = events.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    log.Reload()
+    losses = log.Scalars("training/loss")
+    assert [event.step for event in losses] == [1, 2, 3, 4, 5, 6]
+    assert losses[-1].value == pytest.approx(float(rows(tmp_path / "run")[-1]["loss"]), rel=1e-5)
+    assert [event.step for event in log.Scalars("validation/ssim")] == [3, 6]
+    assert [event.step for event in log.Images("sheet")] == [3, 6]
 
-    def fail(path: Path) -> None:
-        path.write_text("half")
-        raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(target, fail)
-    assert target.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [target]
+def test_missing_tensorboard_names_the_extra(
+    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(ImportError, match=r"pip install 'ladle-rt\[train\]'"):
+        train(small, tmp_path / "run", tensorboard=True)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("fault", ["loss", "gradient"])
+def test_numbers_that_are_not_finite_end_the_run(
+    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    advance = run.Run.advance
+
+    def poisoned(self: run.Run, thermal: torch.Tensor, visible: torch.Tensor) -> dict[str, float]:
+        if self.step == 3 and fault == "loss":
+            visible[1, 0, 0, 0] = float("nan")
+        if self.step == 3 and fault == "gradient":
+            self.parameters[0].register_hook(lambda gradient: gradient / 0)
+        return advance(self, thermal, visible)
+
+    monkeypatch.setattr(run.Run, "advance", poisoned)
+    with pytest.raises(TrainingError) as caught:
+        train(small, tmp_path / "run")
+    message = str(caught.value)
+    assert message.startswith("step 4: expected a finite loss and gradient, received loss ")
+    assert ("loss nan" in message and "l1 nan" in message) == (fault == "loss")
+    # The two pairs of that batch, and no others.
+    samples = run.MixedSamples(small)
+    assert "; ".join(samples.describe(index) for index in (6, 7)) in message
+    assert "\n" not in message
+    state = load_checkpoint(tmp_path / "run")
+    assert state["step"] == 2
+    assert all(tensor.isfinite().all() for tensor in state["model"].values())
+
+
+def test_weights_that_are_not_finite_are_not_saved(
+    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advance = run.Run.advance
+
+    def poisoned(self: run.Run, *batch: torch.Tensor) -> dict[str, float]:
+        values = advance(self, *batch)
+        if self.step == 4:
+            self.model.state_dict()["handle.encoder.0.widen.1.running_var"][0] = float("inf")
+        return values
+
+    monkeypatch.setattr(run.Run, "advance", poisoned)
+    with pytest.raises(TrainingError, match=r"in the weights, received others in handle\.enc"):
+        train(small, tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run")["step"] == 2
+
+
+@pytest.mark.parametrize("where", ["CPU", "GPU"])
+def test_out_of_memory_is_a_hint(
+    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    advance = run.Run.advance
+
+    def greedy(self: run.Run, *batch: torch.Tensor) -> dict[str, float]:
+        if self.step == 2 and where == "CPU":
+            torch.empty(1 << 60, dtype=torch.uint8)
+        elif self.step == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate\n2.00 GiB")
+        return advance(self, *batch)
+
+    monkeypatch.setattr(run.Run, "advance", greedy)
+    with pytest.raises(TrainingError) as caught:
+        train(small, tmp_path / "run")
+    assert "memory with batch 2 of 64x64" in str(caught.value) and "\n" not in str(caught.value)
+    assert "try batch 1" in str(caught.value)
+    assert ("--precision bf16" in str(caught.value)) == (where == "GPU")
+    assert load_checkpoint(tmp_path / "run")["step"] == 2
+
+
+def test_half_precision_follows_full_precision(small: TrainConfig, tmp_path: Path) -> None:
+    config = replace(small, learning_rate=1e-4, steps=3)
+    train(config, tmp_path / "fp32")
+    train(replace(config, precision="bf16"), tmp_path / "bf16")
+    full, half = (rows(tmp_path / name)[-1] for name in ("fp32", "bf16"))
+    assert float(half["loss"]) == pytest.approx(float(full["loss"]), rel=0.02)
+    assert half["loss"] != full["loss"]
+    model, info = load_model(tmp_path / "bf16/last.safetensors")
+    assert {tensor.dtype for tensor in model.parameters()} == {torch.float32}
+    assert info.training["config"]["precision"] == "bf16"
+
+
+def test_killed_worker_is_one_line(
+    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dying(self: run.MixedSamples, index: int) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(run.MixedSamples, "__getitem__", dying)
+    with pytest.raises(TrainingError, match="a data-loading process was killed") as caught:
+        train(replace(small, workers=1), tmp_path / "run")
+    assert "\n" not in str(caught.value)

@@ -44,11 +44,34 @@ def test_published_loss_is_the_weighted_sum() -> None:
     assert set(terms) == {"l1", "ssim", "ms_ssim"}
 
 
+def test_published_weight_scales_the_mixture_alone() -> None:
+    output, truth = images(192, 256, 0.1)
+    one, terms = TranslationLoss(LossConfig())(output, truth)
+    both, _ = TranslationLoss(LossConfig(published=2, ssim=0.5))(output, truth)
+    assert float(both) == pytest.approx(float(2 * one + 0.5 * (1 - terms["ssim"])), rel=1e-5)
+
+
+def test_loss_of_the_unet_baseline() -> None:
+    output, truth = images(192, 256, 0.1)
+    loss, terms = TranslationLoss(LossConfig(published=0, ssim=0.8, l2=0.2))(output, truth)
+    expected = 0.8 * (1 - terms["ssim"]) + 0.2 * torch.nn.functional.mse_loss(output, truth)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_half_precision_is_compared_in_full() -> None:
+    output, truth = images(192, 256, 0.1)
+    half = output.bfloat16()
+    expected, _ = TranslationLoss(LossConfig())(half.float(), truth)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss, _ = TranslationLoss(LossConfig())(half, truth)
+    assert loss.dtype == torch.float32 and torch.equal(loss, expected)
+
+
 def test_colour_terms_price_grey() -> None:
     _, truth = images(192, 256, 0.0)
     grey = truth.mean(1, keepdim=True).expand_as(truth)
     _, terms = TranslationLoss(LossConfig(chroma=1, saturation=1))(grey, truth)
-    assert terms["chroma"] == pytest.approx(float(chroma(truth).abs().mean()), rel=1e-2)
+    assert float(terms["chroma"]) == pytest.approx(float(chroma(truth).abs().mean()), rel=1e-2)
     assert terms["saturation"] > 0.05
     _, right = TranslationLoss(LossConfig(chroma=1, saturation=1))(truth, truth)
     assert right["chroma"] == right["saturation"] == 0

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -19,12 +23,13 @@ from ladle_rt.training.samples import (
     PairReader,
     mosaic,
     select_pairs,
+    validation_frame,
     whole_frame,
 )
 
 
-def config(folder: Path, **values: object) -> TrainConfig:
-    return TrainConfig(data=(DataSpec(folder),), steps=4, batch=2, **values)  # type: ignore[arg-type]
+def config(folder: Path, **values: Any) -> TrainConfig:
+    return TrainConfig(**{"data": (DataSpec(folder),), "steps": 4, "batch": 2, **values})
 
 
 def test_samples_are_bounded_and_of_crop_size(pairs_folder: Path) -> None:
@@ -69,9 +74,19 @@ def test_weights_decide_the_mixture(pairs_folder: Path, tmp_path: Path) -> None:
     assert min(steepest(mixed), steepest(alone)) > 2 * steepest(smooth)
 
 
+def test_without_weights_every_pair_counts_alike(pairs_folder: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(pairs_folder, tmp_path / "other")
+    data = (DataSpec(pairs_folder), DataSpec(other, include=("000",)))
+    samples = MixedSamples(config(pairs_folder, data=data))
+    drawn = [samples.describe(index) for index in range(140)]
+    assert 8 <= sum("other" in name for name in drawn) <= 34
+
+
 def test_mosaic_fills_the_frame(pairs_folder: Path) -> None:
     pairs = find_pairs(pairs_folder)
-    thermal, visible = mosaic(pairs, PairReader((64, 64)), (192, 256), np.random.default_rng(0))
+    read = PairReader((64, 64))
+    crops = itertools.cycle(pairs)
+    thermal, visible = mosaic(lambda: read(next(crops)), (192, 256), np.random.default_rng(0))
     assert thermal.shape == (192, 256) and visible.shape == (192, 256, 3)
     assert thermal[:, -1].any() and thermal[-1].any()
 
@@ -81,6 +96,129 @@ def test_filters(pairs_folder: Path) -> None:
     assert [pair.name for pair in kept] == ["001", "002", "004", "005"]
     with pytest.raises(DatasetError, match="no pair left"):
         select_pairs(DataSpec(pairs_folder, lights=("night",)))
+
+
+def test_names_are_kept_and_left_out_by_their_first_parts(tmp_path: Path) -> None:
+    for drive in ("set00/V000", "set00/V001", "set02/V000"):
+        for number in range(2):
+            for folder in ("lwir", "visible"):
+                path = tmp_path / "kaist" / drive / folder / f"I{number:05d}.jpg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+
+    def names(**fields: Any) -> list[str]:
+        return [pair.name for pair in select_pairs(DataSpec(tmp_path / "kaist", **fields))]
+
+    assert names(include=("set02",)) == ["set02/V000/I00000", "set02/V000/I00001"]
+    kept = names(exclude=("set00/V000", "set02/V000/I00001"), include=("set00", "set02"))
+    assert kept == ["set00/V001/I00000", "set00/V001/I00001", "set02/V000/I00000"]
+    assert names(exclude=("set0",)) == names()
+    # A split that need not be there.
+    assert names(split="train?") == names(split="val?") == names()
+    (tmp_path / "kaist/set00").rename(tmp_path / "kaist/set06")
+    assert names(split="train?") == ["set02/V000/I00000", "set02/V000/I00001"]
+
+
+def test_subset_is_spread_over_the_pairs(pairs_folder: Path) -> None:
+    kept = [pair.name for pair in select_pairs(DataSpec(pairs_folder, subset=3))]
+    assert len(kept) == 3 and kept == sorted(kept) and kept[-1] > "002"
+    assert len(select_pairs(DataSpec(pairs_folder, subset=99))) == 6
+    assert MixedSamples(config(pairs_folder, batch=2, data=(DataSpec(pairs_folder, subset=2),)))
+    with pytest.raises(ConfigError, match="at most the 2 pairs"):
+        MixedSamples(config(pairs_folder, batch=3, data=(DataSpec(pairs_folder, subset=2),)))
+
+
+def test_paper_epochs_visit_every_pair_once(pairs_folder: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(pairs_folder, tmp_path / "other")
+    data = (DataSpec(pairs_folder, weight=9), DataSpec(other, include=("000", "001")))
+    samples = MixedSamples(config(pairs_folder, data=data, sampling="paper", epochs=3, batch=5))
+    # Three times eight in batches of five.
+    assert samples.steps == 5 and len(samples) == 25
+    epochs = [[samples.describe(8 * epoch + i) for i in range(8)] for epoch in range(3)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(epochs[2])
+    assert len(set(epochs[0])) == 8 and epochs[0] != epochs[1] != epochs[2]
+    again = MixedSamples(config(pairs_folder, data=data, sampling="paper", epochs=3, batch=5))
+    assert again.describe(13) == epochs[1][5] and torch.equal(again[13][0], samples[13][0])
+    other_seed = replace(config(pairs_folder, data=data, sampling="paper"), seed=2)
+    assert [MixedSamples(other_seed).describe(i) for i in range(8)] != epochs[0]
+
+
+def test_paper_samples_are_the_centre_of_300x400(pairs_folder: Path) -> None:
+    settings = config(pairs_folder, sampling="paper")
+    samples = MixedSamples(settings)
+    pair = next(p for p in find_pairs(pairs_folder) if str(p.thermal) == samples.describe(0))
+    thermal, visible = samples[0]
+    whole = cv2.resize(cv2.imread(str(pair.visible)), (400, 300), interpolation=cv2.INTER_LINEAR)
+    centre = whole[54:246, 72:328, ::-1].transpose(2, 0, 1)
+    assert np.abs(visible.numpy() * 255 - centre).max() <= 1
+    assert thermal.shape == (1, 192, 256)
+    # What the run validates on is prepared in the same way.
+    validated = validation_frame(pair, settings)
+    assert torch.equal(validated[0], thermal) and torch.equal(validated[1], visible)
+    plain = validation_frame(pair, config(pairs_folder))
+    assert torch.equal(plain[1], whole_frame(pair, (192, 256), ThermalNormalization())[1])
+
+
+def test_epochs_of_augmented_samples_set_the_length_alone(pairs_folder: Path) -> None:
+    counted = MixedSamples(config(pairs_folder, epochs=2))
+    assert counted.steps == 6
+    assert torch.equal(counted[3][0], MixedSamples(config(pairs_folder))[3][0])
+
+
+def test_samples_say_what_they_are_made_of(pairs_folder: Path) -> None:
+    samples = MixedSamples(config(pairs_folder))
+    assert Path(samples.describe(0)).parent == pairs_folder / "ir"
+    assert samples.describe(0) == samples.describe(0)
+    tiled = MixedSamples(config(pairs_folder, data=(DataSpec(pairs_folder, kind="mosaic"),)))
+    assert len(tiled.describe(0).split(", ")) > 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "sampling"), [("scene", "augmented"), ("mosaic", "augmented"), ("scene", "paper")]
+)
+def test_flat_thermal_is_exchanged_for_another_pair(
+    pairs_folder: Path, kind: str, sampling: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (0, 2, 3):
+        path = str(pairs_folder / "ir" / f"{number:03d}.png")
+        cv2.imwrite(path, np.zeros_like(cv2.imread(path, cv2.IMREAD_UNCHANGED)))
+    data = (DataSpec(pairs_folder, kind=kind),)  # type: ignore[arg-type]
+    first = MixedSamples(config(pairs_folder, data=data, sampling=sampling))
+    used = {name for i in range(8) for name in first.describe(i).split(", ")}
+    assert {Path(name).stem for name in used} <= {"001", "004", "005"}
+    assert len(caplog.records) == 1 and "the next pair takes its place" in caplog.text
+    second = MixedSamples(config(pairs_folder, data=data, sampling=sampling))
+    assert [second.describe(i) for i in (7, 2)] == [first.describe(i) for i in (7, 2)]
+    assert torch.equal(first[5][0], second[5][0]) and first[5][0].max() > 0
+
+
+def test_flat_thermal_everywhere_is_refused(pairs_folder: Path) -> None:
+    for path in (pairs_folder / "ir").iterdir():
+        cv2.imwrite(str(path), np.zeros((200, 260), np.uint8))
+    for sampling in ("augmented", "paper"):
+        with pytest.raises(DatasetError, match="received only ones whose pixels are all equal"):
+            MixedSamples(config(pairs_folder, sampling=sampling))
+
+
+def test_pairs_of_two_aspect_ratios_are_refused_early(pairs_folder: Path) -> None:
+    for path in (pairs_folder / "vi").iterdir():
+        cv2.imwrite(str(path), np.zeros((200, 200, 3), np.uint8))
+    with pytest.raises(DatasetError, match=r"260x200 and .* is 200x200: expected one aspect ratio"):
+        MixedSamples(config(pairs_folder))
+
+
+def test_validation_pairs_are_found_early_and_told_from_trained_ones(
+    pairs_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    half = DataSpec(pairs_folder, include=("000", "001", "002"))
+    rest = DataSpec(pairs_folder, exclude=half.include)
+    apart = MixedSamples(config(pairs_folder, data=(half,), validation=rest))
+    assert [pair.name for pair in apart.validation] == ["003", "004", "005"]
+    assert not caplog.records
+    MixedSamples(config(pairs_folder, data=(half,), validation=DataSpec(pairs_folder)))
+    assert "3 of the 6 validation pairs are trained on too" in caplog.text
+    with pytest.raises(DatasetError, match="no pair left"):
+        MixedSamples(config(pairs_folder, validation=replace(rest, lights=("night",))))
 
 
 def test_batch_larger_than_the_data_is_refused(pairs_folder: Path) -> None:

@@ -1,0 +1,84 @@
+"""The contact sheet: what the figures look like, worst, median and best.
+
+Pictures are made again for the pairs that are shown, so that an evaluation of any length holds
+figures only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ladle_rt.evaluation.contestant import SIZE, Contestant
+from ladle_rt.evaluation.evaluate import pictures, read_small
+from ladle_rt.evaluation.report import Example, Report
+from ladle_rt.thermal.normalization import normalize
+
+COLUMNS = 3
+CAPTION_HEIGHT = 16
+GAP = 8
+"""Pixels between columns."""
+Bytes = npt.NDArray[np.uint8]
+
+
+def contact_sheet(
+    report: Report, contestants: Sequence[Contestant], per_section: int | None = 4
+) -> Bytes:
+    """Thermal, each model's picture and the truth, with names and figures.
+
+    Args:
+        report: of these contestants.
+        contestants: the models; the first one's SSIM ranks the pairs.
+        per_section: so many of the worst, the median and the best, a column each; ``None``, or
+            where there are not as many pairs: every pair once, worst first, line by line.
+
+    Returns:
+        HxWx3 uint8 RGB, owned by the caller.
+    """
+    ranked = sorted(report.examples, key=lambda example: example.scores[report.first].ssim)
+    count = len(ranked)
+    labels = [f"{place + 1}/{count}" for place in range(count)]
+    if per_section is None or count <= COLUMNS * per_section:
+        order = list(range(count))
+    else:
+        middle = (count - per_section) // 2
+        starts = {"worst": 0, "median": middle, "best": count - per_section}
+        order = [start + line for line in range(per_section) for start in starts.values()]
+        for word, start in starts.items():
+            for place in range(start, start + per_section):
+                labels[place] = f"{word} {labels[place]}"
+    tiles = [_tile(ranked[place], contestants, labels[place]) for place in order]
+    while len(tiles) % COLUMNS:
+        tiles.append(np.zeros_like(tiles[0]))
+    gap = np.zeros((tiles[0].shape[0], GAP, 3), np.uint8)
+    lines = []
+    for start in range(0, len(tiles), COLUMNS):
+        first, *others = tiles[start : start + COLUMNS]
+        lines.append(np.hstack([first, *(part for tile in others for part in (gap, tile))]))
+    return np.vstack([_header(contestants, lines[0].shape[1]), *lines])
+
+
+def _tile(example: Example, contestants: Sequence[Contestant], label: str) -> Bytes:
+    pair = example.pair
+    width = (len(contestants) + 2) * SIZE[1]
+    figures = " / ".join(f"{example.scores[one.name].ssim:.3f}" for one in contestants)
+    caption = _caption(f"{label}  {pair.name} {pair.light}  SSIM {figures}", width)
+    thermal, truth = read_small(pair)
+    grey = np.repeat(normalize(thermal, contestants[0].thermal)[..., None], 3, axis=2)
+    parts = [grey, *pictures(contestants, thermal, pair.name).values(), truth]
+    strip = (np.hstack(parts) * 255).round().astype(np.uint8)
+    return np.vstack([caption, strip])
+
+
+def _header(contestants: Sequence[Contestant], width: int) -> Bytes:
+    names = " | ".join(["thermal", *(one.name for one in contestants), "truth"])
+    return _caption(f"{names}   ranked by SSIM of {contestants[0].name}", width)
+
+
+def _caption(text: str, width: int) -> Bytes:
+    image = np.zeros((CAPTION_HEIGHT, width, 3), np.uint8)
+    cv2.putText(image, text, (4, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1)
+    return image

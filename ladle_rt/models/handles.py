@@ -1,0 +1,195 @@
+"""Handles of LadleNet+: a segmentation network over one thermal channel.
+
+A Handle turns thermal into class logits and hands its encoder's features on. The networks are
+those of `handle_kinds`. Nothing here loads segmentation_models_pytorch before a Handle is built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ladle_rt.errors import ConfigError, require
+from ladle_rt.models.handle_kinds import HANDLES
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class HandleConfig:
+    """A segmentation network."""
+
+    name: str = "deeplabv3plus"
+    """Key of `HANDLES`."""
+    encoder: str = "tu-resnet101"
+    """Encoder as segmentation_models_pytorch names it; ``tu-`` takes any of timm's."""
+    depth: int = 5
+    """Encoder stages, 3 to 5; each halves the size unless ``output_stride`` forbids it."""
+    output_stride: int = 8
+    """Largest stride of a feature, 8, 16 or 32; deeper stages are dilated instead."""
+    channels: int = 256
+    """Width of the decoder."""
+    atrous_rates: tuple[int, ...] = (12, 24, 36)
+    """Dilations of deeplabv3plus's pyramid; it alone has them."""
+    separable: bool = False
+    """Depthwise-separable convolutions in deeplabv3plus's decoder instead of dense ones."""
+    dropout: float = 0.1
+    """Dropout of the decoder in training."""
+    classes: int = 19
+    """Classes of the logits: 19 are Cityscapes'."""
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    """Subtracted from three equal channels in [0,1]: what the encoder was trained with."""
+    std: tuple[float, ...] = IMAGENET_STD
+    """Divides them."""
+    norm_eps: float = 1e-5
+    """Epsilon of the encoder's batch normalisations: what the encoder was trained with."""
+
+    def __post_init__(self) -> None:
+        if self.name not in HANDLES:
+            raise ConfigError(f"handle must be one of {sorted(HANDLES)}, received {self.name!r}")
+        if self.depth not in (3, 4, 5):
+            raise ConfigError(f"depth of a handle must be 3, 4 or 5, received {self.depth}")
+        if self.output_stride not in (8, 16, 32):
+            raise ConfigError(
+                f"output_stride of a handle must be 8, 16 or 32, received {self.output_stride}"
+            )
+        if min(self.channels, self.classes) < 1 or min(self.atrous_rates, default=1) < 1:
+            raise ConfigError(
+                "channels, classes and atrous_rates of a handle must be >= 1, received "
+                f"{self.channels}, {self.classes} and {self.atrous_rates}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout of a handle must be in [0, 1), received {self.dropout}")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0 or self.norm_eps <= 0:
+            raise ConfigError(
+                "mean and std of a handle must have 3 values, std and norm_eps above 0, received "
+                f"{self.mean}, {self.std} and {self.norm_eps}"
+            )
+        HANDLES[self.name].check(self)
+
+    @property
+    def stride(self) -> int:
+        """Stride of the deepest feature."""
+        return min(int(2**self.depth), self.output_stride)
+
+
+class HandleFeatures(NamedTuple):
+    """What a Handle hands on."""
+
+    logits: Tensor
+    """[N,classes,H/stride,W/stride] with the Handle's `logit_stride`."""
+    levels: dict[int, Tensor]
+    """Encoder features by stride, [N,C,H/stride,W/stride]; strides from 2."""
+
+
+class Handle(nn.Module):
+    """A segmentation network over one thermal channel.
+
+    Raises:
+        ConfigError: the encoder is unknown or cannot have these settings.
+        MissingDependencyError: segmentation_models_pytorch is not installed.
+    """
+
+    def __init__(self, config: HandleConfig) -> None:
+        super().__init__()
+        kind = HANDLES[config.name]
+        _check_encoder(config.encoder)
+        try:
+            self.network: Any = kind.build(config)
+        except (AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"encoder {config.encoder} cannot be a {config.name} of depth {config.depth} and "
+                f"output_stride {config.output_stride}: {str(error).partition(chr(10))[0]}"
+            ) from error
+        _cut_unused(self.network.encoder)
+        for module in self.network.encoder.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = config.norm_eps
+        channels = 3
+        if len(set(config.mean)) == len(set(config.std)) == 1 and _sum_stem(self.network.encoder):
+            channels = 1
+        mean = torch.tensor(config.mean[:channels]).view(1, channels, 1, 1)
+        std = torch.tensor(config.std[:channels]).view(1, channels, 1, 1)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+        self.logit_stride = kind.logit_stride(config)
+        widths = self.network.encoder.out_channels
+        self.level_channels = {
+            2**stage: widths[stage]
+            for stage in range(1, config.depth + 1)
+            if 2**stage <= config.output_stride and widths[stage]
+        }
+        """Channels of `HandleFeatures.levels` by stride."""
+
+    def forward(self, thermal: Tensor) -> HandleFeatures:
+        """float [N,1,H,W] in [0,1], sides divisible by the deepest stride, to what it sees."""
+        x = (thermal - self.get_buffer("mean")) / self.get_buffer("std")
+        features = self.network.encoder(x)
+        logits = self.network.segmentation_head(self.network.decoder(features))
+        levels = {stride: features[stride.bit_length() - 1] for stride in self.level_channels}
+        return HandleFeatures(logits, levels)
+
+
+class GreyConv2d(nn.Conv2d):
+    """A first convolution whose input channels are all the same picture, which is given once."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[N,1,H,W] to what the convolution makes of [N,in_channels,H,W] of equal channels."""
+        weight = self.weight.sum(1, keepdim=True)
+        result: Tensor = self._conv_forward(input, weight, self.bias)
+        return result
+
+
+def _sum_stem(encoder: nn.Module) -> bool:
+    """Make the encoder's first convolution a `GreyConv2d`, if it alone sees the input."""
+    stems = [
+        (name, module)
+        for name, module in encoder.named_modules()
+        if isinstance(module, nn.Conv2d) and module.in_channels == 3
+    ]
+    if len(stems) != 1:
+        return False
+    name, stem = stems[0]
+    # Some encoders have convolutions that pad by themselves.
+    if type(stem) is not nn.Conv2d or stem.groups != 1 or isinstance(stem.padding, str):
+        return False
+    settings: dict[str, Any] = {
+        key: getattr(stem, key) for key in ("kernel_size", "stride", "padding", "dilation")
+    }
+    settings["bias"] = stem.bias is not None
+    grey = GreyConv2d(3, stem.out_channels, **settings)
+    grey.weight, grey.bias = stem.weight, stem.bias
+    parent, _, leaf = name.rpartition(".")
+    setattr(encoder.get_submodule(parent), leaf, grey)
+    return True
+
+
+def _check_encoder(name: str) -> None:
+    """Raises ConfigError with the likeliest names."""
+    smp = require("segmentation_models_pytorch", "train")
+    timm = require("timm", "train")
+    known = smp.encoders.get_encoder_names()
+    if name in known or (name.startswith("tu-") and timm.is_model(name[3:])):
+        return
+    names = [*known, *(f"tu-{model}" for model in timm.list_models())]
+    like = get_close_matches(name, names, 3, 0.5) or ["resnet101", "tu-efficientnet_lite0"]
+    raise ConfigError(
+        f"encoder must be one that segmentation_models_pytorch or, after tu-, timm knows, such as "
+        f"{', '.join(like)}; received {name!r}"
+    )
+
+
+def _cut_unused(encoder: Any) -> None:
+    """Drop stages of timm's EfficientNets behind the deepest feature; they would still be run."""
+    network = getattr(encoder, "model", None)
+    if network is None or not (hasattr(network, "feature_info") and hasattr(network, "blocks")):
+        return
+    room, _, rest = network.feature_info.module_name()[-1].partition(".")
+    stage = rest.partition(".")[0]
+    if room == "blocks" and stage.isdigit():
+        network.blocks = network.blocks[: int(stage) + 1]

@@ -1,0 +1,81 @@
+"""Batches of a run, made ahead by worker processes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+import cv2
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ladle_rt.device import usable_cores
+from ladle_rt.errors import LadleError, TrainingError
+from ladle_rt.training.distributed import Processes
+from ladle_rt.training.samples import MixedSamples
+
+PREFETCH = 4
+"""Batches that each worker keeps ready: pairs differ in how long they take to read."""
+
+
+def batch_indices(step: int, batch: int) -> range:
+    """Samples of the step that follows ``step`` others, over all processes."""
+    return range(step * batch, (step + 1) * batch)
+
+
+def load_batches(
+    samples: MixedSamples, batch: int, start: int, workers: int, processes: Processes
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """This process's part of the batches from step ``start`` on, in the order the seed fixes.
+
+    Args:
+        samples: makes the samples; its ``steps`` ends the run.
+        batch: samples of a step, over all processes.
+        start: steps that have been taken.
+        workers: worker processes, at most one a core; 0 loads here.
+        processes: whose slice of each batch, and for which device.
+
+    Yields:
+        Thermal float32 [N,1,H,W] and visible float32 [N,3,H,W], both in [0,1], in page-locked
+        memory where the device is a GPU.
+
+    Raises:
+        DatasetError, InputError: a pair cannot be used or read.
+        TrainingError: a worker was killed.
+    """
+    workers = min(workers, _cores_a_process())
+    loader = DataLoader(
+        samples,
+        batch_sampler=(
+            list(processes.slice(batch_indices(step, batch)))
+            for step in range(start, samples.steps)
+        ),
+        num_workers=workers,
+        prefetch_factor=PREFETCH if workers else None,
+        pin_memory=processes.device.type == "cuda",
+        worker_init_fn=_single_threaded,
+    )
+    try:
+        yield from loader
+    except LadleError as error:
+        # A worker's error arrives with its traceback as the message; the last line is ours.
+        last = str(error).rstrip().rpartition("\n")[2]
+        raise type(error)(re.sub(r"^ladle_rt(\.\w+)+: ", "", last)) from error
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingError(
+            f"a data-loading process was killed, often for lack of memory ({workers} of them keep "
+            "decoded pairs); try fewer --workers"
+        ) from error
+
+
+def _cores_a_process() -> int:
+    return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def _single_threaded(worker: int) -> None:
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

@@ -1,0 +1,31 @@
+"""Single images: depth, colour order, and files that are no images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ladle_rt.datasets import read_thermal, read_visible
+from ladle_rt.errors import InputError, InputNotFoundError
+
+
+def test_images_keep_depth_and_say_what_is_wrong(tmp_path: Path) -> None:
+    counts = np.arange(64, dtype=np.uint16).reshape(8, 8) + 7000
+    cv2.imwrite(str(tmp_path / "t.tiff"), counts)
+    assert np.array_equal(read_thermal(tmp_path / "t.tiff"), counts)
+    cv2.imwrite(str(tmp_path / "v.png"), np.full((4, 4, 3), (10, 20, 30), np.uint8))
+    assert read_visible(tmp_path / "v.png")[0, 0].tolist() == [30, 20, 10]
+    assert read_thermal(tmp_path / "v.png").shape == (4, 4)
+    with pytest.raises(InputNotFoundError):
+        read_thermal(tmp_path / "missing.png")
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(InputError, match="does not decode"):
+        read_visible(tmp_path / "empty.png")
+    cv2.imwrite(str(tmp_path / "f.tiff"), np.zeros((4, 4), np.float32))
+    with pytest.raises(InputError, match="8- or 16-bit"):
+        read_thermal(tmp_path / "f.tiff")
+    with pytest.raises(InputError, match="expected an image file"):
+        read_thermal(tmp_path)

@@ -1,0 +1,69 @@
+"""What a run shows: lines without a terminal, a summary at the end, nothing elsewhere."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from ladle_rt.training import display
+from ladle_rt.training.display import show_progress
+from ladle_rt.training.loop import Progress
+from ladle_rt.training.throughput import Throughput
+from ladle_rt.training.validate import Scores
+
+SCORES = Scores(0.61, 0.58, 18.5, 0.9)
+
+
+def progress(step: int, scores: Scores | None = None) -> Progress:
+    return Progress(step, 300, 0.25, Throughput(20.0, 0.02), Throughput(19.0, 0.03), 75.0, scores)
+
+
+def test_lines_now_and_then_and_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    with show_progress(300) as show:
+        for step in (80, 100, 120):
+            show(progress(step))
+        show(progress(150, SCORES))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "100/300 loss 0.2500  20.0 samples/s (2% waiting for data)  ETA 1:15",
+        "150/300 loss 0.2500  20.0 samples/s (2% waiting for data)  ETA 1:15  "
+        "SSIM 0.6100  MS-SSIM 0.5800  PSNR 18.50 dB  chroma 0.90",
+        "trained to step 150: 19.0 samples/s (3% waiting for data)",
+    ]
+
+
+def test_bar_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    screen = io.StringIO()
+    monkeypatch.setattr(
+        display, "Console", lambda **_: Console(file=screen, force_terminal=True, width=160)
+    )
+    with show_progress(1) as show:
+        # Epochs made more steps of it than the configuration said.
+        show(progress(150, SCORES))
+    assert "150/300" in screen.getvalue() and "step 150: loss 0.2500" in screen.getvalue()
+    assert "trained to step 150" in capsys.readouterr().err
+    screen.truncate(0)
+    monkeypatch.setenv("RANK", "1")
+    with show_progress(300):
+        pass
+    assert screen.getvalue().strip("\0") == ""
+
+
+def test_no_summary_of_nothing_or_of_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    with show_progress(300):
+        pass
+
+    def interrupted() -> None:
+        with show_progress(300) as show:
+            show(progress(20))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert capsys.readouterr().err == ""

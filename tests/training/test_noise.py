@@ -1,0 +1,44 @@
+"""Sensor noise, and the loss term that makes a network deaf to it."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
+from ladle_rt.training.loop import train
+from ladle_rt.training.noise import STRENGTH, sensor_noise
+
+
+def test_noise_has_the_stated_strength() -> None:
+    grey = torch.full((64, 1, 64, 64), 0.5)
+    for seed in range(6):
+        torch.manual_seed(seed)
+        spread = (sensor_noise(grey) - grey).std(dim=(1, 2, 3))
+        assert spread.min() > 0.7 * STRENGTH[0] and spread.max() < 1.1 * STRENGTH[1]
+    assert (grey == 0.5).all()
+    assert 0 <= sensor_noise(torch.zeros(1, 1, 9, 9)).min()
+
+
+def test_consistency_is_learned(pairs_folder: Path, tmp_path: Path) -> None:
+    """With nothing else to gain, the outputs for two draws come together."""
+    config = TrainConfig(
+        data=(DataSpec(pairs_folder),),
+        preset="nano",
+        steps=60,
+        batch=2,
+        warmup=1,
+        learning_rate=1e-2,
+        workers=0,
+        loss=LossConfig(published=0, l2=1e-3, consistency=10),
+    )
+    for name, weight in (("with", 10.0), ("without", 1e-9)):
+        train(replace(config, loss=replace(config.loss, consistency=weight)), tmp_path / name)
+    last = {
+        name: float(list(csv.DictReader((tmp_path / name / "log.csv").open()))[-1]["consistency"])
+        for name in ("with", "without")
+    }
+    assert last["with"] < 0.5 * last["without"]

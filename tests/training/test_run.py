@@ -1,0 +1,237 @@
+"""The parts of a run: schedule, optimisers, frozen Handles, averages."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ladle_rt.errors import TrainingError
+from ladle_rt.models.ladlenet import LadleNet, LadleNetConfig
+from ladle_rt.models.registry import ARCHITECTURES, Architecture
+from ladle_rt.training.average import AveragedWeights
+from ladle_rt.training.checkpoint import load_checkpoint, load_model
+from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
+from ladle_rt.training.distributed import Processes
+from ladle_rt.training.guard import OVERFLOWS_IN_A_ROW
+from ladle_rt.training.log import COLUMNS
+from ladle_rt.training.loop import train
+from ladle_rt.training.run import Run
+from ladle_rt.training.samples import MixedSamples
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+
+
+@pytest.fixture
+def config(pairs_folder: Path) -> TrainConfig:
+    return TrainConfig(
+        data=(DataSpec(pairs_folder),),
+        preset="nano",
+        crop=(64, 64),
+        steps=12,
+        batch=2,
+        warmup=2,
+        learning_rate=1.0,
+        ema=0.0,
+        workers=0,
+        loss=LossConfig(alpha=0),
+    )
+
+
+def started(config: TrainConfig) -> Run:
+    run = Run(config, MixedSamples(config), ALONE)
+    run.start(None)
+    return run
+
+
+def test_schedules(config: TrainConfig) -> None:
+    run = started(config)
+    rates = [run.learning_rate(step) for step in range(13)]
+    assert rates[:3] == [0.5, 1.0, 1.0]
+    assert rates[7] == pytest.approx(0.5) and rates[12] == pytest.approx(0)
+    assert rates[3] == pytest.approx(0.5 * (1 + math.cos(math.pi / 10)))
+    constant = started(replace(config, schedule="constant"))
+    assert {constant.learning_rate(step) for step in range(13)} == {1.0}
+
+
+def test_optimisers(config: TrainConfig) -> None:
+    assert type(started(config).optimizer) is torch.optim.AdamW
+    adam = started(replace(config, optimizer="adam")).optimizer
+    assert type(adam) is torch.optim.Adam and adam.defaults["amsgrad"]
+
+
+class WithHandle(LadleNet):
+    """A network that can freeze its Handle, as LadleNet+ does."""
+
+    def freeze_handle(self) -> None:
+        """No gradients for the Handle."""
+        self.handle.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> WithHandle:
+        """The frozen Handle stays in evaluation mode."""
+        super().train(mode)
+        if not next(self.handle.parameters()).requires_grad:
+            self.handle.eval()
+        return self
+
+
+@pytest.fixture
+def handled(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
+    """A run whose network has a Handle with weights to load: all of them 0.01."""
+    nano: LadleNetConfig = ARCHITECTURES["ladlenet"].presets["nano"]
+    entry = Architecture(LadleNetConfig, WithHandle, {"nano": nano})
+    monkeypatch.setitem(ARCHITECTURES, "with-handle", entry)
+
+    def load_handle_weights(model: nn.Module, source: str) -> Any:
+        for parameter in model.get_submodule("handle").parameters():
+            nn.init.constant_(parameter, 0.01)
+        return SimpleNamespace(missing=["head.weight"], unexpected=["aux.bias", "aux.weight"])
+
+    module = ModuleType("ladle_rt.models.handle_weights")
+    module.load_handle_weights = load_handle_weights  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return replace(
+        config,
+        architecture="with-handle",
+        handle_weights="/secret/cityscapes.pth",
+        freeze_handle=True,
+        learning_rate=1e-2,
+        ema=0.5,
+        steps=4,
+        checkpoint_every=2,
+    )
+
+
+def test_handle_starts_from_weights_and_stays_frozen(
+    handled: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "ladle_rt"):
+        path = train(handled, tmp_path / "run", device="cpu")
+    assert caplog.messages == [
+        "cityscapes.pth: 1 missing tensors: head.weight",
+        "cityscapes.pth: 2 unexpected tensors: aux.bias, aux.weight",
+    ]
+    model, info = load_model(path)
+    assert all((p == 0.01).all() for p in model.get_submodule("handle").parameters())
+    buffers = dict(model.get_submodule("handle").named_buffers())
+    assert {int(v) for k, v in buffers.items() if k.endswith("tracked")} == {0}
+    assert not all((p == p.flatten()[0]).all() for p in model.get_submodule("bowl").parameters())
+    assert info.training["config"]["handle_weights"] == "cityscapes.pth"
+    assert "secret" not in path.with_suffix(".json").read_text()
+
+
+def test_frozen_run_resumes_on_the_same_path(handled: TrainConfig, tmp_path: Path) -> None:
+    whole = train(handled, tmp_path / "whole", device="cpu")
+    run = started(handled)
+    assert len(run.optimizer.param_groups[0]["params"]) < len(list(run.model.parameters()))
+    samples = [run.samples[index] for index in range(4)]
+    for step in (0, 1):
+        part = samples[2 * step : 2 * step + 2]
+        thermal, visible = (torch.stack(tensors) for tensors in zip(*part, strict=True))
+        run.advance(thermal, visible)
+    state = run.state()
+    resumed = Run(handled, MixedSamples(handled), ALONE)
+    resumed.start(state)
+    for step in (2, 3):
+        part = [resumed.samples[2 * step], resumed.samples[2 * step + 1]]
+        thermal, visible = (torch.stack(tensors) for tensors in zip(*part, strict=True))
+        resumed.advance(thermal, visible)
+    expected, _ = load_model(whole)
+    for name, tensor in resumed.averaged.state_dict().items():
+        assert torch.equal(tensor, expected.state_dict()[name]), name
+
+
+class SmallDiscriminator(nn.Module):
+    """Stands in for the 70x70 PatchGAN."""
+
+    def __init__(self, **_: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(4, 4, 4, 4), nn.BatchNorm2d(4), nn.LeakyReLU(0.2), nn.Conv2d(4, 1, 4, 4)
+        )
+
+    def forward(self, thermal: Tensor, rgb: Tensor) -> Tensor:
+        """[N,1,H,W] and [N,3,H,W] to logits of patches."""
+        logits: Tensor = self.layers(torch.cat([thermal, rgb], dim=1))
+        return logits
+
+
+def test_adversarial_run_resumes_on_the_same_path(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("ladle_rt.models.patchgan")
+    module.PatchDiscriminator = SmallDiscriminator  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    loss = LossConfig(alpha=0, adversarial=0.1)
+    config = replace(config, loss=loss, steps=4, checkpoint_every=2, learning_rate=1e-3)
+    whole = train(config, tmp_path / "whole", device="cpu")
+    advance = Run.advance
+
+    def stopped(self: Run, *batch: Tensor) -> dict[str, float]:
+        if self.step == 3:
+            raise KeyboardInterrupt
+        return advance(self, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "advance", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / "cut", device="cpu")
+    resumed = train(config, tmp_path / "cut", resume=True, device="cpu")
+    assert resumed.read_bytes() == whole.read_bytes()
+    first, second = (load_checkpoint(tmp_path / name) for name in ("whole", "cut"))
+    assert first is not None and second is not None
+    for name, tensor in first["objective"]["discriminator"].items():
+        assert torch.equal(tensor, second["objective"]["discriminator"][name]), name
+    row = (tmp_path / "cut" / "log.csv").read_text().splitlines()[-1].split(",")
+    columns = dict(zip(COLUMNS, row, strict=True))
+    assert float(columns["adversarial"]) > 0 and float(columns["discriminator"]) > 0
+
+
+def test_average_follows_slowly() -> None:
+    model = nn.BatchNorm2d(1)
+    average = AveragedWeights(model, 0.9)
+    values = [1.0, 2.0, 3.0]
+    expected = 0.0
+    for updates, value in enumerate(values):
+        nn.init.constant_(model.weight, value)
+        model.get_buffer("num_batches_tracked").fill_(updates)
+        average.update(model, updates)
+        decay = (1 + updates) / (10 + updates) if updates else 0.0
+        expected = decay * expected + (1 - decay) * value
+    assert float(average.model.get_parameter("weight")) == pytest.approx(expected)
+    assert int(average.model.get_buffer("num_batches_tracked")) == 2
+    assert not average.model.training and not average.model.get_parameter("weight").requires_grad
+
+
+def test_overflow_of_fp16_is_skipped_until_it_does_not_end(config: TrainConfig) -> None:
+    run = started(config)
+    # The scaler of a GPU run; on the CPU it works on fp32 too.
+    run.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
+    thermal, visible = (torch.stack(t) for t in zip(*(run.samples[i] for i in (0, 1)), strict=True))
+    handle = run.parameters[0].register_hook(_infinite)
+    before = {name: tensor.clone() for name, tensor in run.model.named_parameters()}
+    for _ in range(3):
+        run.advance(thermal, visible)
+    assert run.step == 3 and run.scaler.get_scale() == 2.0**13
+    assert all(torch.equal(tensor, before[name]) for name, tensor in run.model.named_parameters())
+    handle.remove()
+    run.advance(thermal, visible)
+    assert run.overflows == 0
+    assert not torch.equal(run.parameters[0], next(iter(before.values())))
+    run.parameters[0].register_hook(_infinite)
+    for _ in range(OVERFLOWS_IN_A_ROW - 1):
+        run.advance(thermal, visible)
+    with pytest.raises(TrainingError, match=f"step {4 + OVERFLOWS_IN_A_ROW}: expected a finite"):
+        run.advance(thermal, visible)
+
+
+def _infinite(gradient: Tensor) -> Tensor:
+    return gradient / 0

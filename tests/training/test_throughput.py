@@ -1,0 +1,35 @@
+"""Speed and waiting, by a clock that the test turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ladle_rt.training import throughput
+from ladle_rt.training.throughput import Meter, Throughput
+
+
+def test_first_batch_and_what_is_between_steps_do_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: now)
+
+    def batches() -> Iterator[int]:
+        nonlocal now
+        for wait_s in (100.0, 1.0, 1.0):
+            now += wait_s
+            yield 0
+
+    meter = Meter(batch=8)
+    readings = []
+    for _ in meter.waiting(batches()):
+        with meter.step():
+            now += 3.0
+        readings.append(meter.read())
+        now += 50.0
+    assert readings[0] == Throughput(samples_per_s=8 / 3, data_wait=0.0)
+    assert readings[1] == readings[2] == Throughput(samples_per_s=2.0, data_wait=0.25)
+    assert meter.overall == Throughput(pytest.approx(24 / 11), pytest.approx(2 / 11))
+    assert readings[1].columns() == {"samples_per_s": 2.0, "data_wait": 0.25}
