@@ -27,7 +27,18 @@ TORCH_ROOMS = {"models", "training", "evaluation", "engines"}
 """Only these may import torch, its relatives and what else the extra ``train`` brings."""
 RUNNING_NEEDS = {"av", "click", "cv2", "ladle_rt", "numpy", "onnxruntime", "rich"}
 """The core dependencies, as they are imported."""
-OPTIONAL = ("onnx", "openvino", "safetensors", "skimage", "torch", "torchmetrics", "torchvision")
+OPTIONAL = (
+    "onnx",
+    "openvino",
+    "safetensors",
+    "segmentation_models_pytorch",
+    "skimage",
+    "torch",
+    "torchmetrics",
+    "torchvision",
+)
+HANDLE_LIBRARIES = {"segmentation_models_pytorch", "timm"}
+"""Slow to import, and the business of the Handles alone."""
 TORCH_FREE_MODELS = {"__init__.py", "artifact.py", "listing.py"}
 """Files of the room ``models`` that must load where torch is not installed."""
 CLI_MAY_IMPORT = {"click", "ladle_rt", "typing", "__future__", "collections", "pathlib"}
@@ -64,6 +75,8 @@ def test_imports_point_downwards(path: Path) -> None:
         parts = name.split(".")
         if parts[0] not in RUNNING_NEEDS | set(sys.stdlib_module_names):
             assert here in TORCH_ROOMS, f"{name} in {here}"
+        if parts[0] in HANDLE_LIBRARIES:
+            assert here == "models", f"{name} in {here}"
         if parts[0] != "ladle_rt" or len(parts) == 1 or parts[1] in (here, "__version__"):
             continue
         down = level(parts[1]) > level(here)
