@@ -8,6 +8,7 @@
     ├── OutputError            (OSError)            the output cannot be written
     ├── ModelError             (ValueError)         model file, JSON or weights do not fit
     ├── DatasetError           (ValueError)         training or evaluation data do not fit
+    ├── TrainingError          (RuntimeError)       a training cannot go on
     ├── BackendError           (RuntimeError)       a compute engine failed
     ├── PipelineError          (RuntimeError)       a stage stopped answering
     ├── PartialResultError     (RuntimeError)       some of the work failed; the rest was kept
