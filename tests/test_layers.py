@@ -15,10 +15,10 @@ ROWS = (
     {"cli"},
     {"pipeline", "bench"},
     {"sources", "translate", "sinks", "engines", "training", "evaluation"},
-    {"datasets"},
+    {"datasets", "metrics"},
     {"models"},
-    {"thermal"},
-    {"frames", "config", "errors", "device"},
+    {"thermal", "geometry"},
+    {"frames", "config", "errors", "device", "files"},
 )
 """From top to bottom; packages of one row do not know each other."""
 WITHIN_A_ROW = {("config", "errors")}

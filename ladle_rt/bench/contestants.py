@@ -120,7 +120,7 @@ def _checkpoint(path: Path) -> tuple[Opened, ModelInfo]:
     for module in ("torch", "safetensors"):
         require(module, "train")
     from ladle_rt.evaluation.reference import torch_predict
-    from ladle_rt.training.checkpoint import load_model
+    from ladle_rt.models.weights import load_model
 
     network, info = load_model(path)
     _check_size(info)

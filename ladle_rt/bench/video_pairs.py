@@ -13,8 +13,8 @@ import numpy as np
 
 from ladle_rt.errors import DatasetError, InputError
 from ladle_rt.evaluation.contestant import SIZE
-from ladle_rt.evaluation.similarity import Image
 from ladle_rt.frames import Frame, ThermalPixels
+from ladle_rt.metrics.similarity import Image
 from ladle_rt.sources.container import open_input, video_stream
 from ladle_rt.sources.video import VideoSource
 

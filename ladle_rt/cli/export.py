@@ -29,7 +29,7 @@ def command(weights: Path, output: Path, metrics: Path | None, overwrite: bool) 
     for module in ("torch", "onnx", "onnxscript", "safetensors"):
         require(module, "train")
     from ladle_rt.engines.export import export_onnx, with_metrics
-    from ladle_rt.training.checkpoint import load_model
+    from ladle_rt.models.weights import load_model
 
     model, info = load_model(weights)
     if metrics is not None:

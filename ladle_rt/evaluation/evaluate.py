@@ -22,8 +22,8 @@ from ladle_rt.errors import ConfigError, DatasetError, InputError
 from ladle_rt.evaluation.contestant import SIZE, Contestant
 from ladle_rt.evaluation.metrics import compare_rows
 from ladle_rt.evaluation.report import Example, Report
-from ladle_rt.evaluation.similarity import Image
 from ladle_rt.frames import ThermalPixels
+from ladle_rt.metrics.similarity import Image
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 
 logger = logging.getLogger("ladle_rt")

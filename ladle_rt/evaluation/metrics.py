@@ -1,6 +1,6 @@
 """Metrics of one image against its truth.
 
-SSIM, MS-SSIM and PSNR are torchmetrics' (`ladle_rt.evaluation.similarity`), CIELAB and CIEDE2000
+SSIM, MS-SSIM and PSNR are torchmetrics' (`ladle_rt.metrics.similarity`), CIELAB and CIEDE2000
 scikit-image's. All take float32 RGB in [0,1].
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from ladle_rt.evaluation.similarity import Image, psnr_db, similarity
+from ladle_rt.metrics.similarity import Image, psnr_db, similarity
 
 _delta_e: Any = deltaE_ciede2000
 _lab: Any = rgb2lab

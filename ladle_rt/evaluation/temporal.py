@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.evaluation.similarity import Image, psnr_db, similarity
+from ladle_rt.metrics.similarity import Image, psnr_db, similarity
 
 Plane = npt.NDArray[np.float32]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ _KINDS: dict[str, type] = {
     "training": dict,
     "metrics": dict,
     "onnx_sha256": str,
+    "derivation": dict,
 }
 
 
@@ -62,11 +63,23 @@ class ModelInfo:
     """Measured quality, by dataset and split, with the trivial baselines."""
     onnx_sha256: str
     """Hex digest of the graph file this JSON belongs to; empty before export."""
+    derivation: dict[str, Any] = field(default_factory=dict)
+    """How the graph was made from another; empty for fp32. ``precision`` is ``fp16`` or ``int8``,
+    ``from_sha256`` the fp32 graph, ``io`` the element type at the border (float32 or float16).
+    Of int8 also ``base`` (fp32 or fp16: what is not quantised), ``float_nodes`` (convolutions left
+    unquantised) and ``calibration_sha256``."""
+
+    @property
+    def precision(self) -> str:
+        """``fp32``, ``fp16`` or ``int8``."""
+        return str(self.derivation.get("precision", "fp32"))
 
     def facts(self) -> dict[str, Any]:
         """Everything but the hash, JSON-ready: what the ONNX metadata carries."""
         values = asdict(self)
         del values["onnx_sha256"]
+        if not self.derivation:
+            del values["derivation"]
         values["thermal"] = self.thermal.to_dict()
         values["train_size"] = list(self.train_size)
         return values
@@ -90,8 +103,8 @@ class ModelInfo:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise ModelError(f"{origin}: expected a model JSON, received {error}") from error
-        expected = set(cls.__dataclass_fields__)
-        if not isinstance(values, dict) or set(values) != expected:
+        expected = set(cls.__dataclass_fields__) - {"derivation"}
+        if not isinstance(values, dict) or set(values) - {"derivation"} != expected:
             received = sorted(values) if isinstance(values, dict) else type(values).__name__
             raise ModelError(
                 f"{origin}: expected the fields {sorted(expected)}, received {received}; "
@@ -104,7 +117,7 @@ class ModelInfo:
             for key in ("size_multiple", "parameters", "macs"):
                 values[key] = int(values[key])
             for key, kind in _KINDS.items():
-                if not isinstance(values[key], kind):
+                if not isinstance(values.get(key, kind()), kind):
                     raise TypeError(f"{key} must be {kind.__name__}, received {values[key]!r}")
         except (ConfigError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ModelError(f"{origin}: {error}; export the model again") from error

@@ -18,6 +18,7 @@ from ladle_rt.frames import Picture, PixelFormat, TranslatedFrame
 from ladle_rt.sinks import atomic
 from ladle_rt.sinks.audio import AudioCarrier, AudioPlan
 from ladle_rt.sinks.encoding import VideoEncoding, configure, plan_encoder
+from ladle_rt.sinks.scheduling import GREEDY_ENCODERS, OrdinaryScheduling
 
 logger = logging.getLogger("ladle_rt")
 
@@ -61,7 +62,10 @@ class VideoSink:
         """
         inputs = [] if audio_from is None else [audio_from.path]
         atomic.check_target(path, overwrite=overwrite, inputs=inputs)
+        self._scheduling = OrdinaryScheduling()
         self._plan = plan_encoder(path, encoding)
+        # It has opened encoders to try them.
+        self._scheduling.restore()
         self._path = path
         self._rate = rate
         self._source_time_base = time_base
@@ -92,7 +96,10 @@ class VideoSink:
             frame = self._to_av(picture)
             frame.pts = self._place(translated)
             frame.time_base = self._time_base
-            self._mux(self._stream.encode(frame))
+            packets = self._stream.encode(frame)
+            if self._plan.codec in GREEDY_ENCODERS:
+                self._scheduling.restore()
+            self._mux(packets)
 
     def close(self) -> None:
         """Finish the file and put it in place; calling it twice is harmless.

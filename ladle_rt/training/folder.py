@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ladle_rt.errors import ConfigError
-from ladle_rt.training.checkpoint import CHECKPOINT, write_whole
+from ladle_rt.files import write_whole
+from ladle_rt.training.checkpoint import CHECKPOINT
 from ladle_rt.training.config import TrainConfig
 
 FREE = frozenset({"workers", "checkpoint_every"})

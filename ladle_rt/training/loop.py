@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ladle_rt.errors import require
-from ladle_rt.training.checkpoint import load_checkpoint, save_checkpoint, save_model
+from ladle_rt.models.weights import save_model
+from ladle_rt.training.checkpoint import load_checkpoint, save_checkpoint
 from ladle_rt.training.config import TrainConfig
 from ladle_rt.training.distributed import check_batch, joined_processes
 from ladle_rt.training.folder import claim_folder

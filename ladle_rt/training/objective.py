@@ -21,7 +21,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 
 from ladle_rt.errors import ConfigError
-from ladle_rt.training.checkpoint import load_model
+from ladle_rt.models.weights import load_model
 from ladle_rt.training.config import TrainConfig
 from ladle_rt.training.loss import TranslationLoss
 from ladle_rt.training.ms_ssim import ssim_and_ms_ssim

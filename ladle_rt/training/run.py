@@ -18,8 +18,9 @@ from ladle_rt.errors import ConfigError, ModelError
 from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.models.listing import count_macs
 from ladle_rt.models.registry import build, config_to_dict, preset_config
+from ladle_rt.models.weights import save_model
 from ladle_rt.training.average import AveragedWeights
-from ladle_rt.training.checkpoint import CHECKPOINT, save_model
+from ladle_rt.training.checkpoint import CHECKPOINT
 from ladle_rt.training.config import MIN_CROP, TrainConfig
 from ladle_rt.training.distributed import Processes
 from ladle_rt.training.folder import changed_settings, dataset_name, identity, publishable

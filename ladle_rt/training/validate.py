@@ -18,7 +18,7 @@ from torchmetrics.functional.image import (
 )
 
 from ladle_rt.datasets import Pair
-from ladle_rt.training.checkpoint import write_whole
+from ladle_rt.files import write_whole
 from ladle_rt.training.config import TrainConfig
 from ladle_rt.training.loss import chroma
 from ladle_rt.training.samples import validation_frame

@@ -20,10 +20,10 @@ import numpy as np
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame, ThermalPixels, TranslatedFrame
+from ladle_rt.geometry import Fit, crop, fit_box, pad, shrink
 from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.thermal.normalization import Levels, LevelTracker, apply_levels
 from ladle_rt.translate.colorize import PictureSpec, Rendering, render
-from ladle_rt.translate.geometry import Fit, crop, fit_box, pad, shrink
 from ladle_rt.translate.network import Network, Runner
 
 logger = logging.getLogger("ladle_rt")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ladle_rt.engines.export import TOLERANCE, max_difference
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
-from ladle_rt.training.checkpoint import load_model
+from ladle_rt.models.weights import load_model
 
 # The safetensors are in the repository, not in the wheel.
 WEIGHTS = Path(__file__).resolve().parents[2] / "ladle_rt" / "weights"

@@ -13,8 +13,8 @@ import torch
 from torchmetrics.functional import image as torchmetrics
 
 from ladle_rt.evaluation.metrics import Scores, _delta_e, compare, compare_rows, mean_scores
-from ladle_rt.evaluation.similarity import PAPER_WEIGHTS, psnr_db
-from ladle_rt.evaluation.similarity import similarity as similarity_of
+from ladle_rt.metrics.similarity import PAPER_WEIGHTS, psnr_db
+from ladle_rt.metrics.similarity import similarity as similarity_of
 
 Image = npt.NDArray[np.float32]
 Plane = npt.NDArray[np.float64]

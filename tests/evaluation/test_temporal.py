@@ -111,7 +111,7 @@ def test_a_first_frame_and_a_gap_have_nothing_before_them() -> None:
 
 
 def test_steadiness_needs_neither_torch_nor_scikit_image() -> None:
-    names = ("similarity", "temporal", "tables", "contestant", "selection", "parity")
+    names = ("temporal", "tables", "contestant", "selection", "parity")
     code = (
         "import importlib, sys\n"
         "sys.modules.update(dict.fromkeys(('torch', 'torchmetrics', 'skimage', 'scipy')))\n"

@@ -17,13 +17,13 @@ import pytest
 import torch
 
 from ladle_rt.errors import ModelError
+from ladle_rt.files import write_whole
+from ladle_rt.models.weights import load_model
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.training.checkpoint import (
     CHECKPOINT,
     load_checkpoint,
-    load_model,
     save_checkpoint,
-    write_whole,
 )
 from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.loop import train

@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from ladle_rt.errors import ConfigError, InputError, TrainingError
+from ladle_rt.models.weights import load_model
 from ladle_rt.training import loop, run
-from ladle_rt.training.checkpoint import load_checkpoint, load_model
+from ladle_rt.training.checkpoint import load_checkpoint
 from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.loop import Progress, train
 

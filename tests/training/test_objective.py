@@ -17,8 +17,8 @@ from ladle_rt.errors import ConfigError, ModelError
 from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.models.ladlenet import LadleNetConfig
 from ladle_rt.models.registry import build, config_to_dict
+from ladle_rt.models.weights import save_model
 from ladle_rt.thermal.normalization import ThermalNormalization
-from ladle_rt.training.checkpoint import save_model
 from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.objective import TERMS, Objective
 

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from ladle_rt.errors import TrainingError
 from ladle_rt.models.ladlenet import LadleNet, LadleNetConfig
 from ladle_rt.models.registry import ARCHITECTURES, Architecture
+from ladle_rt.models.weights import load_model
 from ladle_rt.training.average import AveragedWeights
-from ladle_rt.training.checkpoint import load_checkpoint, load_model
+from ladle_rt.training.checkpoint import load_checkpoint
 from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.distributed import Processes
 from ladle_rt.training.guard import OVERFLOWS_IN_A_ROW

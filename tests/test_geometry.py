@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ladle_rt.translate.geometry import crop, fit_box, pad, shrink
+from ladle_rt.geometry import crop, fit_box, pad, shrink
 
 SIDES = st.integers(1, 9000)
 

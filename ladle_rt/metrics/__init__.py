@@ -1,0 +1,1 @@
+"""Similarity of images, on OpenCV and NumPy alone."""

@@ -1,0 +1,57 @@
+"""Trained weights outside a run: safetensors and the model's JSON beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ladle_rt.errors import ConfigError, ModelError
+from ladle_rt.files import write_whole
+from ladle_rt.models.artifact import ModelInfo
+from ladle_rt.models.registry import build, config_from_dict
+
+
+def save_model(path: Path, model: nn.Module, info: ModelInfo) -> None:
+    """Write ``path`` (safetensors) and its JSON beside it."""
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    write_whole(path, lambda target: save_file(tensors, target))
+    write_whole(path.with_suffix(".json"), lambda target: target.write_text(info.to_json()))
+
+
+def load_model(path: Path) -> tuple[nn.Module, ModelInfo]:
+    """Rebuild a network from its safetensors and JSON, in evaluation mode.
+
+    Raises:
+        ModelError: a missing or damaged file, or weights of another architecture.
+    """
+    json_path = path.with_suffix(".json")
+    for file in (path, json_path):
+        if not file.is_file():
+            raise ModelError(f"{file}: no such file; a model is a .safetensors and a .json")
+    info = ModelInfo.from_json(json_path.read_text(encoding="utf-8"), str(json_path))
+    try:
+        model = build(info.architecture, config_from_dict(info.architecture, info.config))
+    except ConfigError as error:
+        raise ModelError(f"{json_path}: {error}") from error
+    try:
+        weights: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: expected safetensors weights, received {error}") from error
+    expected = model.state_dict()
+    wrong = sorted(
+        name
+        for name in expected.keys() | weights.keys()
+        if name not in expected
+        or name not in weights
+        or expected[name].shape != weights[name].shape
+    )
+    if wrong:
+        raise ModelError(
+            f"{path}: {len(wrong)} tensors do not fit {info.architecture} as {json_path.name} "
+            f"describes it, first {wrong[0]!r}"
+        )
+    model.load_state_dict(weights)
+    return model.eval(), info
