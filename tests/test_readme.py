@@ -27,14 +27,14 @@ def test_first_two_blocks_are_the_main_job_and_the_tests() -> None:
     assert blocks[0].strip() == (
         "pip install . && ladle-rt sample t.mp4 && ladle-rt video t.mp4 out.mp4"
     )
-    assert blocks[1].strip() == "pip install -c constraints.txt '.[dev]' && pytest"
+    assert blocks[1].strip() == "pip install -c constraints.txt '.[dev]' && pytest -n 2"
 
 
 def test_setup_commands_are_what_ci_runs() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     setup = [command for command in commands() if command.startswith(("pip", "pytest"))]
-    assert setup == ["pip install .", "pip install -c constraints.txt '.[dev]'", "pytest"]
-    for command in ("pip install -q -c constraints.txt .", "'.[dev]'", "\npytest\n"):
+    assert setup == ["pip install .", "pip install -c constraints.txt '.[dev]'", "pytest -n 2"]
+    for command in ("pip install -q -c constraints.txt .", "'.[dev]'", "\npytest -n 2\n"):
         assert command in script
 
 

@@ -15,8 +15,20 @@ import click
 from ladle_rt import __version__
 from ladle_rt.errors import LadleError, PartialResultError
 
-COMMANDS = ("video", "image", "sample", "models", "evaluate", "parity", "train", "export")
-"""Names; each is the attribute ``command`` of the module ``ladle_rt.cli.<name>``."""
+COMMANDS = (
+    "video",
+    "image",
+    "sample",
+    "models",
+    "evaluate",
+    "parity",
+    "train",
+    "export",
+    "calibrate",
+    "build-engine",
+    "engines",
+)
+"""Names; each is the attribute ``command`` of the module of its name, with underscores."""
 
 EXIT_ERROR = 1
 EXIT_PARTIAL = 3
@@ -32,7 +44,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"ladle_rt.cli.{cmd_name}").command
+        module = importlib.import_module("ladle_rt.cli." + cmd_name.replace("-", "_"))
+        command: click.Command = module.command
         return command
 
 

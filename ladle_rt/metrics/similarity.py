@@ -71,6 +71,11 @@ def similarity(output: Image, truth: Image) -> Similarity:
     )
 
 
+def ssim(output: Image, truth: Image) -> float:
+    """SSIM alone, Wang et al. 2004; HxWx3 float32 in [0,1], sides of at least `WINDOW`."""
+    return float(_terms(output, truth)[0].mean())
+
+
 def psnr_db(output: npt.NDArray[Any], truth: npt.NDArray[Any]) -> float:
     """Peak signal-to-noise ratio for a range of 1, decibels; infinite for equal images."""
     error = float(np.mean(np.square(output.astype(np.float64) - truth)))

@@ -102,12 +102,12 @@ def render(
     if picture.pixel_format == "yuv420p":
         planes = _yuv420p(luma, small[1:], shown)
         if mark:
-            _draw_label(planes[0], 16, 235)
+            draw_label(planes[0], 16, 235)
         data = np.concatenate([plane.reshape(-1) for plane in planes])
         return Picture("yuv420p", data.reshape(-1, planes[0].shape[1]), *planes[0].shape[::-1])
     rgb = _rgb24(luma, small[1:], shown)
     if mark:
-        _draw_label(rgb, 0, 255)
+        draw_label(rgb, 0, 255)
     return Picture("rgb24", rgb, rgb.shape[1], height)
 
 
@@ -164,7 +164,7 @@ def _to_byte(image: Any, offset: int) -> Bytes:
     return result  # type: ignore[no-any-return]
 
 
-def _draw_label(image: Bytes, dark: int, bright: int) -> None:
+def draw_label(image: Bytes, dark: int, bright: int) -> None:
     """Write `LABEL` on a dark box at the bottom right; left out where it would not fit."""
     scale = max(min(image.shape[0] / 900, image.shape[1] / 400), 0.35)
     (width, height), baseline = cv2.getTextSize(LABEL, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)

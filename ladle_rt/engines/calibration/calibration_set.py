@@ -1,0 +1,196 @@
+"""A calibration set on disk: which frames, which ranges, of which model.
+
+DIR/manifest.json     schema, model and its graph's hash, method, frames with hashes
+DIR/ranges.json       largest |x| of each activation
+DIR/held_out/*.png    frames at network size that were not calibrated on, for the quality gate
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ladle_rt.engines.calibration.selection import Candidate
+from ladle_rt.errors import ConfigError, InputError, OutputError
+from ladle_rt.geometry import Fit, pad
+from ladle_rt.models.artifact import ModelInfo, file_sha256
+from ladle_rt.thermal.normalization import normalize
+
+SCHEMA = 1
+MANIFEST, RANGES, HELD_OUT = "manifest.json", "ranges.json", "held_out"
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationSet:
+    """A set as `read` found it whole."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    ranges: dict[str, float]
+    """Largest |x| to represent, by tensor of the fp32 graph."""
+    sha256: str
+    """Of the manifest, which names the hashes of everything else."""
+
+    @classmethod
+    def read(cls, folder: Path) -> CalibrationSet:
+        """Read and check a set.
+
+        Raises:
+            InputError: missing, of another schema, or changed since it was written.
+        """
+        try:
+            text = (folder / MANIFEST).read_bytes()
+            manifest = json.loads(text)
+            if manifest.get("schema") != SCHEMA:
+                raise ValueError(f"schema {manifest.get('schema')!r} instead of {SCHEMA}")
+            if file_sha256(folder / RANGES) != manifest["ranges_sha256"]:
+                raise ValueError(f"{RANGES} was changed")
+            for name, digest in manifest["held_out_files"].items():
+                if file_sha256(folder / HELD_OUT / name) != digest:
+                    raise ValueError(f"{HELD_OUT}/{name} was changed")
+            ranges = json.loads((folder / RANGES).read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise InputError(
+                f"{folder}: expected a folder made by `ladle-rt calibrate`, received: {error}"
+            ) from error
+        return cls(folder, manifest, ranges, hashlib.sha256(text).hexdigest())
+
+    def check_bound(self, onnx_sha256: str, name: str) -> None:
+        """Refuse another model's set.
+
+        Raises:
+            ConfigError: made for another graph.
+        """
+        made_for = self.manifest["onnx_sha256"]
+        if made_for != onnx_sha256:
+            raise ConfigError(
+                f"{self.folder}: made for {self.manifest['model']} ({made_for[:12]}…), received "
+                f"{name} ({onnx_sha256[:12]}…); calibrate this model"
+            )
+
+    def held_out_inputs(self, info: ModelInfo) -> list[npt.NDArray[np.float32]]:
+        """Frames for the quality gate: float32 [1,1,H,W] in [0,1] as the network sees them."""
+        inputs = []
+        for name in self.manifest["held_out_files"]:
+            pixels: Any = cv2.imread(str(self.folder / HELD_OUT / name), cv2.IMREAD_UNCHANGED)
+            inputs.append(network_input(pixels, info)[None, None])
+        return inputs
+
+
+def network_input(pixels: Any, info: ModelInfo) -> npt.NDArray[np.float32]:
+    """A frame at network size as the network sees it: normalised and padded, [H,W] in [0,1]."""
+    height, width = pixels.shape
+    multiple = info.size_multiple
+    fit = Fit(height, width, -height % multiple, -width % multiple)
+    return np.ascontiguousarray(pad(normalize(pixels, info.thermal), fit))
+
+
+def write_set(
+    folder: Path,
+    info: ModelInfo,
+    method: str,
+    ranges: dict[str, float],
+    used: Sequence[Candidate],
+    held_out: Sequence[Candidate],
+    overwrite: bool,
+) -> CalibrationSet:
+    """Write a set; the folder appears whole or not at all.
+
+    Raises:
+        OutputError: it exists, or cannot be written.
+    """
+    check_folder(folder, overwrite)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        try:
+            _fill(draft, info, method, ranges, used, held_out)
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.chmod(draft, 0o755)
+            os.replace(draft, folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    return CalibrationSet.read(folder)
+
+
+def check_folder(folder: Path, overwrite: bool) -> None:
+    """Refuse a place for a set before any work is done.
+
+    Raises:
+        OutputError: taken, and ``overwrite`` is off or it is not a calibration set.
+    """
+    if not folder.exists():
+        return
+    if not overwrite:
+        raise OutputError(f"{folder} exists; choose another folder or add --overwrite")
+    if not (folder / MANIFEST).is_file():
+        raise OutputError(f"{folder} is not a calibration set; it is not overwritten")
+
+
+def _fill(
+    draft: Path,
+    info: ModelInfo,
+    method: str,
+    ranges: dict[str, float],
+    used: Sequence[Candidate],
+    held_out: Sequence[Candidate],
+) -> None:
+    (draft / HELD_OUT).mkdir()
+    files = {}
+    for number, item in enumerate(held_out):
+        path = draft / HELD_OUT / f"{number:04d}.png"
+        encoded, data = cv2.imencode(".png", item.pixels)
+        assert encoded
+        path.write_bytes(data.tobytes())
+        files[path.name] = file_sha256(path)
+    (draft / RANGES).write_text(json.dumps(ranges, indent=1) + "\n", encoding="utf-8")
+    manifest = {
+        "schema": SCHEMA,
+        "model": info.name,
+        "onnx_sha256": info.onnx_sha256,
+        "method": method,
+        "ranges_sha256": file_sha256(draft / RANGES),
+        "frames": [_facts(item) for item in used],
+        "held_out": [_facts(item) for item in held_out],
+        "held_out_files": files,
+    }
+    (draft / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def _facts(item: Candidate) -> dict[str, Any]:
+    low, mid, high = np.percentile(item.pixels, [1, 50, 99])
+    return {
+        "origin": item.origin,
+        "name": item.name,
+        "sequence": item.sequence,
+        "light": item.light,
+        "sha256": item.sha256,
+        "percentiles_1_50_99": [float(low), float(mid), float(high)],
+    }
+
+
+def require_frames(found: int, least: int) -> None:
+    """Refuse a set too small to mean anything.
+
+    Raises:
+        ConfigError: fewer than ``least`` frames.
+    """
+    if found < least:
+        raise ConfigError(
+            f"calibration needs at least {least} different thermal frames, received {found}; "
+            "add more with --data (INT8 is never calibrated on made-up data)"
+        )

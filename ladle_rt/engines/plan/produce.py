@@ -1,0 +1,198 @@
+"""A model in a precision to a plan in the folder: prepare, build or find, measure, decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from ladle_rt.device import CudaDevice, cuda_devices
+from ladle_rt.engines.plan.builder import Progress, build_plan
+from ladle_rt.engines.plan.cache import Obtained, obtain, write_manifest
+from ladle_rt.engines.plan.flavour import TensorRT, find_tensorrt
+from ladle_rt.engines.plan.gpu import gpu_facts, target_of
+from ladle_rt.engines.plan.manifest import PlanManifest
+from ladle_rt.engines.plan.measure import measure_plan
+from ladle_rt.engines.plan.settings import BuildSettings
+from ladle_rt.engines.prepare import prepare
+from ladle_rt.errors import BackendError, ConfigError
+from ladle_rt.models.artifact import DEFAULT_MODEL, ModelArtifact
+
+Precision = Literal["fp32", "fp16", "int8", "auto"]
+WORTH_IT = 0.98
+"""INT8 stays only if its time is below this share of FP16's: less is within the noise."""
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Which plan is wanted."""
+
+    model: str | Path = DEFAULT_MODEL
+    """Shipped name, ``.onnx`` or ``.safetensors``."""
+    precision: Precision = "auto"
+    calibration: Path | None = None
+    """Folder of `ladle-rt calibrate`; INT8 needs it."""
+    folder: Path = Path("engines")
+    """Where plans are kept."""
+    settings: BuildSettings = field(default_factory=BuildSettings)
+    log: Path | None = None
+    """File for everything that TensorRT says."""
+
+    def __post_init__(self) -> None:
+        if self.precision == "int8" and self.calibration is None:
+            raise ConfigError(
+                "int8 needs a calibration set of real frames: make one with `ladle-rt calibrate "
+                "--data PATH -o DIR` and add --calibration DIR"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """The plan to use, and how it was come by."""
+
+    plan: Obtained
+    precision: str
+    reason: str
+    """Why this precision."""
+    speed: str
+    """What was measured on the device, or why nothing was."""
+
+
+def produce(request: Request, say: Say, progress: Progress | None = None) -> Produced:
+    """Find or build the plan that a request asks for.
+
+    Args:
+        request: model, precision and how to build.
+        say: told in one line about every decision.
+        progress: told about the builder's steps.
+
+    Raises:
+        ConfigError: no GPU and no target, or settings that do not fit.
+        MissingDependencyError: no TensorRT.
+        BackendError: TensorRT cannot build the graph.
+        OutputError: something cannot be written.
+    """
+    tensorrt = find_tensorrt("tensorrt-rtx" if request.settings.targets else None)
+    devices = cuda_devices()
+    settings = _with_targets(request.settings, tensorrt, devices)
+    request = replace(request, settings=settings)
+    graphs = request.folder / "graphs"
+    prepared = prepare(request.model, request.precision, request.calibration, graphs, say)
+    plan = _obtain(request, prepared.artifact, tensorrt, devices, prepared.reason, say, progress)
+    at_hand = _device_at_hand(settings, devices)
+    if at_hand is None:
+        skipped = "not measured: the GPU that it was built for is not at hand"
+        return Produced(plan, prepared.precision, prepared.reason, skipped)
+    plan = _measured(plan, tensorrt)
+    speed = f"{plan.manifest.latency_ms:.3f} ms per batch on {at_hand.name}"
+    if prepared.precision != "int8":
+        return Produced(plan, prepared.precision, prepared.reason, speed)
+    other = prepare(request.model, "fp16", None, graphs, say)
+    half = _measured(
+        _obtain(request, other.artifact, tensorrt, devices, "to compare", say, progress), tensorrt
+    )
+    kept, why = faster(plan.manifest.latency_ms, half.manifest.latency_ms)
+    speed = f"{why} on {at_hand.name}"
+    if kept:
+        return Produced(plan, "int8", prepared.reason, speed)
+    return Produced(half, "fp16", f"INT8 is no faster here ({why})", speed)
+
+
+def faster(int8_ms: float | None, fp16_ms: float | None) -> tuple[bool, str]:
+    """Whether INT8 earns its place, and the figures in words."""
+    assert int8_ms is not None and fp16_ms is not None, "both were measured"
+    return int8_ms < WORTH_IT * fp16_ms, f"INT8 {int8_ms:.3f} ms, FP16 {fp16_ms:.3f} ms"
+
+
+def wanted_manifest(
+    artifact: ModelArtifact, settings: BuildSettings, tensorrt: TensorRT, device: dict[str, Any]
+) -> PlanManifest:
+    """What the manifest of such a plan says before it is built."""
+    info = artifact.info
+    settings = settings.for_model(info)
+    return PlanManifest(
+        model=info.facts(),
+        onnx_sha256=info.onnx_sha256,
+        precision=info.precision,
+        flavour=tensorrt.flavour,
+        version=tensorrt.version,
+        profiles=[[list(shape) for shape in profile] for profile in settings.profiles()],
+        flags=settings.flags(),
+        device=device,
+        calibration_sha256=info.derivation.get("calibration_sha256"),
+    )
+
+
+def device_facts(settings: BuildSettings, devices: tuple[CudaDevice, ...]) -> dict[str, Any]:
+    """What a manifest says about the device: the targets, or the first GPU."""
+    if settings.targets:
+        return {"targets": list(settings.targets)}
+    return gpu_facts(devices[0])
+
+
+def _with_targets(
+    settings: BuildSettings, tensorrt: TensorRT, devices: tuple[CudaDevice, ...]
+) -> BuildSettings:
+    """Targets in order; with TensorRT-RTX the GPU at hand is one."""
+    known = tensorrt.targets()
+    if settings.targets:
+        return replace(settings, targets=tuple(sorted(settings.targets, key=lambda t: int(t[2:]))))
+    if not devices:
+        where = "use a machine with one"
+        if tensorrt.is_rtx:
+            where = f"say which GPUs to build for with --target (of {', '.join(known)})"
+        raise ConfigError(f"no NVIDIA GPU here and no --target: {where}")
+    if not tensorrt.is_rtx:
+        return settings
+    here = target_of(devices[0])
+    if here not in known:
+        raise BackendError(
+            f"{devices[0].name} is {here}, TensorRT-RTX {tensorrt.version} serves "
+            f"{', '.join(known)}; run: pip install 'ladle-rt[tensorrt]'"
+        )
+    return replace(settings, targets=(here,))
+
+
+def _device_at_hand(settings: BuildSettings, devices: tuple[CudaDevice, ...]) -> CudaDevice | None:
+    """The GPU that can run the plan."""
+    if not devices:
+        return None
+    here = target_of(devices[0])
+    return devices[0] if not settings.targets or here in settings.targets else None
+
+
+def _obtain(
+    request: Request,
+    artifact: ModelArtifact,
+    tensorrt: TensorRT,
+    devices: tuple[CudaDevice, ...],
+    note: str,
+    say: Say,
+    progress: Progress | None,
+) -> Obtained:
+    settings = request.settings
+    device = device_facts(settings, devices)
+    wanted = replace(wanted_manifest(artifact, settings, tensorrt, device), note=note)
+    return obtain(
+        request.folder,
+        wanted,
+        tensorrt.label,
+        lambda: build_plan(artifact, settings, tensorrt, progress, request.log),
+        say,
+    )
+
+
+def _measured(plan: Obtained, tensorrt: TensorRT) -> Obtained:
+    """With latency and layers in the manifest; measured once."""
+    if plan.manifest.latency_ms is not None:
+        return plan
+    measured = measure_plan(plan.path, tensorrt)
+    manifest = replace(
+        plan.manifest,
+        latency_ms=measured.latency_ms,
+        layers=[asdict(layer) for layer in measured.layers],
+    )
+    write_manifest(plan.path, manifest)
+    return replace(plan, manifest=manifest)

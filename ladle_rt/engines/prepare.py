@@ -1,0 +1,202 @@
+"""The graph of a model in a precision: what every builder and engine is given.
+
+INT8 has to pass the quality gate. Where it does not, the most sensitive convolutions stay in
+floating point, twice as many each time, until it passes or the budget ends; then it is FP16, and
+the reason is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import onnx
+
+from ladle_rt.engines.calibration.calibration_set import CalibrationSet
+from ladle_rt.engines.gate import Gate, GateLimits, GateReport, sensitivity
+from ladle_rt.engines.precision.fp32 import fp32_artifact
+from ladle_rt.engines.precision.half import to_half
+from ladle_rt.engines.precision.quantize import quantizable_nodes, quantize
+from ladle_rt.engines.precision.write import write_derived
+from ladle_rt.errors import ConfigError, OutputError
+from ladle_rt.models.artifact import ModelArtifact, load_artifact
+
+Precision = Literal["fp32", "fp16", "int8", "auto"]
+Say = Callable[[str], object]
+
+SENSITIVITY_FRAMES = 4
+"""Held-out frames that each convolution is tried on by itself."""
+FLOAT_SHARE = 0.5
+"""Budget of the search: with more than this share of the convolutions in floating point, INT8 has
+nothing left to win."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A graph and why it is this one."""
+
+    artifact: ModelArtifact
+    precision: str
+    """What it is; differs from what was asked for where INT8 failed the gate."""
+    reason: str
+    gate: GateReport | None
+    """Of an INT8 graph, against fp32."""
+    sensitivity: tuple[tuple[str, GateReport], ...] = ()
+    """Each convolution quantised by itself, most sensitive first; empty where not needed."""
+
+
+def prepare(
+    model: str | Path,
+    precision: Precision,
+    calibration: Path | None,
+    folder: Path,
+    say: Say,
+    limits: GateLimits | None = None,
+) -> Prepared:
+    """Make or find the graph.
+
+    Args:
+        model: shipped name, ``.onnx`` of fp32 or ``.safetensors``.
+        precision: ``auto`` is INT8 where a calibration set is given and it passes, else FP16.
+        calibration: folder of `ladle-rt calibrate`, made for this very model.
+        folder: where derived graphs are kept; made if missing.
+        say: told in one line about each decision.
+        limits: of the quality gate.
+
+    Raises:
+        ConfigError: INT8 without a calibration set, or one of another model.
+        ModelError: not a model, or already of lower precision.
+        OutputError: the folder cannot be written.
+    """
+    if precision == "int8" and calibration is None:
+        raise ConfigError(
+            "int8 needs a calibration set of real frames: make one with `ladle-rt calibrate "
+            "--data PATH -o DIR` and add --calibration DIR"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror or error})") from error
+    source = fp32_artifact(model, folder)
+    if precision == "fp32":
+        return Prepared(source, "fp32", "as asked for", None)
+    if precision == "fp16":
+        return Prepared(_half(source, folder), "fp16", "as asked for", None)
+    if calibration is None:
+        return Prepared(
+            _half(source, folder), "fp16", "no calibration set for int8 was given", None
+        )
+    return _int8(source, CalibrationSet.read(calibration), folder, say, limits or GateLimits())
+
+
+def _half(source: ModelArtifact, folder: Path) -> ModelArtifact:
+    path = folder / f"{source.info.name}-fp16-{source.info.onnx_sha256[:8]}.onnx"
+    if path.is_file():
+        return load_artifact(path)
+    graph = to_half(onnx.load(str(source.onnx_path)))
+    derivation = {
+        "precision": "fp16",
+        "from_sha256": source.info.onnx_sha256,
+        "io": "float32",
+    }
+    return write_derived(source, graph, path, derivation)
+
+
+def _int8(
+    source: ModelArtifact,
+    calibration: CalibrationSet,
+    folder: Path,
+    say: Say,
+    limits: GateLimits,
+) -> Prepared:
+    calibration.check_bound(source.info.onnx_sha256, source.info.name)
+    key = f"{source.info.onnx_sha256[:8]}-{calibration.sha256[:8]}"
+    path = folder / f"{source.info.name}-int8-{key}.onnx"
+    if path.is_file():
+        artifact = load_artifact(path)
+        report = GateReport(**artifact.info.derivation["gate"])
+        report = replace(report, failures=tuple(report.failures))
+        if asdict(limits) == artifact.info.derivation["limits"]:
+            return Prepared(artifact, "int8", f"passed the gate before: {report.line()}", report)
+    model = onnx.load(str(source.onnx_path))
+    gate = Gate(model, calibration.held_out_inputs(source.info), limits=limits)
+    found = search(model, calibration.ranges, gate, say)
+    if not found.report.passed:
+        reason = f"int8 failed the gate: {'; '.join(found.report.failures)}"
+        say(reason)
+        half = _half(source, folder)
+        return Prepared(half, "fp16", reason, found.report, found.sensitivity)
+    derivation = {
+        "precision": "int8",
+        "from_sha256": source.info.onnx_sha256,
+        "calibration_sha256": calibration.sha256,
+        "base": "fp32",
+        "io": "float32",
+        "float_nodes": list(found.float_nodes),
+        "gate": asdict(found.report),
+        "limits": asdict(limits),
+    }
+    artifact = write_derived(source, found.graph, path, derivation, overwrite=True)
+    kept = f", {len(found.float_nodes)} convolutions left in float" if found.float_nodes else ""
+    reason = f"passed the gate: {found.report.line()}{kept}"
+    return Prepared(artifact, "int8", reason, found.report, found.sensitivity)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where the search for a passing INT8 graph ended."""
+
+    graph: onnx.ModelProto
+    float_nodes: tuple[str, ...]
+    report: GateReport
+    sensitivity: tuple[tuple[str, GateReport], ...]
+
+
+def search(
+    model: onnx.ModelProto,
+    ranges: dict[str, float],
+    gate: Gate,
+    say: Say,
+    float_share: float = FLOAT_SHARE,
+) -> Found:
+    """Quantise as much as passes the gate.
+
+    Args:
+        model: the fp32 graph.
+        ranges: largest \\|x\\| to represent, by tensor.
+        gate: judges.
+        say: told about each try.
+        float_share: give up with more than this share of the convolutions left in float.
+
+    Returns:
+        The first graph that passes, or the last one tried.
+    """
+    nodes = quantizable_nodes(model)
+    kept: tuple[str, ...] = ()
+    table: tuple[tuple[str, GateReport], ...] = ()
+    while True:
+        graph = quantize(model, ranges, float_nodes=kept)
+        report = gate.judge(graph)
+        say(f"int8 with {len(kept)} of {len(nodes)} convolutions in float: {report.line()}")
+        if report.passed:
+            return Found(graph, kept, report, table)
+        if not table:
+            say(f"looking for the most sensitive of {len(nodes)} convolutions")
+            table = measure_sensitivity(model, ranges, gate, nodes)
+        more = max(1, 2 * len(kept))
+        if more > float_share * len(nodes):
+            return Found(graph, kept, report, table)
+        kept = tuple(name for name, _ in table[:more])
+
+
+def measure_sensitivity(
+    model: onnx.ModelProto, ranges: dict[str, float], gate: Gate, nodes: Sequence[str]
+) -> tuple[tuple[str, GateReport], ...]:
+    """Quantise each convolution by itself; most sensitive first."""
+    alone = (
+        (name, quantize(model, ranges, float_nodes=[other for other in nodes if other != name]))
+        for name in nodes
+    )
+    return tuple(sensitivity(gate, alone, SENSITIVITY_FRAMES))
