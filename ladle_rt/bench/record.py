@@ -15,7 +15,17 @@ from typing import Any
 
 from ladle_rt.device import usable_cores
 
-PACKAGES = ("ladle-rt", "numpy", "opencv-python", "av", "onnxruntime", "openvino", "torch")
+PACKAGES = (
+    "ladle-rt",
+    "numpy",
+    "opencv-python",
+    "av",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "tensorrt-rtx",
+    "torch",
+)
 
 
 @dataclass(frozen=True, slots=True)

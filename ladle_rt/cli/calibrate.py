@@ -19,6 +19,11 @@ from ladle_rt.errors import require
     type=click.Path(path_type=Path),
     help="Dataset (its training set), folder of thermal images, or video; repeatable.",
 )
+@click.option(
+    "--image-list",
+    type=click.Path(path_type=Path),
+    help="Only the images named in this file, of the one dataset.",
+)
 @click.option("-n", "--frames", type=int, default=256, show_default=True, help="Frames to use.")
 @click.option(
     "--method",
@@ -34,6 +39,7 @@ from ladle_rt.errors import require
 def command(
     model: str | None,
     data: tuple[Path, ...],
+    image_list: Path | None,
     frames: int,
     method: str,
     output: Path,
@@ -51,13 +57,13 @@ def command(
     from ladle_rt.models.artifact import DEFAULT_MODEL
     from ladle_rt.pipeline.calibrate import CalibrationJob, calibrate, spread
 
-    job = CalibrationJob(data, output, frames, cast(Method, method), overwrite)
+    job = CalibrationJob(data, output, frames, cast(Method, method), image_list, overwrite)
     with tempfile.TemporaryDirectory() as folder:
         artifact = fp32_artifact(model or DEFAULT_MODEL, Path(folder))
         made = calibrate(artifact, job, watch)
-    table = Table("data", "frames", "sequences", "light")
-    for origin, number, sequences, lights in spread(made.manifest["frames"]):
-        table.add_row(origin, str(number), str(sequences), lights)
+    table = Table("data", "frames", "sequences", "kinds", "light")
+    for row in spread(made.manifest["frames"]):
+        table.add_row(*map(str, row))
     show(table)
     click.echo(
         f"{made.folder}: {len(made.manifest['frames'])} frames, "

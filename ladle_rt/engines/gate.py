@@ -113,7 +113,7 @@ class Gate:
             )
         self._truths = truths
         self._limits = limits or GateLimits()
-        self._expected = pictures(reference, self._frames)
+        self.expected = pictures(reference, self._frames)
 
     def judge(self, candidate: onnx.ModelProto, frames: int | None = None) -> GateReport:
         """Measure a graph.
@@ -125,8 +125,21 @@ class Gate:
         count = min(frames or len(self._frames), len(self._frames))
         spaced = np.linspace(0, len(self._frames) - 1, count).round()
         indices = [int(index) for index in spaced]
-        received = pictures(candidate, [self._frames[index] for index in indices])
-        expected = [self._expected[index] for index in indices]
+        return self.compare(
+            pictures(candidate, [self._frames[index] for index in indices]), indices
+        )
+
+    def compare(
+        self, received: Sequence[Image], indices: Sequence[int] | None = None
+    ) -> GateReport:
+        """Measure pictures that another engine made.
+
+        Args:
+            received: HxWx3 float32 of each frame.
+            indices: which of the gate's frames they are of; ``None``: all, in their order.
+        """
+        indices = range(len(self._frames)) if indices is None else indices
+        expected = [self.expected[index] for index in indices]
         pairs = list(zip(received, expected, strict=True))
         similar = [ssim(ours, reference) for ours, reference in pairs]
         drift = float(np.mean([((ours - ref) @ LUMINANCE).mean() for ours, ref in pairs])) * 255

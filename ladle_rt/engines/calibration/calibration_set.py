@@ -1,6 +1,6 @@
 """A calibration set on disk: which frames, which ranges, of which model.
 
-DIR/manifest.json     schema, model and its graph's hash, method, frames with hashes
+DIR/manifest.json     schema, model and its graph's hash, method, frames with hashes, statistics
 DIR/ranges.json       largest |x| of each activation
 DIR/held_out/*.png    frames at network size that were not calibrated on, for the quality gate
 """
@@ -17,18 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.datasets.images import read_thermal
 from ladle_rt.engines.calibration.selection import Candidate
 from ladle_rt.errors import ConfigError, InputError, OutputError
+from ladle_rt.frames import ThermalPixels
 from ladle_rt.geometry import Fit, pad
 from ladle_rt.models.artifact import ModelInfo, file_sha256
 from ladle_rt.thermal.normalization import normalize
 
 SCHEMA = 1
 MANIFEST, RANGES, HELD_OUT = "manifest.json", "ranges.json", "held_out"
+_FIELDS = {"model", "onnx_sha256", "method", "network_size", "frames", "held_out"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,18 @@ class CalibrationSet:
                 if file_sha256(folder / HELD_OUT / name) != digest:
                     raise ValueError(f"{HELD_OUT}/{name} was changed")
             ranges = json.loads((folder / RANGES).read_text(encoding="utf-8"))
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            missing = _FIELDS - manifest.keys()
+            if missing:
+                raise ValueError(f"{MANIFEST} without {min(missing)}")
+        except OSError as error:
             raise InputError(
-                f"{folder}: expected a folder made by `ladle-rt calibrate`, received: {error}"
+                f"{folder}: expected a folder made by `ladle-rt calibrate`, received: "
+                f"{error.strerror or error} ({error.filename})"
+            ) from error
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise InputError(
+                f"{folder}: expected a folder made by `ladle-rt calibrate`, received: {error}; "
+                "calibrate again"
             ) from error
         return cls(folder, manifest, ranges, hashlib.sha256(text).hexdigest())
 
@@ -81,19 +92,24 @@ class CalibrationSet:
 
     def held_out_inputs(self, info: ModelInfo) -> list[npt.NDArray[np.float32]]:
         """Frames for the quality gate: float32 [1,1,H,W] in [0,1] as the network sees them."""
-        inputs = []
-        for name in self.manifest["held_out_files"]:
-            pixels: Any = cv2.imread(str(self.folder / HELD_OUT / name), cv2.IMREAD_UNCHANGED)
-            inputs.append(network_input(pixels, info)[None, None])
-        return inputs
+        files = (self.folder / HELD_OUT / name for name in self.manifest["held_out_files"])
+        return [network_input(read_thermal(file), info) for file in files]
 
 
-def network_input(pixels: Any, info: ModelInfo) -> npt.NDArray[np.float32]:
-    """A frame at network size as the network sees it: normalised and padded, [H,W] in [0,1]."""
+def network_input(pixels: ThermalPixels, info: ModelInfo) -> npt.NDArray[np.float32]:
+    """What the network sees of a frame.
+
+    Args:
+        pixels: HxW at network size, uint8 or uint16 in any range.
+        info: the model's facts.
+
+    Returns:
+        [1,1,H,W] float32 in [0,1], normalised and padded to the size multiple.
+    """
     height, width = pixels.shape
     multiple = info.size_multiple
     fit = Fit(height, width, -height % multiple, -width % multiple)
-    return np.ascontiguousarray(pad(normalize(pixels, info.thermal), fit))
+    return np.ascontiguousarray(pad(normalize(pixels, info.thermal), fit))[None, None]
 
 
 def write_set(
@@ -116,10 +132,8 @@ def write_set(
         draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         try:
             _fill(draft, info, method, ranges, used, held_out)
-            if folder.exists():
-                shutil.rmtree(folder)
             os.chmod(draft, 0o755)
-            os.replace(draft, folder)
+            _put(draft, folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
@@ -141,6 +155,20 @@ def check_folder(folder: Path, overwrite: bool) -> None:
         raise OutputError(f"{folder} is not a calibration set; it is not overwritten")
 
 
+def _put(draft: Path, folder: Path) -> None:
+    """Move a whole set to its place; the one that was there stays until then."""
+    old = Path(f"{draft}-old")
+    if folder.exists():
+        os.replace(folder, old)
+    try:
+        os.replace(draft, folder)
+    except OSError:
+        if old.exists():
+            os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def _fill(
     draft: Path,
     info: ModelInfo,
@@ -153,9 +181,7 @@ def _fill(
     files = {}
     for number, item in enumerate(held_out):
         path = draft / HELD_OUT / f"{number:04d}.png"
-        encoded, data = cv2.imencode(".png", item.pixels)
-        assert encoded
-        path.write_bytes(data.tobytes())
+        shutil.copyfile(item.file, path)
         files[path.name] = file_sha256(path)
     (draft / RANGES).write_text(json.dumps(ranges, indent=1) + "\n", encoding="utf-8")
     manifest = {
@@ -163,6 +189,7 @@ def _fill(
         "model": info.name,
         "onnx_sha256": info.onnx_sha256,
         "method": method,
+        "network_size": list(info.train_size),
         "ranges_sha256": file_sha256(draft / RANGES),
         "frames": [_facts(item) for item in used],
         "held_out": [_facts(item) for item in held_out],
@@ -172,25 +199,12 @@ def _fill(
 
 
 def _facts(item: Candidate) -> dict[str, Any]:
-    low, mid, high = np.percentile(item.pixels, [1, 50, 99])
     return {
         "origin": item.origin,
         "name": item.name,
         "sequence": item.sequence,
         "light": item.light,
         "sha256": item.sha256,
-        "percentiles_1_50_99": [float(low), float(mid), float(high)],
+        "kind": item.kind,
+        "percentiles_1_50_99": list(item.percentiles),
     }
-
-
-def require_frames(found: int, least: int) -> None:
-    """Refuse a set too small to mean anything.
-
-    Raises:
-        ConfigError: fewer than ``least`` frames.
-    """
-    if found < least:
-        raise ConfigError(
-            f"calibration needs at least {least} different thermal frames, received {found}; "
-            "add more with --data (INT8 is never calibrated on made-up data)"
-        )

@@ -17,7 +17,7 @@ import onnx
 import onnxruntime
 
 from ladle_rt.engines.precision.quantize import quantizable_tensors
-from ladle_rt.errors import ConfigError
+from ladle_rt.errors import ConfigError, ModelError
 from ladle_rt.models.artifact import INPUT_NAME
 
 Method = Literal["kl", "mse", "percentile", "minmax"]
@@ -40,7 +40,8 @@ Histogram = npt.NDArray[np.float64]
 class StreamingHistogram:
     """|x| of one tensor in `BINS` equal bins from 0 to `limit`."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.limit = 0.0
         self.maximum = 0.0
         self.counts: Histogram = np.zeros(BINS)
@@ -49,23 +50,26 @@ class StreamingHistogram:
         """Count the magnitudes of a tensor.
 
         Raises:
-            ConfigError: NaN or infinity.
+            ModelError: NaN or infinity.
         """
         magnitudes = np.abs(values).reshape(-1)
         largest = float(magnitudes.max())
         if not np.isfinite(largest):
-            raise ConfigError("calibration met NaN or infinity in an activation of the model")
+            raise ModelError(
+                f"expected finite activations on real frames, received NaN or infinity in "
+                f"{self.name}; the model cannot be quantised"
+            )
         self.maximum = max(self.maximum, largest)
         if largest > self.limit:
             self._widen(largest)
-        if self.limit > 0:
-            scaled = magnitudes * np.float32(BINS / self.limit)
-            indices = np.minimum(scaled.astype(np.int32), BINS - 1)
-            self.counts += np.bincount(indices, minlength=BINS)
+        # Without a width of bins yet, all are zero.
+        scaled = magnitudes * np.float32(BINS / self.limit if self.limit else 0)
+        indices = np.minimum(scaled.astype(np.int32), BINS - 1)
+        self.counts += np.bincount(indices, minlength=BINS)
 
     def _widen(self, largest: float) -> None:
         if self.limit == 0:
-            # All before were zero, and stay in the first bin.
+            # All before were zero: they are in the first bin, where they stay.
             self.limit = largest
             return
         while self.limit < largest:
@@ -98,7 +102,7 @@ def measure_histograms(
         probe.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     inner = [name for name in wanted if name != INPUT_NAME]
-    histograms = {name: StreamingHistogram() for name in wanted}
+    histograms = {name: StreamingHistogram(name) for name in wanted}
     for frame in frames:
         values: Any = session.run(inner, {INPUT_NAME: frame})
         if INPUT_NAME in histograms:

@@ -102,7 +102,10 @@ def _insert_pairs(
     quantizer = QDQQuantizer(
         copy.deepcopy(model),
         per_channel=True,
-        reduce_range=False,
+        # Weights of 7 bits: integer kernels without VNNI add two products in 16 bits, which
+        # overflow with 8 (SSIM to fp32 0.934 instead of 0.984 on the shipped model). Where they
+        # do not, the picture is as good: 39.0 dB against 38.8.
+        reduce_range=True,
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QInt8,
         tensors_range=TensorsData(CalibrationMethod.MinMax, spans),

@@ -1,0 +1,117 @@
+"""Which presets TensorRT-RTX really builds, in which precision, for which cards; no GPU needed.
+
+    python benchmarks/plan_builds.py --data THERMAL_IMAGES [--model ladlenet-plus:paper ...]
+        [--target sm86,sm89,sm120] [--output benchmarks/results/plan_builds.json]
+
+Untrained weights: whether a graph builds depends on its operators and precision, not on what it
+has learned. Ranges for INT8 come from a few real frames all the same. Building says nothing about
+speed or quality on the card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import onnx
+import torch
+
+from ladle_rt.bench.record import write_result
+from ladle_rt.engines.calibration.ranges import choose_ranges, measure_histograms
+from ladle_rt.engines.export import export_onnx
+from ladle_rt.engines.plan.builder import build_plan
+from ladle_rt.engines.plan.flavour import find_tensorrt
+from ladle_rt.engines.plan.settings import BuildSettings
+from ladle_rt.engines.precision.half import to_half
+from ladle_rt.engines.precision.quantize import quantize
+from ladle_rt.engines.precision.write import write_derived
+from ladle_rt.errors import BackendError
+from ladle_rt.models.artifact import ModelArtifact, ModelInfo
+from ladle_rt.models.registry import ARCHITECTURES, build, config_to_dict, preset_config
+from ladle_rt.sources.images import list_images, read_still
+from ladle_rt.thermal.normalization import ThermalNormalization, normalize
+
+SIZE = (192, 256)
+CALIBRATION_FRAMES = 8
+
+
+def fp32(architecture: str, preset: str, folder: Path) -> tuple[ModelArtifact, float]:
+    """Export a preset with fresh weights; also the largest difference to torch."""
+    torch.manual_seed(0)
+    config = preset_config(architecture, preset)
+    model = build(architecture, config).eval()
+    info = ModelInfo(
+        name=f"{architecture}-{preset}",
+        architecture=architecture,
+        config=config_to_dict(config),
+        thermal=ThermalNormalization(),
+        train_size=SIZE,
+        size_multiple=config.size_multiple,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        macs=0,
+        training={},
+        metrics={},
+        onnx_sha256="",
+    )
+    exported = export_onnx(model, info, folder / f"{info.name}.onnx")
+    return ModelArtifact(exported.onnx_path, exported.info), exported.max_abs_error
+
+
+def derive(source: ModelArtifact, frames: list[Any], folder: Path) -> dict[str, ModelArtifact]:
+    """The graph in every precision."""
+    model = onnx.load(str(source.onnx_path))
+    ranges = choose_ranges(measure_histograms(source.onnx_path, frames), "minmax")
+    graphs = {"fp16": to_half(model), "int8": quantize(model, ranges)}
+    made = {"fp32": source}
+    for precision, graph in graphs.items():
+        path = folder / f"{source.info.name}-{precision}.onnx"
+        made[precision] = write_derived(source, graph, path, {"precision": precision})
+    return made
+
+
+def main() -> None:
+    """Build, print a line each, record JSON where asked."""
+    every = [f"{name}:{preset}" for name, kind in ARCHITECTURES.items() for preset in kind.presets]
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of thermal images")
+    parser.add_argument("--model", action="append", choices=every, help="architecture:preset")
+    parser.add_argument("--target", default="sm86,sm89,sm120")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    tensorrt = find_tensorrt("tensorrt-rtx")
+    settings = BuildSettings(targets=tuple(arguments.target.split(",")))
+    frames = []
+    for path in list_images([arguments.data])[:CALIBRATION_FRAMES]:
+        small: Any = cv2.resize(read_still(path), SIZE[::-1], interpolation=cv2.INTER_AREA)
+        frames.append(normalize(small, ThermalNormalization())[None, None])
+    results: dict[str, Any] = {}
+    for model in arguments.model or every:
+        with tempfile.TemporaryDirectory() as folder:
+            source, error = fp32(*model.split(":"), Path(folder))
+            row: dict[str, Any] = {
+                "parameters": source.info.parameters,
+                "max_abs_error_to_torch": error,
+            }
+            for precision, graph in derive(source, frames, Path(folder)).items():
+                try:
+                    built = build_plan(graph, settings, tensorrt)
+                    row[precision] = {
+                        "seconds": round(built.seconds, 2),
+                        "megabytes": round(len(built.plan) / 1e6, 2),
+                    }
+                except BackendError as failure:
+                    row[precision] = {"error": str(failure)}
+                print(f"{model:28s} {precision}  {row[precision]}", flush=True)
+            results[model] = row
+    if arguments.output:
+        facts = {"tensorrt": tensorrt.label, "targets": arguments.target, "size": list(SIZE)}
+        write_result(arguments.output, "plan_builds", facts, results)
+    if any("error" in row[kind] for row in results.values() for kind in ("fp32", "fp16", "int8")):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
