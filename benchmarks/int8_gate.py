@@ -27,7 +27,7 @@ from ladle_rt.engines.gate import Gate, GateReport
 from ladle_rt.engines.precision.fp32 import fp32_artifact
 from ladle_rt.engines.precision.quantize import quantizable_nodes
 from ladle_rt.engines.prepare import measure_sensitivity, prepare
-from ladle_rt.errors import MissingDependencyError
+from ladle_rt.errors import BackendError, MissingDependencyError
 from ladle_rt.evaluation.evaluate import read_small
 from ladle_rt.metrics.similarity import ssim
 from ladle_rt.models.artifact import DEFAULT_MODEL, ModelArtifact
@@ -50,7 +50,9 @@ def row(name: str, report: GateReport, fp32_ssim: float) -> dict[str, Any]:
     return {**facts, "ssim_to_truth": task, "failures": list(report.failures)}
 
 
-def time_engines(graphs: dict[str, ModelArtifact], runs: int) -> dict[str, dict[str, list[float]]]:
+def time_engines(
+    graphs: dict[str, ModelArtifact], usable: set[str], runs: int
+) -> dict[str, dict[str, list[float]]]:
     """Milliseconds of one frame on one thread, and their ratio to ONNX Runtime's fp32."""
     height, width = next(iter(graphs.values())).info.train_size
     thermal = np.random.default_rng(0).random((1, 1, height, width), dtype=np.float32)
@@ -58,6 +60,7 @@ def time_engines(graphs: dict[str, ModelArtifact], runs: int) -> dict[str, dict[
         (precision, engine): load_network(graph, engine).runner()
         for precision, graph in graphs.items()
         for engine in installed()
+        if precision == "fp32" or engine in usable
     }
     times: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
     for turn in range(runs + 3):
@@ -118,18 +121,20 @@ def main() -> None:
         for precision, graph in graphs.items():
             judged = gate.judge(onnx.load(str(graph.onnx_path)))
             results[precision] = row(precision, judged, own)
+        usable: set[str] = set()
         for engine in installed():
             if "int8" not in graphs:
                 break
             try:
                 run = load_network(graphs["int8"], engine).runner()
-            except MissingDependencyError as error:
+            except (MissingDependencyError, BackendError) as error:
                 print(error)
                 continue
+            usable.add(engine)
             received = [run(frame)[0].transpose(1, 2, 0).copy() for frame in frames]
             results[f"int8, {engine}"] = row(f"int8, {engine}", gate.compare(received), own)
         timed = {key: graph for key, graph in graphs.items() if key != "fp16"}
-        results["times"] = time_engines(timed, arguments.runs)
+        results["times"] = time_engines(timed, usable, arguments.runs)
         if arguments.sensitivity:
             ranges = CalibrationSet.read(arguments.calibration).ranges
             table = measure_sensitivity(model, ranges, gate, quantizable_nodes(model))

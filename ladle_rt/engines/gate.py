@@ -93,7 +93,7 @@ class Gate:
     Args:
         reference: the fp32 graph.
         frames: what the network sees, at least one; kept in memory.
-        truths: HxWx3 RGB in [0,1] of each frame, or none at all.
+        truths: HxWx3 RGB in [0,1] of each frame, None where unknown; or none at all.
         limits: when a graph fails.
     """
 
@@ -101,7 +101,7 @@ class Gate:
         self,
         reference: onnx.ModelProto,
         frames: Iterable[Thermal],
-        truths: Sequence[Image] = (),
+        truths: Sequence[Image | None] = (),
         limits: GateLimits | None = None,
     ) -> None:
         self._frames = list(frames)
@@ -143,17 +143,12 @@ class Gate:
         pairs = list(zip(received, expected, strict=True))
         similar = [ssim(ours, reference) for ours, reference in pairs]
         drift = float(np.mean([((ours - ref) @ LUMINANCE).mean() for ours, ref in pairs])) * 255
-        loss = None
-        if self._truths:
-            truths = [self._truths[index] for index in indices]
-            loss = float(
-                np.mean(
-                    [
-                        ssim(reference, truth) - ssim(ours, truth)
-                        for (ours, reference), truth in zip(pairs, truths, strict=True)
-                    ]
-                )
-            )
+        losses = [
+            ssim(reference, truth) - ssim(ours, truth)
+            for (ours, reference), index in zip(pairs, indices, strict=True)
+            if self._truths and (truth := self._truths[index]) is not None
+        ]
+        loss = float(np.mean(losses)) if losses else None
         worst = int(np.argmin(similar))
         return GateReport(
             frames=len(indices),
@@ -222,9 +217,7 @@ def sensitivity(
         frames: how many of the gate's frames to look at for each.
 
     Returns:
-        Name and report, most sensitive (smallest PSNR to fp32) first.
+        Name and report, most sensitive (smallest SSIM to fp32) first.
     """
     reports = [(name, gate.judge(graph, frames)) for name, graph in quantised_alone]
-    return sorted(
-        reports, key=lambda item: -math.inf if math.isnan(item[1].psnr_db) else item[1].psnr_db
-    )
+    return sorted(reports, key=lambda item: np.nan_to_num(item[1].ssim_mean, nan=-math.inf))

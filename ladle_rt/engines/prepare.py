@@ -28,6 +28,8 @@ Say = Callable[[str], object]
 
 SENSITIVITY_FRAMES = 4
 """Held-out frames that each convolution is tried on by itself."""
+SENSITIVITY_ROWS = 8
+"""Rows of the table that are told."""
 FLOAT_SHARE = 0.5
 """Budget of the search: with more than this share of the convolutions in floating point, INT8 has
 nothing left to win."""
@@ -121,7 +123,12 @@ def _int8(
         if asdict(limits) == artifact.info.derivation["limits"]:
             return Prepared(artifact, "int8", f"passed the gate before: {report.line()}", report)
     model = onnx.load(str(source.onnx_path))
-    gate = Gate(model, calibration.held_out_inputs(source.info), limits=limits)
+    gate = Gate(
+        model,
+        calibration.held_out_inputs(source.info),
+        calibration.held_out_truths(source.info),
+        limits,
+    )
     found = search(model, calibration.ranges, gate, say)
     if not found.report.passed:
         reason = f"int8 failed the gate: {'; '.join(found.report.failures)}"
@@ -185,6 +192,8 @@ def search(
         if not table:
             say(f"looking for the most sensitive of {len(nodes)} convolutions")
             table = measure_sensitivity(model, ranges, gate, nodes)
+            for name, alone in table[:SENSITIVITY_ROWS]:
+                say(f"  {name} quantised alone: {alone.line()}")
         more = max(1, 2 * len(kept))
         if more > float_share * len(nodes):
             return Found(graph, kept, report, table)

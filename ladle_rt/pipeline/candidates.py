@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ class Still:
     path: Path
     sequence: str
     light: str
+    visible: Path | None = None
+    """The same moment in visible light, where the dataset has it."""
 
 
 class Reader:
@@ -117,7 +119,7 @@ class Reader:
             if made is None:
                 flat += 1
             else:
-                found.append(made)
+                found.append(replace(made, visible=still.visible))
         if broken:
             names = ", ".join(file.name for file in broken[:5]) + ", ..." * (len(broken) > 5)
             told = f"{path}: {len(broken)} of {len(stills)} images cannot be read ({names})"
@@ -211,7 +213,7 @@ def list_stills(path: Path, image_list: Path | None = None) -> list[Still]:
         pairs = [pair for pair in pairs if pair.split == "train"]
         if not pairs:
             raise _no_training_set(path)
-    return [Still(pair.thermal, pair.sequence, pair.light) for pair in pairs]
+    return [Still(pair.thermal, pair.sequence, pair.light, pair.visible) for pair in pairs]
 
 
 def _walked(root: Path) -> list[Still]:

@@ -49,7 +49,7 @@ def make(tmp_path: Path, info: ModelInfo, pixels: np.ndarray) -> Callable[..., C
 
     def candidate(name: str) -> Candidate:
         mean = signature(network_input(pixels, info))
-        return Candidate("data", name, "V000", "night", "ab" * 32, (1, 2, 3), mean, copy, 5)
+        return Candidate("data", name, "V000", "night", "ab" * 32, (1, 2, 3), mean, copy, kind=5)
 
     def write(
         folder: Path = tmp_path / "sets" / "one",

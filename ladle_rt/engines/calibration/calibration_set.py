@@ -2,13 +2,15 @@
 
 DIR/manifest.json     schema, model and its graph's hash, method, frames with hashes, statistics
 DIR/ranges.json       largest |x| of each activation
-DIR/held_out/*.png    frames at network size that were not calibrated on, for the quality gate
+DIR/held_out/*.png    frames at network size that were not calibrated on, for the quality gate,
+                      and as *-truth.png their moments in visible light, where known
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -17,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.datasets.images import read_thermal
+from ladle_rt.datasets.images import read_thermal, read_visible
 from ladle_rt.engines.calibration.selection import Candidate
 from ladle_rt.errors import ConfigError, InputError, OutputError
 from ladle_rt.frames import ThermalPixels
@@ -28,7 +31,10 @@ from ladle_rt.geometry import Fit, pad
 from ladle_rt.models.artifact import ModelInfo, file_sha256
 from ladle_rt.thermal.normalization import normalize
 
+logger = logging.getLogger("ladle_rt")
+
 SCHEMA = 1
+TRUTH_SUFFIX = "-truth.png"
 MANIFEST, RANGES, HELD_OUT = "manifest.json", "ranges.json", "held_out"
 _FIELDS = {"model", "onnx_sha256", "method", "network_size", "frames", "held_out"}
 
@@ -92,8 +98,29 @@ class CalibrationSet:
 
     def held_out_inputs(self, info: ModelInfo) -> list[npt.NDArray[np.float32]]:
         """Frames for the quality gate: float32 [1,1,H,W] in [0,1] as the network sees them."""
-        files = (self.folder / HELD_OUT / name for name in self.manifest["held_out_files"])
+        files = (self.folder / HELD_OUT / name for name in self._held_out_names())
         return [network_input(read_thermal(file), info) for file in files]
+
+    def held_out_truths(self, info: ModelInfo) -> list[npt.NDArray[np.float32] | None]:
+        """The same frames in visible light: HxWx3 RGB in [0,1], padded alike; None if unknown."""
+        truths: list[npt.NDArray[np.float32] | None] = []
+        for name in self._held_out_names():
+            if truth_name(name) in self.manifest["held_out_files"]:
+                rgb = read_visible(self.folder / HELD_OUT / truth_name(name))
+                padded = pad(rgb, _fit_of(rgb, info))
+                truths.append(np.ascontiguousarray(padded, np.float32) / np.float32(255))
+            else:
+                truths.append(None)
+        return truths
+
+    def _held_out_names(self) -> list[str]:
+        names = self.manifest["held_out_files"]
+        return [name for name in names if not name.endswith(TRUTH_SUFFIX)]
+
+
+def truth_name(name: str) -> str:
+    """File of the visible image beside a held-out thermal one."""
+    return name.removesuffix(".png") + TRUTH_SUFFIX
 
 
 def network_input(pixels: ThermalPixels, info: ModelInfo) -> npt.NDArray[np.float32]:
@@ -106,10 +133,14 @@ def network_input(pixels: ThermalPixels, info: ModelInfo) -> npt.NDArray[np.floa
     Returns:
         [1,1,H,W] float32 in [0,1], normalised and padded to the size multiple.
     """
-    height, width = pixels.shape
-    multiple = info.size_multiple
-    fit = Fit(height, width, -height % multiple, -width % multiple)
-    return np.ascontiguousarray(pad(normalize(pixels, info.thermal), fit))[None, None]
+    padded = pad(normalize(pixels, info.thermal), _fit_of(pixels, info))
+    return np.ascontiguousarray(padded)[None, None]
+
+
+def _fit_of(image: npt.NDArray[Any], info: ModelInfo) -> Fit:
+    """The fit of an image that has its network size already."""
+    height, width = image.shape[:2]
+    return Fit(height, width, -height % info.size_multiple, -width % info.size_multiple)
 
 
 def write_set(
@@ -183,6 +214,9 @@ def _fill(
         path = draft / HELD_OUT / f"{number:04d}.png"
         shutil.copyfile(item.file, path)
         files[path.name] = file_sha256(path)
+        truth = path.with_name(truth_name(path.name))
+        if _write_truth(item, path, truth):
+            files[truth.name] = file_sha256(truth)
     (draft / RANGES).write_text(json.dumps(ranges, indent=1) + "\n", encoding="utf-8")
     manifest = {
         "schema": SCHEMA,
@@ -196,6 +230,22 @@ def _fill(
         "held_out_files": files,
     }
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_truth(item: Candidate, thermal: Path, path: Path) -> bool:
+    """Write the visible image at the thermal one's size; False where there is none to read."""
+    if item.visible is None:
+        return False
+    try:
+        rgb = read_visible(item.visible)
+    except InputError as error:
+        logger.warning("%s; the frame is held out without its truth", error)
+        return False
+    size = read_thermal(thermal).shape[::-1]
+    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".png", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+    path.write_bytes(data.tobytes())
+    return True
 
 
 def _facts(item: Candidate) -> dict[str, Any]:

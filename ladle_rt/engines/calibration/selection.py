@@ -38,6 +38,8 @@ class Candidate:
     """What `signature` makes of the frame."""
     file: Path
     """Lossless copy at network size: HxW, uint8 or uint16 in the file's own counts."""
+    visible: Path | None = None
+    """Image of the same moment in visible light, where there is one: a truth for the gate."""
     kind: int = 0
     """Cluster of histograms, from 0; see `with_kinds`."""
 

@@ -6,7 +6,6 @@ the ring holds the next ones, so the GPU has work while the thread sleeps.
 
 from __future__ import annotations
 
-import contextlib
 import queue
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda.frame_kernels import FrameKernels
 from ladle_rt.translate.cuda.gpu import EnqueueEngine, Gpu
+from ladle_rt.translate.cuda.owned import Owned
 from ladle_rt.translate.cuda.ring import Ring
 
 Result = Future[TranslatedFrame]
@@ -52,7 +52,7 @@ class Owner:
     ) -> None:
         self._info, self._options, self._picture = info, options, picture
         self._slots, self._jobs = slots, jobs
-        self._owned = contextlib.ExitStack()
+        self._owned = Owned()
         self._plan: tuple[_Kind, FrameKernels, Ring] | None = None
         self._state: tuple[np.dtype[np.generic], int] | None = None
         """Dtype of the frames whose levels it follows, device address."""
@@ -70,11 +70,11 @@ class Owner:
             LadleError: what one of them raised; `release` gives the others back.
         """
         self._gpu = open_gpu()
-        self._owned.callback(self._gpu.close)
+        self._owned.add(self._gpu.close)
         self._gpu.load_kernels(image(self._gpu.capability))
         self._engine = open_engine(self._gpu)
-        self._owned.callback(self._engine.close)
-        self._owned.callback(self._free_state)
+        self._owned.add(self._engine.close)
+        self._owned.add(self._free_state)
         return f"{self._engine.name} on {self._gpu.name}"
 
     def serve(self) -> None:
@@ -99,10 +99,10 @@ class Owner:
         Raises:
             BackendError: something could not be given back; all the rest was.
         """
-        with self._owned:
-            plan, self._plan = self._plan, None
-            if plan is not None:
-                self._owned.callback(plan[2].close)
+        plan, self._plan = self._plan, None
+        if plan is not None:
+            self._owned.add(plan[2].close)
+        self._owned.give_back()
 
     def _take(self, job: Job) -> None:
         frame, result = job

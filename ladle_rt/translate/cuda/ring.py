@@ -27,6 +27,7 @@ from ladle_rt.frames import ThermalPixels
 from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT, FrameKernels
 from ladle_rt.translate.cuda.gpu import Bytes, EnqueueEngine, Gpu
 from ladle_rt.translate.cuda.nvtx import mark
+from ladle_rt.translate.cuda.owned import Owned
 
 logger = logging.getLogger("ladle_rt")
 
@@ -87,7 +88,7 @@ class Ring:
         self._shape, self._dtype = shape, dtype
         self._submitted = 0
         self._collected = 0
-        self._owned = contextlib.ExitStack()
+        self._owned = Owned()
         self._streams: list[int] = []
         try:
             self._upload, self._compute, self._download = (self._stream() for _ in range(3))
@@ -171,10 +172,10 @@ class Ring:
             BackendError: something could not be given back; all the rest was.
         """
         streams, self._streams = self._streams, []
-        with self._owned:
-            for stream in streams:
-                # Buffers may go only when nothing works on them; a lost device no longer does.
-                self._owned.callback(self._gpu.synchronize_stream, stream)
+        for stream in streams:
+            # Buffers may go only when nothing works on them; a lost device no longer does.
+            self._owned.add(self._gpu.synchronize_stream, stream)
+        self._owned.give_back()
 
     def _slot(self) -> _Slot:
         kernels = self._kernels
@@ -211,13 +212,11 @@ class Ring:
         start = self._kernels.scratch_start
         if not start.size:
             return
-        staging = self._gpu.allocate_pinned(start.size)
-        try:
-            staging[:] = start
-            self._gpu.copy_to_device(self._scratch, staging, self._compute)
-            self._gpu.synchronize_stream(self._compute)
-        finally:
-            self._gpu.free_pinned(staging)
+        staging = self._pinned(start.size)
+        staging[:] = start
+        self._gpu.copy_to_device(self._scratch, staging, self._compute)
+        # The engine may free what it had for another size: nothing is to be under way then.
+        self._gpu.synchronize_stream(self._compute)
 
     def _warm_up(self) -> None:
         """Run the network once: engines load and choose kernels at their first run."""
@@ -233,8 +232,11 @@ class Ring:
         except BackendError as error:
             for slot in self._slots:
                 slot.graph = None
-            # Raises where not the capture failed but the GPU.
-            self._gpu.synchronize_stream(self._compute)
+            try:
+                self._gpu.synchronize_stream(self._compute)
+            except BackendError:
+                # Not the capture failed but the GPU.
+                raise error from None
             logger.warning("CUDA graphs are not used: %s", error)
 
     def _capture(self, slot: _Slot) -> int:
@@ -244,29 +246,29 @@ class Ring:
         except BaseException:
             # A stream stays in capture until its end is asked for, whatever comes of it.
             with contextlib.suppress(BackendError):
-                self._owned.callback(self._gpu.destroy_graph, self._gpu.end_capture(self._compute))
+                self._owned.add(self._gpu.destroy_graph, self._gpu.end_capture(self._compute))
             raise
         graph = self._gpu.end_capture(self._compute)
-        self._owned.callback(self._gpu.destroy_graph, graph)
+        self._owned.add(self._gpu.destroy_graph, graph)
         return graph
 
     def _stream(self) -> int:
         stream = self._gpu.create_stream()
-        self._owned.callback(self._gpu.destroy_stream, stream)
+        self._owned.add(self._gpu.destroy_stream, stream)
         self._streams.append(stream)
         return stream
 
     def _event(self) -> int:
         event = self._gpu.create_event()
-        self._owned.callback(self._gpu.destroy_event, event)
+        self._owned.add(self._gpu.destroy_event, event)
         return event
 
     def _device(self, size: int) -> int:
         pointer = self._gpu.allocate(size)
-        self._owned.callback(self._gpu.free, pointer)
+        self._owned.add(self._gpu.free, pointer)
         return pointer
 
     def _pinned(self, size: int) -> Bytes:
         array = self._gpu.allocate_pinned(size)
-        self._owned.callback(self._gpu.free_pinned, array)
+        self._owned.add(self._gpu.free_pinned, array)
         return array

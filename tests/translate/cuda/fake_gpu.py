@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ladle_rt.errors import BackendError, ConfigError
+from ladle_rt.errors import ConfigError
 from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT
 from ladle_rt.translate.cuda.gpu import Bytes, Gpu, gpu_error
 from ladle_rt.translate.cuda.launch import Launch
@@ -58,8 +58,9 @@ class _Memory:
 
     @property
     def whole(self) -> bool:
-        outside = np.delete(self.everything, slice(self.start, self.start + self.size))
-        return bool((outside == GUARD).all())
+        end = self.start + self.size
+        outside = self.everything[: self.start], self.everything[end:]
+        return all(bool((guard == GUARD).all()) for guard in outside)
 
 
 class FakeGpu:
@@ -71,7 +72,8 @@ class FakeGpu:
     Args:
         launch: runs a kernel; without, kernels do nothing.
         seed: of the order of streams.
-        fail_at: number of the call that fails, from 0.
+        fail_at: name of the call that fails and which one of that name, from 0. (Not its number
+            among all calls: that depends on which thread is faster.)
         lost: every later call fails too.
     """
 
@@ -83,7 +85,7 @@ class FakeGpu:
         launch: Callable[[Launch], None] | None = None,
         *,
         seed: int = 0,
-        fail_at: int | None = None,
+        fail_at: tuple[str, int] | None = None,
         lost: bool = False,
     ) -> None:
         self.calls: list[str] = []
@@ -95,7 +97,8 @@ class FakeGpu:
         """The call that failed."""
         self._launch, self._fail_at, self._lost = launch, fail_at, lost
         self._random = random.Random(seed)
-        self._thread = threading.get_ident()
+        self._counts: Counter[str] = Counter()
+        self._thread = 0
         self._next = 1
         self._streams: dict[int, deque[_Event | _Wait | _Work]] = {}
         self._events: dict[int, _Event] = {}
@@ -103,7 +106,14 @@ class FakeGpu:
         self._pinned: dict[int, Bytes] = {}
         self._graphs: dict[int, list[_Work]] = {}
         self._capture: tuple[int, list[_Work]] | None = None
+        self.closed = True
+
+    def open(self) -> FakeGpu:
+        """What makes it the calling thread's."""
+        self._thread = threading.get_ident()
+        self.call("open")
         self.closed = False
+        return self
 
     # The interface -----------------------------------------------------------------------------
 
@@ -121,8 +131,9 @@ class FakeGpu:
         def run() -> None:
             for pointer in pointers:
                 self.view(pointer, 1)
-            if self._launch is not None:
-                self._launch(launch)
+            if self._launch is None:
+                return
+            self._launch(launch)
             for memory in self._memory.values():
                 self._hold(memory.whole, f"{launch.kernel} wrote beyond a buffer")
 
@@ -257,13 +268,12 @@ class FakeGpu:
     def call(self, name: str) -> None:
         """Count a call, and let it fail if it is its turn."""
         self._hold(threading.get_ident() == self._thread, f"{name} from a foreign thread")
-        number = len(self.calls)
+        turn = (name, self._counts[name])
+        self._counts[name] += 1
         self.calls.append(name)
-        if self._fail_at is not None and (
-            number == self._fail_at or (self._lost and number > self._fail_at)
-        ):
+        if turn == self._fail_at or (self._lost and self.failed):
             self.failed = self.failed or name
-            raise gpu_error(name, f"injected at call {number}")
+            raise gpu_error(name, f"injected at {turn}")
 
     def enqueue(self, stream: int, label: str, run: Callable[[], None]) -> None:
         """Put work on a stream, or into the graph that it is recorded for."""
@@ -382,13 +392,10 @@ class FakeEngine:
         self._gpu.enqueue(stream, "network", run)
 
     def close(self) -> None:
-        self._gpu.call("engine.close")
         self._free()
+        self._gpu.call("engine.close")
 
     def _free(self) -> None:
         scratch, self._scratch = self._scratch, None
         if scratch is not None:
             self._gpu.free(scratch)
-
-
-__all__ = ["BackendError", "FakeEngine", "FakeGpu"]
