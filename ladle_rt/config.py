@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ladle_rt.errors import ConfigError
 
-Backend = Literal["auto", "onnxruntime", "openvino"]
+Backend = Literal["auto", "tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino"]
 Detail = Literal["none", "guided"]
 Layout = Literal["colour", "side-by-side"]
 
@@ -20,7 +21,7 @@ class TranslateOptions:
     """How frames are translated."""
 
     backend: Backend = "auto"
-    """Compute engine; see `ladle_rt.translate.select.resolve_backend` for ``auto``."""
+    """Compute engine; see `ladle_rt.pipeline.engine_choice` for ``auto``."""
     threads: int | None = None
     """Frames translated at the same time, one thread each; ``None``: one per usable core."""
     size: tuple[int, int] | None = None
@@ -33,6 +34,10 @@ class TranslateOptions:
     """Write "synthetic colour" into the picture."""
     smoothing_s: float = 1.0
     """Time constant of the thermal levels, seconds; 0: every frame by itself."""
+    engines: Path = Path("engines")
+    """Folder of TensorRT plans; one is built there if none fits."""
+    warm_start: bool = True
+    """Translate with the next best engine while a plan is built or loaded."""
 
     def __post_init__(self) -> None:
         _one_of("backend", self.backend, Backend)

@@ -62,9 +62,12 @@ def main() -> None:
     """Entry point: errors of this package become one line and an exit code."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("ladle-rt: %(levelname)s: %(message)s"))
+    logging.addLevelName(logging.INFO, "info")
     logging.addLevelName(logging.WARNING, "warning")
     logging.addLevelName(logging.ERROR, "error")
-    logging.getLogger("ladle_rt").addHandler(handler)
+    logger = logging.getLogger("ladle_rt")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     try:
         status = cli.main(standalone_mode=False)
     except click.ClickException as error:

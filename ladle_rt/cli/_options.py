@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,8 +25,18 @@ _TRANSLATE = (
     click.option("--model", help="Shipped model name or path of an .onnx file."),
     click.option(
         "--backend",
-        type=click.Choice(["auto", "onnxruntime", "openvino"]),
-        help="Compute engine; onnxruntime unless told otherwise.",
+        type=click.Choice(
+            ["auto", "tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino"]
+        ),
+        help="Compute engine; by default the first of tensorrt, torch on a GPU, onnxruntime.",
+    ),
+    click.option(
+        "--engines", type=click.Path(path_type=Path), help="Folder of TensorRT plans; engines."
+    ),
+    click.option(
+        "--warm-start/--no-warm-start",
+        default=None,
+        help="Start on the next best engine while a plan is built; on.",
     ),
     click.option("--threads", type=click.IntRange(min=1), help="Frames translated at a time."),
     click.option("--size", callback=parse_size, metavar="HxW", help="Box the network works in."),

@@ -38,15 +38,15 @@ def command(
     """
     from ladle_rt.config import TranslateOptions
     from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
+    from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator
     from ladle_rt.pipeline.images import ImageJob, translate_images
-    from ladle_rt.translate import PictureSpec, create_translator
 
     settings = TranslateOptions(**given(**options), smoothing_s=0)
     artifact = load_artifact(model or DEFAULT_MODEL)
     picture = PictureSpec(pixel_format="rgb24", even=False)
     count = translate_images(
         ImageJob(inputs, output, overwrite, allow_colour),
-        lambda: create_translator(artifact, settings, picture),
+        lambda: make_translator(artifact, settings, picture),
         on_failure=lambda error: click.echo(f"ladle-rt: error: {error}", err=True),
     )
     click.echo(f"{output}: {count} images")

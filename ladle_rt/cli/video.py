@@ -50,11 +50,11 @@ def command(
 
     from ladle_rt.config import TranslateOptions
     from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
+    from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator
     from ladle_rt.pipeline.interrupt import stop_on_signals
     from ladle_rt.pipeline.progress import ProgressBar
     from ladle_rt.pipeline.video import VideoJob, translate_video
     from ladle_rt.sinks.encoding import VideoEncoding
-    from ladle_rt.translate import PictureSpec, create_translator
 
     settings = TranslateOptions(**given(**options))
     job = VideoJob(
@@ -67,14 +67,14 @@ def command(
         allow_colour=allow_colour,
     )
 
-    def make_translator() -> Translator:
+    def make() -> Translator:
         picture = PictureSpec(pixel_format="yuv420p", even=True)
-        return create_translator(load_artifact(model or DEFAULT_MODEL), settings, picture)
+        return make_translator(load_artifact(model or DEFAULT_MODEL), settings, picture)
 
     with stop_on_signals() as stop, ProgressBar(sys.stderr, source.name) as bar:
         result = translate_video(
             job,
-            make_translator,
+            make,
             stop=stop,
             on_source=lambda info: bar.expect(info.frames),
             on_progress=bar.callback,

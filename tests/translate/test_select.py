@@ -1,4 +1,4 @@
-"""Which engine `auto` means, what a missing one says, and what a model must say of itself."""
+"""What an engine that cannot be used says, and what a model must say of itself."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from pathlib import Path
 import onnx
 import pytest
 
-from ladle_rt.config import TranslateOptions
+from ladle_rt.config import Backend, TranslateOptions
 from ladle_rt.device import usable_cores
-from ladle_rt.errors import MissingDependencyError, ModelError
+from ladle_rt.errors import ConfigError, MissingDependencyError, ModelError
 from ladle_rt.models.artifact import METADATA_KEY, ModelInfo, file_sha256, load_artifact
-from ladle_rt.translate import PictureSpec, create_translator, load_network, select
+from ladle_rt.translate import PictureSpec, create_translator, load_network
 
 RGB = PictureSpec("rgb24", False)
 
 
-def test_auto_is_onnxruntime_and_others_are_themselves() -> None:
-    assert select.resolve_backend("auto") == "onnxruntime"
-    assert select.resolve_backend("openvino") == "openvino"
+@pytest.mark.parametrize("backend", ["tensorrt", "torch-tensorrt"])
+def test_engines_of_the_gpu_have_no_cpu_form(backend: Backend, tiny_model: Path) -> None:
+    with pytest.raises(ConfigError, match=f"^{backend} runs on a GPU only; choose onnxruntime"):
+        load_network(load_artifact(tiny_model), backend)
 
 
 def test_a_missing_engine_names_its_extra(

@@ -1,0 +1,134 @@
+"""Frames flow at once while a faster engine is made ready behind them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+
+from ladle_rt.errors import LadleError, PipelineError
+from ladle_rt.frames import Frame, TranslatedFrame
+from ladle_rt.translate.base import Translator
+
+logger = logging.getLogger("ladle_rt")
+
+
+class WarmStartTranslator:
+    """A `Translator` that begins with one engine and goes over to another between two frames.
+
+    Frames in flight in the first are still collected from it, in order; then it is closed. If the
+    second cannot be made, that is said once and the first goes on.
+
+    Args:
+        first: translates until the other is ready; owned by this object.
+        build: makes the other, in a thread of its own.
+    """
+
+    def __init__(self, first: Translator, build: Callable[[], Translator]) -> None:
+        self._current = first
+        self._next: Translator | None = None
+        self._retiring: Translator | None = None
+        self._flying: deque[Translator] = deque()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._tickets = 0
+        self.ready = threading.Event()
+        """Set when the build has ended, well or not."""
+        self._thread = threading.Thread(
+            target=self._make, args=(build,), name="warm-start", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def name(self) -> str:
+        """Of the engine that the next frame goes to."""
+        return self._current.name
+
+    @property
+    def depth(self) -> int:
+        """Of the engine that the next frame goes to."""
+        return self._current.depth
+
+    def submit(self, frame: Frame) -> int:
+        """Enqueue one frame; see `Translator.submit`."""
+        self._go_over()
+        translator = self._current
+        translator.submit(frame)
+        self._flying.append(translator)
+        self._tickets += 1
+        return self._tickets - 1
+
+    def collect(self, timeout_s: float | None = None) -> TranslatedFrame:
+        """The next result; see `Translator.collect`."""
+        # An empty queue is the current engine's to complain about.
+        translator = self._flying[0] if self._flying else self._current
+        try:
+            result = translator.collect(timeout_s)
+        except PipelineError:
+            # By contract the frame is still in flight, or there was none.
+            raise
+        except BaseException:
+            self._collected()
+            raise
+        self._collected()
+        return result
+
+    def close(self) -> None:
+        """Drop what is in flight and release both engines; a build that still runs is dropped."""
+        with self._lock:
+            self._closed = True
+            waiting, self._next = self._next, None
+        for translator in (self._current, self._retiring, waiting):
+            if translator is not None:
+                translator.close()
+        self._flying.clear()
+
+    def __enter__(self) -> WarmStartTranslator:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _make(self, build: Callable[[], Translator]) -> None:
+        try:
+            made = build()
+        except LadleError as error:
+            logger.warning("%s; going on with %s", error, self._current.name)
+        except Exception:
+            logger.exception("the faster engine failed; going on with %s", self._current.name)
+        else:
+            with self._lock:
+                if not self._closed:
+                    self._next, made = made, None  # type: ignore[assignment]
+            if made is not None:
+                made.close()
+        finally:
+            self.ready.set()
+
+    def _go_over(self) -> None:
+        with self._lock:
+            if self._next is None or self._closed:
+                return
+            self._retiring, self._current, self._next = self._current, self._next, None
+        logger.info("from this frame on: %s", self._current.name)
+        if self._retiring not in self._flying:
+            self._retire()
+
+    def _collected(self) -> None:
+        if self._flying:
+            self._flying.popleft()
+        if self._retiring is not None and self._retiring not in self._flying:
+            self._retire()
+
+    def _retire(self) -> None:
+        with self._lock:
+            retiring, self._retiring = self._retiring, None
+        if retiring is not None:
+            retiring.close()

@@ -1,0 +1,93 @@
+"""torch on the CPU: the same picture as the graph, and weights that belong to it."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ladle_rt.engines.export import export_onnx
+from ladle_rt.errors import ModelError
+from ladle_rt.models.artifact import ModelArtifact, ModelInfo, load_artifact
+from ladle_rt.models.ladlenet import LadleNetConfig
+from ladle_rt.models.registry import build, config_to_dict
+from ladle_rt.models.weights import save_model
+from ladle_rt.thermal.normalization import ThermalNormalization
+from ladle_rt.translate import load_network
+from ladle_rt.translate.cuda.gpu import EnqueueEngine
+from ladle_rt.translate.torch_backend import TorchEngine
+
+CONFIG = LadleNetConfig.of_width(4, levels=2)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelArtifact:
+    """A small network with fresh weights: graph, facts and weights beside each other."""
+    torch.manual_seed(0)
+    network = build("ladlenet", CONFIG).eval()
+    info = ModelInfo(
+        name="small",
+        architecture="ladlenet",
+        config=config_to_dict(CONFIG),
+        thermal=ThermalNormalization(),
+        train_size=(64, 96),
+        size_multiple=CONFIG.size_multiple,
+        parameters=1,
+        macs=1,
+        training={},
+        metrics={},
+        onnx_sha256="",
+    )
+    path = tmp_path_factory.mktemp("model") / "small.onnx"
+    save_model(path.with_suffix(".safetensors"), network, info)
+    exported = export_onnx(network, info, path, overwrite=True)
+    return ModelArtifact(exported.onnx_path, exported.info)
+
+
+def test_the_picture_is_the_graphs(model: ModelArtifact) -> None:
+    thermal = np.random.default_rng(0).random((1, 1, 96, 64), dtype=np.float32)
+    expected = load_network(model, "onnxruntime").runner()(thermal)
+    received = load_network(model, "torch").runner()(thermal)
+    assert received.shape == expected.shape and received.flags.c_contiguous
+    np.testing.assert_allclose(received, expected, atol=1e-5)
+
+
+def test_the_shipped_model_runs_without_its_graphs_help() -> None:
+    artifact = load_artifact()
+    thermal = np.linspace(0, 1, 192 * 256, dtype=np.float32).reshape(1, 1, 192, 256)
+    expected = load_network(artifact, "onnxruntime").runner()(thermal)
+    received = load_network(artifact, "torch").runner()(thermal)
+    np.testing.assert_allclose(received, expected, atol=1e-4)
+
+
+def test_without_weights_it_says_what_to_take(tiny_model: Path) -> None:
+    with pytest.raises(ModelError, match=r"needs the weights beside the graph.*onnxruntime"):
+        load_network(load_artifact(tiny_model), "torch")
+
+
+def test_weights_of_another_network_are_refused(model: ModelArtifact, tmp_path: Path) -> None:
+    for suffix in (".onnx", ".json", ".safetensors"):
+        shutil.copy(model.onnx_path.with_suffix(suffix), tmp_path)
+    other = replace(model.info, config={**model.info.config, "levels": 3})
+    artifact = ModelArtifact(tmp_path / "small.onnx", other)
+    with pytest.raises(ModelError, match=r"weights of another network than small\.onnx"):
+        load_network(artifact, "torch")
+
+
+def test_a_graph_of_lower_precision_is_refused(model: ModelArtifact) -> None:
+    info = replace(model.info, derivation={"precision": "int8"})
+    with pytest.raises(ModelError, match="torch runs the fp32 model that this int8 graph"):
+        load_network(ModelArtifact(model.onnx_path, info), "torch")
+
+
+def test_the_gpu_engine_offers_what_the_ring_asks() -> None:
+    """Its CUDA calls are proven on a GPU only, by ``benchmarks/gpu_check.py``."""
+    for name in ("prepare", "enqueue", "close"):
+        expected = inspect.signature(getattr(EnqueueEngine, name))
+        assert inspect.signature(getattr(TorchEngine, name)) == expected
+    assert TorchEngine.network_dtype == "float16" and TorchEngine.capturable

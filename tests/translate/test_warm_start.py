@@ -1,0 +1,153 @@
+"""Going over from one engine to another between two frames."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ladle_rt.config import TranslateOptions
+from ladle_rt.errors import BackendError, PipelineError
+from ladle_rt.frames import Frame
+from ladle_rt.models.artifact import load_artifact
+from ladle_rt.translate import PictureSpec, create_translator
+from ladle_rt.translate.base import Translator
+from ladle_rt.translate.warm_start import WarmStartTranslator
+
+RGB = PictureSpec("rgb24", False)
+OPTIONS = TranslateOptions(threads=1, smoothing_s=0)
+LIMIT_S = 30
+
+
+def frame(number: int) -> Frame:
+    pixels = np.tile(np.arange(96, dtype=np.uint8) * 2, (64, 1))
+    return Frame(pixels, number, timestamp_ns=number * 33_000_000)
+
+
+@pytest.fixture
+def engines(tmp_path: Path, make_model: Callable[..., Path]) -> tuple[Translator, Translator]:
+    """Two networks whose pictures differ."""
+    made = [make_model(tmp_path / f"{weight}.onnx", weight=weight) for weight in (1.0, -1.0)]
+    first, second = (create_translator(load_artifact(path), OPTIONS, RGB) for path in made)
+    return first, second
+
+
+def red_at_the_hot_end(translator: WarmStartTranslator) -> int:
+    return int(translator.collect(LIMIT_S).picture.data[32, 90, 0])
+
+
+def test_the_change_comes_between_two_frames(
+    engines: tuple[Translator, Translator], caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = engines
+    release = threading.Event()
+
+    def build() -> Translator:
+        assert release.wait(LIMIT_S)
+        return second
+
+    with WarmStartTranslator(first, build) as translator:
+        assert isinstance(translator, Translator)
+        assert translator.submit(frame(0)) == 0
+        before = red_at_the_hot_end(translator)
+        assert translator.submit(frame(1)) == 1
+        release.set()
+        assert translator.ready.wait(LIMIT_S)
+        with caplog.at_level(logging.INFO, "ladle_rt"):
+            assert translator.submit(frame(2)) == 2
+        assert [record.message for record in caplog.records] == [
+            f"from this frame on: {second.name}"
+        ]
+        results = [translator.collect(LIMIT_S) for _ in range(2)]
+        reds = [int(result.picture.data[32, 90, 0]) for result in results]
+        assert [result.frame.sequence for result in results] == [1, 2]
+        assert reds[0] == before and abs(reds[1] - before) > 100
+        # The first has given its last frame and is closed.
+        with pytest.raises(BackendError, match="closed"):
+            first.submit(frame(3))
+        with pytest.raises(PipelineError, match="without a frame in flight"):
+            translator.collect(LIMIT_S)
+
+
+def test_many_frames_keep_their_order(engines: tuple[Translator, Translator]) -> None:
+    first, second = engines
+    with WarmStartTranslator(first, lambda: second) as translator:
+        sequence = []
+        for number in range(40):
+            translator.submit(frame(number))
+            if number % 2:
+                sequence += [translator.collect(LIMIT_S).frame.sequence for _ in range(2)]
+    assert sequence == list(range(40))
+
+
+@pytest.mark.parametrize("failure", [BackendError("no plan today"), RuntimeError("a bug")])
+def test_a_failed_build_is_told_once_and_changes_nothing(
+    engines: tuple[Translator, Translator], failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, _ = engines
+
+    def build() -> Translator:
+        raise failure
+
+    with (
+        caplog.at_level(logging.WARNING, "ladle_rt"),
+        WarmStartTranslator(first, build) as translator,
+    ):
+        assert translator.ready.wait(LIMIT_S)
+        for number in range(3):
+            translator.submit(frame(number))
+            assert translator.collect(LIMIT_S).frame.sequence == number
+    assert len(caplog.records) == 1
+    assert f"going on with {first.name}" in caplog.records[0].message
+
+
+def test_what_is_built_after_closing_is_closed(engines: tuple[Translator, Translator]) -> None:
+    first, second = engines
+    release = threading.Event()
+
+    def build() -> Translator:
+        assert release.wait(LIMIT_S)
+        return second
+
+    translator = WarmStartTranslator(first, build)
+    translator.submit(frame(0))
+    translator.close()
+    translator.close()
+    release.set()
+    assert translator.ready.wait(LIMIT_S)
+    for engine in (first, second):
+        with pytest.raises(BackendError, match="closed"):
+            engine.submit(frame(1))
+
+
+def test_a_timeout_leaves_the_frame_in_flight() -> None:
+    network_may_run = threading.Event()
+
+    class Slow:
+        name, depth = "slow", 1
+
+        def submit(self, frame: Frame) -> int:
+            return 0
+
+        def collect(self, timeout_s: float | None = None) -> str:
+            if not network_may_run.is_set():
+                raise PipelineError("no frame translated")
+            return "picture"
+
+        def close(self) -> None:
+            pass
+
+    def build() -> Translator:
+        raise BackendError("no plan today")
+
+    translator = WarmStartTranslator(Slow(), build)  # type: ignore[arg-type]
+    translator.submit(frame(0))
+    with pytest.raises(PipelineError):
+        translator.collect(0.01)
+    network_may_run.set()
+    assert translator.collect(LIMIT_S) == "picture"
+    translator.close()
