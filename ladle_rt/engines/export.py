@@ -16,7 +16,8 @@ import onnxruntime
 import torch
 from torch import nn
 
-from ladle_rt.errors import BackendError, InputError, OutputError
+from ladle_rt.engines.precision.write import check_target
+from ladle_rt.errors import BackendError, InputError
 from ladle_rt.models.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, ModelInfo, file_sha256
 
 OPSET = 20
@@ -48,14 +49,7 @@ def export_onnx(model: nn.Module, info: ModelInfo, path: Path, overwrite: bool =
         OutputError: the target exists, has another suffix or cannot be written.
         BackendError: the exported graph differs from torch by more than `TOLERANCE`.
     """
-    json_path = path.with_suffix(".json")
-    if path.suffix != ".onnx":
-        raise OutputError(f"{path}: expected a name ending in .onnx")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path.parent}: expected a folder to write to, found none")
-    taken = next((file for file in (path, json_path) if file.exists()), None)
-    if taken and not overwrite:
-        raise OutputError(f"{taken} exists; choose another name or add --overwrite")
+    check_target(path, overwrite)
     model = model.eval()
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         draft = Path(folder, path.name)
@@ -69,7 +63,7 @@ def export_onnx(model: nn.Module, info: ModelInfo, path: Path, overwrite: bool =
         draft_json = draft.with_suffix(".json")
         draft_json.write_text(final.to_json(), encoding="utf-8")
         os.replace(draft, path)
-        os.replace(draft_json, json_path)
+        os.replace(draft_json, path.with_suffix(".json"))
     return Exported(path, final, error)
 
 

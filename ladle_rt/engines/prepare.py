@@ -8,7 +8,7 @@ the reason is told.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -118,8 +118,7 @@ def _int8(
     path = folder / f"{source.info.name}-int8-{key}.onnx"
     if path.is_file():
         artifact = load_artifact(path)
-        report = GateReport(**artifact.info.derivation["gate"])
-        report = replace(report, failures=tuple(report.failures))
+        report = GateReport(**artifact.info.derivation["gate"], failures=())
         if asdict(limits) == artifact.info.derivation["limits"]:
             return Prepared(artifact, "int8", f"passed the gate before: {report.line()}", report)
     model = onnx.load(str(source.onnx_path))
@@ -142,7 +141,8 @@ def _int8(
         "base": "fp32",
         "io": "float32",
         "float_nodes": list(found.float_nodes),
-        "gate": asdict(found.report),
+        # It passed: there are no failures to keep.
+        "gate": {key: value for key, value in asdict(found.report).items() if key != "failures"},
         "limits": asdict(limits),
     }
     artifact = write_derived(source, found.graph, path, derivation, overwrite=True)
@@ -166,7 +166,6 @@ def search(
     ranges: dict[str, float],
     gate: Gate,
     say: Say,
-    float_share: float = FLOAT_SHARE,
 ) -> Found:
     """Quantise as much as passes the gate.
 
@@ -175,7 +174,6 @@ def search(
         ranges: largest \\|x\\| to represent, by tensor.
         gate: judges.
         say: told about each try.
-        float_share: give up with more than this share of the convolutions left in float.
 
     Returns:
         The first graph that passes, or the last one tried.
@@ -195,7 +193,7 @@ def search(
             for name, alone in table[:SENSITIVITY_ROWS]:
                 say(f"  {name} quantised alone: {alone.line()}")
         more = max(1, 2 * len(kept))
-        if more > float_share * len(nodes):
+        if more > FLOAT_SHARE * len(nodes):
             return Found(graph, kept, report, table)
         kept = tuple(name for name, _ in table[:more])
 

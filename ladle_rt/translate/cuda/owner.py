@@ -6,6 +6,7 @@ the ring holds the next ones, so the GPU has work while the thread sleeps.
 
 from __future__ import annotations
 
+import logging
 import queue
 from collections import deque
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from ladle_rt.translate.cuda.frame_kernels import FrameKernels
 from ladle_rt.translate.cuda.gpu import EnqueueEngine, Gpu
 from ladle_rt.translate.cuda.owned import Owned
 from ladle_rt.translate.cuda.ring import Ring
+
+logger = logging.getLogger("ladle_rt")
 
 Result = Future[TranslatedFrame]
 Job = tuple[Frame, Result]
@@ -57,6 +60,7 @@ class Owner:
         self._state: tuple[np.dtype[np.generic], int] | None = None
         """Dtype of the frames whose levels it follows, device address."""
         self._enqueued: deque[Job] = deque()
+        self._told_capture = False
 
     def start(
         self,
@@ -155,6 +159,9 @@ class Owner:
             self._gpu, self._engine, kernels, (height, width), pixels.dtype, state, self._slots
         )
         self._plan = (kind, kernels, ring)
+        if ring.capture_error is not None and not self._told_capture:
+            self._told_capture = True
+            logger.warning("CUDA graphs are not used: %s", ring.capture_error)
         return ring
 
     def _state_for(self, dtype: np.dtype[np.generic], size: int) -> int:

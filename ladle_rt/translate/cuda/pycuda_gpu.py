@@ -6,9 +6,8 @@ Neither is imported before a GPU is asked for: pycuda's driver module does not l
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -48,11 +47,15 @@ class PycudaGpu:
         self._functions: dict[str, Any] = {}
         self._module: Any = None
         self._context: Any = None
-        with self._calls("cuDevicePrimaryCtxRetain"):
-            self._cuda.init()
-            context = self._cuda.Device(index).retain_primary_context()
-            context.push()
-            self._context = context
+        self._call("cuInit", self._cuda.init)
+        self._context = self._call(
+            "cuDevicePrimaryCtxRetain", self._cuda.Device(index).retain_primary_context
+        )
+        try:
+            self._call("cuCtxPushCurrent", self._context.push)
+        except BackendError:
+            self._context = None
+            raise
 
     @property
     def name(self) -> str:
@@ -66,32 +69,33 @@ class PycudaGpu:
 
     def memory_info(self) -> tuple[int, int]:
         """See `Gpu.memory_info`."""
-        with self._calls("cuMemGetInfo"):
-            free, total = self._cuda.mem_get_info()
+        free, total = self._call("cuMemGetInfo", self._cuda.mem_get_info)
         return int(free), int(total)
 
     def load_kernels(self, image: bytes) -> None:
         """See `Gpu.load_kernels`."""
-        with self._calls("cuModuleLoadData"):
-            self._module = self._cuda.module_from_buffer(image)
         self._functions.clear()
+        self._module = self._call("cuModuleLoadData", self._cuda.module_from_buffer, image)
 
     def launch(self, launch: Launch, stream: int) -> None:
         """See `Gpu.launch`."""
-        function = self._functions.get(launch.kernel)
-        with self._calls(f"cuLaunchKernel({launch.kernel})"):
-            if function is None:
-                function = self._module.get_function(launch.kernel)
-                function.prepare(launch.format)
-                self._functions[launch.kernel] = function
-            function.prepared_async_call(
-                launch.grid, launch.block, self._streams[stream], *launch.values
+        if launch.kernel not in self._functions:
+            self._functions[launch.kernel] = self._call(
+                f"cuModuleGetFunction({launch.kernel})", self._module.get_function, launch.kernel
             )
+            self._functions[launch.kernel].prepare(launch.format)
+        self._call(
+            f"cuLaunchKernel({launch.kernel})",
+            self._functions[launch.kernel].prepared_async_call,
+            launch.grid,
+            launch.block,
+            self._streams[stream],
+            *launch.values,
+        )
 
     def create_stream(self) -> int:
         """See `Gpu.create_stream`."""
-        with self._calls("cuStreamCreate"):
-            stream = self._cuda.Stream(_NON_BLOCKING)
+        stream = self._call("cuStreamCreate", self._cuda.Stream, _NON_BLOCKING)
         handle = int(stream.handle)
         self._streams[handle] = stream
         return handle
@@ -102,18 +106,15 @@ class PycudaGpu:
 
     def synchronize_stream(self, stream: int) -> None:
         """See `Gpu.synchronize_stream`."""
-        with self._calls("cuStreamSynchronize"):
-            self._streams[stream].synchronize()
+        self._call("cuStreamSynchronize", self._streams[stream].synchronize)
 
     def create_event(self, timing: bool = False) -> int:
         """See `Gpu.create_event`."""
         flags = self._cuda.event_flags.BLOCKING_SYNC
         if not timing:
             flags |= self._cuda.event_flags.DISABLE_TIMING
-        with self._calls("cuEventCreate"):
-            event = self._cuda.Event(flags)
         number = next(self._numbers)
-        self._events[number] = event
+        self._events[number] = self._call("cuEventCreate", self._cuda.Event, flags)
         return number
 
     def destroy_event(self, event: int) -> None:
@@ -122,40 +123,35 @@ class PycudaGpu:
 
     def record_event(self, event: int, stream: int) -> None:
         """See `Gpu.record_event`."""
-        with self._calls("cuEventRecord"):
-            self._events[event].record(self._streams[stream])
+        self._call("cuEventRecord", self._events[event].record, self._streams[stream])
 
     def wait_event(self, stream: int, event: int) -> None:
         """See `Gpu.wait_event`."""
-        with self._calls("cuStreamWaitEvent"):
-            self._streams[stream].wait_for_event(self._events[event])
+        self._call("cuStreamWaitEvent", self._streams[stream].wait_for_event, self._events[event])
 
     def synchronize_event(self, event: int) -> None:
         """See `Gpu.synchronize_event`."""
-        with self._calls("cuEventSynchronize"):
-            self._events[event].synchronize()
+        self._call("cuEventSynchronize", self._events[event].synchronize)
 
     def query_event(self, event: int) -> bool:
         """See `Gpu.query_event`."""
-        with self._calls("cuEventQuery"):
-            return bool(self._events[event].query())
+        return bool(self._call("cuEventQuery", self._events[event].query))
 
     def elapsed_ms(self, start: int, end: int) -> float:
         """See `Gpu.elapsed_ms`."""
-        with self._calls("cuEventElapsedTime"):
-            return float(self._events[start].time_till(self._events[end]))
+        time_till = self._events[start].time_till
+        return float(self._call("cuEventElapsedTime", time_till, self._events[end]))
 
     def allocate(self, size: int) -> int:
         """See `Gpu.allocate`."""
-        with self._calls(f"cuMemAlloc({size} bytes)"):
-            memory = self._cuda.mem_alloc(size)
+        memory = self._call(f"cuMemAlloc({size} bytes)", self._cuda.mem_alloc, size)
         pointer = int(memory)
         self._memory[pointer] = memory
+        del memory
         try:
-            with self._calls("cuMemsetD8"):
-                self._cuda.memset_d8(pointer, 0, size)
-                # The legacy stream did that, and our streams do not wait for it.
-                self._cuda.Context.synchronize()
+            self._call("cuMemsetD8", self._cuda.memset_d8, pointer, 0, size)
+            # The legacy stream did that, and our streams do not wait for it.
+            self._call("cuCtxSynchronize", self._cuda.Context.synchronize)
         except BackendError:
             del self._memory[pointer]
             raise
@@ -163,43 +159,41 @@ class PycudaGpu:
 
     def free(self, pointer: int) -> None:
         """See `Gpu.free`."""
-        memory = self._memory.pop(pointer)
-        with self._calls("cuMemFree"):
-            memory.free()
+        self._call("cuMemFree", self._memory.pop(pointer).free)
 
     def allocate_pinned(self, size: int) -> Bytes:
         """See `Gpu.allocate_pinned`."""
-        with self._calls(f"cuMemHostAlloc({size} bytes)"):
-            array: Bytes = self._cuda.pagelocked_empty(size, np.uint8)
+        array: Bytes = self._call(
+            f"cuMemHostAlloc({size} bytes)", self._cuda.pagelocked_empty, size, np.uint8
+        )
         return array
 
     def free_pinned(self, array: Bytes) -> None:
         """See `Gpu.free_pinned`."""
         allocation: Any = array.base
-        with self._calls("cuMemFreeHost"):
-            allocation.free()
+        self._call("cuMemFreeHost", allocation.free)
 
     def copy_to_device(self, pointer: int, array: Bytes, stream: int) -> None:
         """See `Gpu.copy_to_device`."""
-        with self._calls("cuMemcpyHtoDAsync"):
-            self._cuda.memcpy_htod_async(pointer, array, self._streams[stream])
+        copy = self._cuda.memcpy_htod_async
+        self._call("cuMemcpyHtoDAsync", copy, pointer, array, self._streams[stream])
 
     def copy_to_host(self, array: Bytes, pointer: int, stream: int) -> None:
         """See `Gpu.copy_to_host`."""
-        with self._calls("cuMemcpyDtoHAsync"):
-            self._cuda.memcpy_dtoh_async(array, pointer, self._streams[stream])
+        copy = self._cuda.memcpy_dtoh_async
+        self._call("cuMemcpyDtoHAsync", copy, array, pointer, self._streams[stream])
 
     def begin_capture(self, stream: int) -> None:
         """See `Gpu.begin_capture`."""
         # Thread-local: what torch does in other threads meanwhile does not break the capture.
         mode = self._bindings.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-        self._graph_call("cuStreamBeginCapture", self._bindings.CUstream(stream), mode)
+        self._driver_call("cuStreamBeginCapture", self._bindings.CUstream(stream), mode)
 
     def end_capture(self, stream: int) -> int:
         """See `Gpu.end_capture`."""
-        graph = self._graph_call("cuStreamEndCapture", self._bindings.CUstream(stream))
+        graph = self._driver_call("cuStreamEndCapture", self._bindings.CUstream(stream))
         try:
-            executable = self._graph_call("cuGraphInstantiate", graph, 0)
+            executable = self._driver_call("cuGraphInstantiate", graph, 0)
         except BackendError:
             self._bindings.cuGraphDestroy(graph)
             raise
@@ -209,37 +203,45 @@ class PycudaGpu:
 
     def launch_graph(self, graph: int, stream: int) -> None:
         """See `Gpu.launch_graph`."""
-        self._graph_call("cuGraphLaunch", self._graphs[graph][1], self._bindings.CUstream(stream))
+        self._driver_call("cuGraphLaunch", self._graphs[graph][1], self._bindings.CUstream(stream))
 
     def destroy_graph(self, graph: int) -> None:
         """See `Gpu.destroy_graph`."""
         template, executable = self._graphs.pop(graph)
         try:
-            self._graph_call("cuGraphExecDestroy", executable)
+            self._driver_call("cuGraphExecDestroy", executable)
         finally:
-            self._graph_call("cuGraphDestroy", template)
+            self._driver_call("cuGraphDestroy", template)
 
     def close(self) -> None:
         """See `Gpu.close`."""
         context, self._context = self._context, None
         if context is None:
             return
-        # The module goes while the context is current; a stack left full aborts the process.
+        # The module goes while the context is current.
         self._functions.clear()
         self._module = None
-        with self._calls("cuCtxPopCurrent"):
-            self._cuda.Context.pop()
+        try:
+            self._driver_call("cuCtxPopCurrent")
+        finally:
+            # Takes it off pycuda's own stack too: left there it would abort the process.
+            context.detach()
 
-    def _graph_call(self, function: str, *args: Any) -> Any:
+    def _driver_call(self, function: str, *args: Any) -> Any:
         status, *values = getattr(self._bindings, function)(*args)
         if status != self._bindings.CUresult.CUDA_SUCCESS:
             raise gpu_error(function, f"{status.name} ({int(status)})")
         return values[0] if values else None
 
-    @contextlib.contextmanager
-    def _calls(self, call: str) -> Iterator[None]:
-        """Turn what pycuda raises into one line."""
+    def _call(self, call: str, function: Callable[..., Any], *args: Any) -> Any:
+        """Call pycuda and turn what it raises into one line.
+
+        The error keeps nothing of pycuda alive, neither as its cause nor in its traceback:
+        objects that outlive their thread cannot be freed.
+        """
         try:
-            yield
+            return function(*args)
         except self._cuda.Error as error:
-            raise gpu_error(call, error) from error
+            failure = gpu_error(call, error)
+        del function, args
+        raise failure

@@ -15,7 +15,6 @@ stream works on one frame after another; so does the level tracker's state.
 from __future__ import annotations
 
 import contextlib
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +27,6 @@ from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT, FrameKernels
 from ladle_rt.translate.cuda.gpu import Bytes, EnqueueEngine, Gpu
 from ladle_rt.translate.cuda.nvtx import mark
 from ladle_rt.translate.cuda.owned import Owned
-
-logger = logging.getLogger("ladle_rt")
 
 _TIME_BYTES = 8
 """The frame's time, float64, travels behind its pixels in one copy."""
@@ -90,6 +87,8 @@ class Ring:
         self._collected = 0
         self._owned = Owned()
         self._streams: list[int] = []
+        self.capture_error: BackendError | None = None
+        """Why the compute part is enqueued piece by piece, where a graph was tried."""
         try:
             self._upload, self._compute, self._download = (self._stream() for _ in range(3))
             self._thermal = self._device(kernels.thermal_bytes)
@@ -237,7 +236,7 @@ class Ring:
             except BackendError:
                 # Not the capture failed but the GPU.
                 raise error from None
-            logger.warning("CUDA graphs are not used: %s", error)
+            self.capture_error = error
 
     def _capture(self, slot: _Slot) -> int:
         self._gpu.begin_capture(self._compute)

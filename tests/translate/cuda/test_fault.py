@@ -120,6 +120,22 @@ def test_capture_that_fails_is_said_once(info: ModelInfo, caplog: pytest.LogCapt
     assert gpu.calls.count("launch_graph") == 2
 
 
+def test_capture_that_never_works_is_said_once(
+    info: ModelInfo, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = FakeGpu()
+
+    def end_capture(stream: int) -> int:
+        gpu._capture = None
+        raise gpu_error("end_capture", "operation not permitted")
+
+    monkeypatch.setattr(gpu, "end_capture", end_capture)
+    with caplog.at_level(logging.WARNING):
+        said, pictures = drive(gpu, info)
+    assert not said and pictures == len(SHAPES) and gpu.nothing_left()
+    assert len(caplog.records) == 1 and "launch_graph" not in gpu.calls
+
+
 def test_a_failure_is_repeated_to_whoever_asks(info: ModelInfo) -> None:
     gpu = FakeGpu(fail_at=("synchronize_event", 0), lost=True)
     ours = GpuTranslator(

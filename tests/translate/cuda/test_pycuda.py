@@ -40,6 +40,7 @@ def run(*args: Path, libraries: Path | None = None) -> dict[str, Any]:
         timeout=200,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "could not be cleaned up" not in done.stderr, "freed in a foreign thread, or never"
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
