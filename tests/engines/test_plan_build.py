@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 from collections.abc import Callable
@@ -318,3 +319,10 @@ def test_layer_reports_of_both_generations() -> None:
     for text in ("", "[]", '{"Layers": [1]}'):
         with pytest.raises(BackendError, match="engine inspector's JSON"):
             parse_layers(text)
+
+
+def test_nothing_is_collected_while_tensorrt_may_log(rtx: TensorRT, tiny: ModelArtifact) -> None:
+    """Seen as a deadlock: a collection inside the logger freed a failed build's builder."""
+    seen: set[bool] = set()
+    build_plan(tiny, SMALL, rtx, lambda phase, done: seen.add(gc.isenabled()))
+    assert seen == {False} and gc.isenabled()

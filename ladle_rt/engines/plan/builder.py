@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import threading
 import time
@@ -54,7 +55,7 @@ def build_plan(
         OutputError: the log or the timing cache cannot be written.
     """
     settings = settings.for_model(artifact.info)
-    with _opened(log) as stream:
+    with _opened(log) as stream, _uncollected():
         return _build(artifact, settings, tensorrt, progress, stream)
 
 
@@ -174,6 +175,23 @@ def _make_logger(trt: Any, errors: deque[str], stream: TextIO | None) -> Any:
                     stream.write(f"{severity.name}: {message}\n")
 
     return Logger()
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector still while TensorRT may call the logger.
+
+    TensorRT holds a lock while it logs. A collection that began in the logger could free what an
+    earlier, failed build left behind; its destructor takes the same lock, and waits for ever.
+    """
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager
