@@ -13,12 +13,13 @@ import argparse
 import ast
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from ladle_rt.bench.record import write_result
 
 ROOT = Path(__file__).resolve().parents[1]
 WHEELS = {
@@ -242,13 +243,9 @@ def main() -> int:
         print(f"{label:{width}}", *(f"{'yes' if yes else absent:>8}" for yes in here.values()))
     print(f"{len(required)} names must exist, {len(optional)} are asked for first; {bad} missing")
     if arguments.output:
-        record = {
-            "python": platform.python_version(),
-            "versions": {column: version for column, (version, _) in columns.items()},
-            "names": rows,
-            "missing": bad,
-        }
-        arguments.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        checked = {column: version for column, (version, _) in columns.items()}
+        settings = {"checked": checked, "missing": bad}
+        write_result(arguments.output, "api_names", settings, rows)
     return 1 if bad else 0
 
 

@@ -11,6 +11,7 @@ trivial baselines of the same pairs are those of `ladle-rt evaluate`.
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 import time
 from dataclasses import asdict
@@ -47,6 +48,8 @@ def row(name: str, report: GateReport, fp32_ssim: float) -> dict[str, Any]:
         f"SSIM to truth {task:.4f}  {verdict}"
     )
     facts = {key: value for key, value in asdict(report).items() if key != "failures"}
+    if math.isinf(report.psnr_db):
+        facts["psnr_db"] = None  # equal pictures; JSON has no infinity
     return {**facts, "ssim_to_truth": task, "failures": list(report.failures)}
 
 

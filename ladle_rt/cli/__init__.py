@@ -65,9 +65,9 @@ def main() -> None:
     logging.addLevelName(logging.INFO, "info")
     logging.addLevelName(logging.WARNING, "warning")
     logging.addLevelName(logging.ERROR, "error")
-    logger = logging.getLogger("ladle_rt")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logging.getLogger("ladle_rt").addHandler(handler)
+    # Which engine translates, and why, is told unasked.
+    logging.getLogger("ladle_rt.engine").setLevel(logging.INFO)
     try:
         status = cli.main(standalone_mode=False)
     except click.ClickException as error:

@@ -29,7 +29,7 @@ from ladle_rt.translate.warm_start import WarmStartTranslator
 
 __all__ = ["PictureSpec", "make_translator"]
 
-logger = logging.getLogger("ladle_rt")
+logger = logging.getLogger("ladle_rt.engine")
 
 PRECISIONS = ("int8", "fp16", "fp32")
 """From the fastest to the slowest, where nothing was measured."""

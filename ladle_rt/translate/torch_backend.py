@@ -84,26 +84,30 @@ class TorchEngine:
         artifact: fp32 model with its weights.
         compile_module: turns the module on the device into a faster one; see
             `ladle_rt.translate.torch_tensorrt`.
+        dtype: ``float16``, or ``float32`` to compare with.
     """
 
-    network_dtype = "float16"
     capturable = True
 
-    def __init__(self, artifact: ModelArtifact, compile_module: Any = None) -> None:
+    def __init__(
+        self, artifact: ModelArtifact, compile_module: Any = None, dtype: str = "float16"
+    ) -> None:
         self._torch, module = load_module(artifact)
         torch = self._torch
-        module = module.half().cuda().to(memory_format=torch.channels_last)
+        self.network_dtype = dtype
+        self._dtype = getattr(torch, dtype)
+        module = module.to(self._dtype).cuda().to(memory_format=torch.channels_last)
         self._module = compile_module(torch, module, artifact.info) if compile_module else module
         self._shape = (0, 0)
         self._views: dict[tuple[int, int], tuple[Any, Any]] = {}
-        self.name = f"torch {torch.__version__} (float16)"
+        self.name = f"torch {torch.__version__} ({dtype})"
 
     def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
         """Run once, so that torch chooses its kernels and fills its pool before a capture."""
         torch = self._torch
         self._shape = shape
         self._views.clear()
-        frame = torch.zeros((1, 1, *shape), dtype=torch.float16, device="cuda")
+        frame = torch.zeros((1, 1, *shape), dtype=self._dtype, device="cuda")
         with torch.inference_mode(), torch.cuda.stream(torch.cuda.ExternalStream(stream)):
             self._module(frame.contiguous(memory_format=torch.channels_last))
         gpu.synchronize_stream(stream)
@@ -112,10 +116,13 @@ class TorchEngine:
         """See `EnqueueEngine.enqueue`."""
         torch = self._torch
         if (thermal_ptr, rgb_ptr) not in self._views:
-            self._views[thermal_ptr, rgb_ptr] = (
-                torch.as_tensor(_DeviceArray(thermal_ptr, (1, 1, *self._shape)), device="cuda"),
-                torch.as_tensor(_DeviceArray(rgb_ptr, (1, 3, *self._shape)), device="cuda"),
+            kind = {"float16": "<f2", "float32": "<f4"}[self.network_dtype]
+            arrays = (
+                _DeviceArray(thermal_ptr, (1, 1, *self._shape), kind),
+                _DeviceArray(rgb_ptr, (1, 3, *self._shape), kind),
             )
+            thermal, rgb = (torch.as_tensor(array, device="cuda") for array in arrays)
+            self._views[thermal_ptr, rgb_ptr] = (thermal, rgb)
         thermal, rgb = self._views[thermal_ptr, rgb_ptr]
         with torch.inference_mode(), torch.cuda.stream(torch.cuda.ExternalStream(stream)):
             rgb.copy_(self._module(thermal))
@@ -130,10 +137,10 @@ class TorchEngine:
 class _DeviceArray:
     """Somebody else's device memory as torch understands it."""
 
-    def __init__(self, pointer: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, pointer: int, shape: tuple[int, ...], kind: str) -> None:
         self.__cuda_array_interface__ = {
             "data": (pointer, False),
             "shape": shape,
-            "typestr": "<f2",
+            "typestr": kind,
             "version": 3,
         }

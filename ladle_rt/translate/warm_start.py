@@ -12,7 +12,7 @@ from ladle_rt.errors import LadleError, PipelineError
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.translate.base import Translator
 
-logger = logging.getLogger("ladle_rt")
+logger = logging.getLogger("ladle_rt.engine")
 
 
 class WarmStartTranslator:

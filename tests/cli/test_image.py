@@ -143,8 +143,8 @@ def test_the_program_says_what_failed_and_exits_with_3(
     cv2.imwrite(str(stills / "float.tiff"), np.zeros((4, 4), np.float32))
     done = ladle("image", stills, "-o", tmp_path / "out", "--model", tiny_model)
     assert done.returncode == 3 and done.stdout == ""
-    lines = [line for line in done.stderr.splitlines() if line.startswith("ladle-rt: ")]
-    assert len(lines) == 4
+    told, *lines = [line for line in done.stderr.splitlines() if line.startswith("ladle-rt: ")]
+    assert told.startswith("ladle-rt: info: ") and len(lines) == 4
     for line, part in zip(lines, ("bad.png", "float.tiff", "iron.png", "3 of 6"), strict=True):
         assert line.startswith("ladle-rt: error: ") and part in line
     assert "Traceback" not in done.stderr

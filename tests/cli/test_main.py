@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,17 @@ from ladle_rt.errors import (
 
 HEAVY = ("numpy", "cv2", "av", "onnxruntime", "openvino", "onnx", "torch", "rich")
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """`main` sets up logging for the process; the tests after it keep their own."""
+    loggers = [logging.getLogger(name) for name in ("ladle_rt", "ladle_rt.engine")]
+    before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:

@@ -45,7 +45,7 @@ def test_auto_without_a_gpu_is_onnxruntime_and_says_why(
     tiny_model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with (
-        caplog.at_level(logging.INFO, "ladle_rt"),
+        caplog.at_level(logging.INFO, "ladle_rt.engine"),
         make_translator(load_artifact(tiny_model), TranslateOptions(threads=1), RGB) as made,
     ):
         assert made.name == "onnxruntime (1 workers)"
@@ -76,7 +76,7 @@ def test_a_gpu_without_pycuda_falls_back_and_names_the_extra(
     monkeypatch.setattr(engine_choice.importlib.util, "find_spec", lambda name: None)
     artifact = load_artifact(tiny_model)
     with (
-        caplog.at_level(logging.INFO, "ladle_rt"),
+        caplog.at_level(logging.INFO, "ladle_rt.engine"),
         make_translator(artifact, TranslateOptions(threads=1), RGB) as made,
     ):
         assert made.name.startswith("onnxruntime")

@@ -57,7 +57,7 @@ def test_the_change_comes_between_two_frames(
         assert translator.submit(frame(1)) == 1
         release.set()
         assert translator.ready.wait(LIMIT_S)
-        with caplog.at_level(logging.INFO, "ladle_rt"):
+        with caplog.at_level(logging.INFO, "ladle_rt.engine"):
             assert translator.submit(frame(2)) == 2
         assert [record.message for record in caplog.records] == [
             f"from this frame on: {second.name}"
