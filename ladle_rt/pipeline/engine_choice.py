@@ -20,7 +20,7 @@ from ladle_rt.device import CudaDevice, CudaUnavailableError, probe_cuda
 from ladle_rt.engines.plan.cache import Entry, inspect_plan, list_plans
 from ladle_rt.engines.plan.flavour import TensorRT, find_tensorrt, same_version
 from ladle_rt.engines.plan.gpu import gpu_facts, target_of
-from ladle_rt.errors import BackendError, InputError, MissingDependencyError
+from ladle_rt.errors import BackendError, InputError, MissingDependencyError, require
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.cuda.gpu import EnqueueEngine, Gpu
@@ -119,6 +119,7 @@ def _tensorrt(
 ) -> Translator:
     entry = fitting_plan(options.engines, artifact, device, tensorrt)
     if entry is None:
+        require("onnx", "engines")
         from ladle_rt.engines.plan.produce import Request, produce
         from ladle_rt.engines.plan.settings import BuildSettings
 

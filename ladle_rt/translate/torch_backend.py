@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ladle_rt.errors import ModelError, require
+from ladle_rt.errors import BackendError, ModelError, require
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.translate.cuda.gpu import Gpu
 from ladle_rt.translate.network import Array, Runner, check_output, engine_errors
@@ -85,6 +85,10 @@ class TorchEngine:
         compile_module: turns the module on the device into a faster one; see
             `ladle_rt.translate.torch_tensorrt`.
         dtype: ``float16``, or ``float32`` to compare with.
+
+    Raises:
+        BackendError: torch cannot use the GPU.
+        ModelError: see `load_module`.
     """
 
     capturable = True
@@ -94,6 +98,11 @@ class TorchEngine:
     ) -> None:
         self._torch, module = load_module(artifact)
         torch = self._torch
+        if not torch.cuda.is_available():
+            raise BackendError(
+                f"torch {torch.__version__} cannot use the GPU: no driver, one that is too old for "
+                "it, or a build for the CPU; take --backend tensorrt or onnxruntime"
+            )
         self.network_dtype = dtype
         self._dtype = getattr(torch, dtype)
         module = module.to(self._dtype).cuda().to(memory_format=torch.channels_last)

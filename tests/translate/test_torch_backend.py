@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ladle_rt.engines.export import export_onnx
-from ladle_rt.errors import ModelError
+from ladle_rt.errors import BackendError, ModelError
 from ladle_rt.models.artifact import ModelArtifact, ModelInfo, load_artifact
 from ladle_rt.models.ladlenet import LadleNetConfig
 from ladle_rt.models.registry import build, config_to_dict
@@ -83,6 +83,12 @@ def test_a_graph_of_lower_precision_is_refused(model: ModelArtifact) -> None:
     info = replace(model.info, derivation={"precision": "int8"})
     with pytest.raises(ModelError, match="torch runs the fp32 model that this int8 graph"):
         load_network(ModelArtifact(model.onnx_path, info), "torch")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_torch_without_a_gpu_is_one_line(model: ModelArtifact) -> None:
+    with pytest.raises(BackendError, match=r"torch .* cannot use the GPU: no driver"):
+        TorchEngine(model)
 
 
 def test_the_gpu_engine_offers_what_the_ring_asks() -> None:
