@@ -38,6 +38,13 @@ def _targets(
     help="Folder made by `ladle-rt calibrate`; int8 needs it.",
 )
 @click.option(
+    "--int8-base",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="What int8 leaves unquantised computes in.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
@@ -80,6 +87,7 @@ def command(
     model: str | None,
     precision: str,
     calibration: Path | None,
+    int8_base: str,
     output: Path,
     targets: tuple[str, ...],
     sizes: tuple[Any, ...],
@@ -107,6 +115,7 @@ def command(
             model=model,
             precision=precision,
             calibration=calibration,
+            int8_base=int8_base,
             folder=output,
             settings=settings,
             log=verbose,

@@ -24,6 +24,7 @@ from ladle_rt.errors import ConfigError, OutputError
 from ladle_rt.models.artifact import ModelArtifact, load_artifact
 
 Precision = Literal["fp32", "fp16", "int8", "auto"]
+Base = Literal["fp32", "fp16"]
 Say = Callable[[str], object]
 
 SENSITIVITY_FRAMES = 4
@@ -56,6 +57,7 @@ def prepare(
     folder: Path,
     say: Say,
     limits: GateLimits | None = None,
+    base: Base = "fp32",
 ) -> Prepared:
     """Make or find the graph.
 
@@ -66,6 +68,8 @@ def prepare(
         folder: where derived graphs are kept; made if missing.
         say: told in one line about each decision.
         limits: of the quality gate.
+        base: what INT8 leaves unquantised computes in. The gate looks at the graph over fp32 all
+            the same: fp16 itself is far below its limits, and CPUs emulate fp16.
 
     Raises:
         ConfigError: INT8 without a calibration set, or one of another model.
@@ -90,7 +94,8 @@ def prepare(
         return Prepared(
             _half(source, folder), "fp16", "no calibration set for int8 was given", None
         )
-    return _int8(source, CalibrationSet.read(calibration), folder, say, limits or GateLimits())
+    found = CalibrationSet.read(calibration)
+    return _int8(source, found, folder, say, limits or GateLimits(), base)
 
 
 def _half(source: ModelArtifact, folder: Path) -> ModelArtifact:
@@ -112,10 +117,12 @@ def _int8(
     folder: Path,
     say: Say,
     limits: GateLimits,
+    base: Base,
 ) -> Prepared:
     calibration.check_bound(source.info.onnx_sha256, source.info.name)
     key = f"{source.info.onnx_sha256[:8]}-{calibration.sha256[:8]}"
-    path = folder / f"{source.info.name}-int8-{key}.onnx"
+    over = "" if base == "fp32" else f"-over-{base}"
+    path = folder / f"{source.info.name}-int8{over}-{key}.onnx"
     if path.is_file():
         artifact = load_artifact(path)
         report = GateReport(**artifact.info.derivation["gate"], failures=())
@@ -138,14 +145,15 @@ def _int8(
         "precision": "int8",
         "from_sha256": source.info.onnx_sha256,
         "calibration_sha256": calibration.sha256,
-        "base": "fp32",
+        "base": base,
         "io": "float32",
         "float_nodes": list(found.float_nodes),
         # It passed: there are no failures to keep.
         "gate": {key: value for key, value in asdict(found.report).items() if key != "failures"},
         "limits": asdict(limits),
     }
-    artifact = write_derived(source, found.graph, path, derivation, overwrite=True)
+    graph = found.graph if base == "fp32" else to_half(found.graph)
+    artifact = write_derived(source, graph, path, derivation, overwrite=True)
     kept = f", {len(found.float_nodes)} convolutions left in float" if found.float_nodes else ""
     reason = f"passed the gate: {found.report.line()}{kept}"
     return Prepared(artifact, "int8", reason, found.report, found.sensitivity)

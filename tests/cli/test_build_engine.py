@@ -29,7 +29,7 @@ def rtx(no_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """TensorRT-RTX, with graphs taken as they are."""
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
 
-    def as_it_is(model: str, *rest: object) -> SimpleNamespace:
+    def as_it_is(model: str, *rest: object, **options: object) -> SimpleNamespace:
         artifact = load_artifact(model)
         return SimpleNamespace(artifact=artifact, precision="fp32", reason="asked for", gate=None)
 

@@ -53,7 +53,15 @@ class World:
         monkeypatch.setattr(module, "build_plan", self._build)
         monkeypatch.setattr(module, "measure_plan", self._measure)
 
-    def _prepare(self, model: Any, precision: str, calibration: Any, folder: Path, say: Any) -> Any:
+    def _prepare(
+        self,
+        model: Any,
+        precision: str,
+        calibration: Any,
+        folder: Path,
+        say: Any,
+        base: str = "fp32",
+    ) -> Any:
         chosen = {"auto": "int8"}.get(precision, precision)
         return SimpleNamespace(
             artifact=self.graphs[chosen], precision=chosen, reason="as prepared", gate=None
@@ -72,7 +80,13 @@ class World:
 
     def run(self, precision: Any = "auto", **settings: Any) -> Produced:
         calibration = None if precision in ("fp32", "fp16") else Path("calibration")
-        request = Request("tiny", precision, calibration, self.folder, BuildSettings(**settings))
+        request = Request(
+            "tiny",
+            precision,
+            calibration,
+            folder=self.folder,
+            settings=BuildSettings(**settings),
+        )
         return produce(request, lambda line: None)
 
 

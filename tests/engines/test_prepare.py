@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from ladle_rt.engines.calibration.calibration_set import CalibrationSet
@@ -58,6 +59,17 @@ def test_int8_that_passes_is_kept_and_found_again(tmp_path: Path, calibration: P
     assert said
 
 
+def test_int8_over_fp16_passes_the_same_gate(tmp_path: Path, calibration: Path) -> None:
+    name = load_artifact().info.name
+    made = prepare(name, "int8", calibration, tmp_path, print, ANYTHING, base="fp16")
+    plain = prepare(name, "int8", calibration, tmp_path, print, ANYTHING)
+    assert made.artifact.info.derivation["base"] == "fp16" and made.gate == plain.gate
+    for one, kind in ((made, onnx.TensorProto.FLOAT16), (plain, onnx.TensorProto.FLOAT)):
+        graph = onnx.load(str(one.artifact.onnx_path)).graph
+        scales = {node.input[1] for node in graph.node if node.op_type == "QuantizeLinear"}
+        assert {item.data_type for item in graph.initializer if item.name in scales} == {kind}
+
+
 def test_int8_that_never_passes_is_fp16_with_the_reason(
     tmp_path: Path, calibration: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,8 +86,6 @@ def test_the_search_leaves_what_breaks_in_float(
     tmp_path: Path, calibration: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One convolution is given a range that ruins it; the search has to find that one."""
-    import onnx
-
     from ladle_rt.engines.gate import Gate
     from ladle_rt.engines.precision.quantize import quantizable_nodes
     from ladle_rt.engines.prepare import search

@@ -34,6 +34,8 @@ class Request:
     precision: Precision = "auto"
     calibration: Path | None = None
     """Folder of `ladle-rt calibrate`; INT8 needs it."""
+    int8_base: Literal["fp32", "fp16"] = "fp32"
+    """What INT8 leaves unquantised computes in."""
     folder: Path = Path("engines")
     """Where plans are kept."""
     settings: BuildSettings = field(default_factory=BuildSettings)
@@ -79,7 +81,14 @@ def produce(request: Request, say: Say, progress: Progress | None = None) -> Pro
     settings = _with_targets(request.settings, tensorrt, devices)
     request = replace(request, settings=settings)
     graphs = request.folder / "graphs"
-    prepared = prepare(request.model, request.precision, request.calibration, graphs, say)
+    prepared = prepare(
+        request.model,
+        request.precision,
+        request.calibration,
+        graphs,
+        say,
+        base=request.int8_base,
+    )
     plan = _obtain(request, prepared.artifact, tensorrt, devices, prepared.reason, say, progress)
     at_hand = _device_at_hand(settings, devices)
     if at_hand is None:
