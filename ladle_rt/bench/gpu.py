@@ -64,7 +64,7 @@ def drive(translator: Translator, frames: Sequence[Frame]) -> list[TranslatedFra
     results = []
     flying = 0
     for frame in frames:
-        if flying == translator.depth:
+        while flying >= translator.depth:
             results.append(translator.collect(60))
             flying -= 1
         translator.submit(frame)

@@ -13,12 +13,13 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 
-from ladle_rt.engines.calibration.calibration_set import CalibrationSet
+from ladle_rt.engines.calibration.calibration_set import MISSING, CalibrationSet
 from ladle_rt.engines.gate import Gate
 from ladle_rt.engines.precision.fp32 import fp32_artifact
 from ladle_rt.engines.precision.half import to_half
 from ladle_rt.engines.precision.quantize import quantize
 from ladle_rt.engines.precision.write import check_target, write_derived
+from ladle_rt.engines.prepare import held_out_gate
 from ladle_rt.errors import ConfigError, ModelError
 from ladle_rt.models.artifact import ModelArtifact
 
@@ -41,10 +42,7 @@ class Derivation:
 
     def __post_init__(self) -> None:
         if self.precision == "int8" and self.calibration is None:
-            raise ConfigError(
-                "int8 needs a calibration set of real frames: make one with `ladle-rt calibrate "
-                "--data PATH -o DIR` and add --calibration DIR"
-            )
+            raise ConfigError(MISSING)
         if self.border == "float16" and "fp16" not in (self.precision, self.base):
             raise ConfigError(
                 "a float16 border needs --precision fp16, or int8 with --int8-base fp16; "
@@ -91,12 +89,7 @@ def derive(
         calibration = CalibrationSet.read(wanted.calibration)
         calibration.check_bound(source.info.onnx_sha256, source.info.name)
         quantised = quantize(graph, calibration.ranges, base=wanted.base, keep_io=keep_io)
-        gate = Gate(
-            graph,
-            calibration.held_out_inputs(source.info),
-            calibration.held_out_truths(source.info),
-        )
-        report = gate.judge(quantised)
+        report = held_out_gate(graph, calibration, source.info).judge(quantised)
         facts |= {"base": wanted.base, "calibration_sha256": calibration.sha256, "float_nodes": []}
         told = report.line() if report.passed else f"{report.line()}; {'; '.join(report.failures)}"
         return write_derived(source, quantised, path, facts, overwrite), told

@@ -14,14 +14,14 @@ from typing import Literal
 
 import onnx
 
-from ladle_rt.engines.calibration.calibration_set import CalibrationSet
+from ladle_rt.engines.calibration.calibration_set import MISSING, CalibrationSet
 from ladle_rt.engines.gate import Gate, GateLimits, GateReport, sensitivity
 from ladle_rt.engines.precision.fp32 import fp32_artifact
 from ladle_rt.engines.precision.half import to_half
 from ladle_rt.engines.precision.quantize import quantizable_nodes, quantize
 from ladle_rt.engines.precision.write import write_derived
 from ladle_rt.errors import ConfigError, OutputError
-from ladle_rt.models.artifact import ModelArtifact, load_artifact
+from ladle_rt.models.artifact import ModelArtifact, ModelInfo, load_artifact
 
 Precision = Literal["fp32", "fp16", "int8", "auto"]
 Base = Literal["fp32", "fp16"]
@@ -77,10 +77,7 @@ def prepare(
         OutputError: the folder cannot be written.
     """
     if precision == "int8" and calibration is None:
-        raise ConfigError(
-            "int8 needs a calibration set of real frames: make one with `ladle-rt calibrate "
-            "--data PATH -o DIR` and add --calibration DIR"
-        )
+        raise ConfigError(MISSING)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -129,12 +126,7 @@ def _int8(
         if asdict(limits) == artifact.info.derivation["limits"]:
             return Prepared(artifact, "int8", f"passed the gate before: {report.line()}", report)
     model = onnx.load(str(source.onnx_path))
-    gate = Gate(
-        model,
-        calibration.held_out_inputs(source.info),
-        calibration.held_out_truths(source.info),
-        limits,
-    )
+    gate = held_out_gate(model, calibration, source.info, limits)
     found = search(model, calibration.ranges, gate, say)
     if not found.report.passed:
         reason = f"int8 failed the gate: {'; '.join(found.report.failures)}"
@@ -157,6 +149,17 @@ def _int8(
     kept = f", {len(found.float_nodes)} convolutions left in float" if found.float_nodes else ""
     reason = f"passed the gate: {found.report.line()}{kept}"
     return Prepared(artifact, "int8", reason, found.report, found.sensitivity)
+
+
+def held_out_gate(
+    model: onnx.ModelProto,
+    calibration: CalibrationSet,
+    info: ModelInfo,
+    limits: GateLimits | None = None,
+) -> Gate:
+    """The gate over the frames that a calibration set holds out, with truths where it has them."""
+    frames, truths = calibration.held_out_inputs(info), calibration.held_out_truths(info)
+    return Gate(model, frames, truths, limits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,8 @@ def translate_images(
             except LadleError as error:
                 on_failure(error)
                 continue
-            if len(pending) == translator.depth:
+            # A warm start may go over to an engine that takes fewer.
+            while len(pending) >= translator.depth:
                 written += finish()
             translator.submit(Frame(pixels, number, timestamp_ns=number))
             pending.append(target)

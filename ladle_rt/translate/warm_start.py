@@ -48,7 +48,7 @@ class WarmStartTranslator:
 
     @property
     def depth(self) -> int:
-        """Of the engine that the next frame goes to."""
+        """Of the engine that the next frame goes to; ask again before each frame."""
         return self._current.depth
 
     def submit(self, frame: Frame) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ladle_rt.bench.gpu import drive
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame
@@ -82,6 +83,21 @@ def test_many_frames_keep_their_order(engines: tuple[Translator, Translator]) ->
             if number % 2:
                 sequence += [translator.collect(LIMIT_S).frame.sequence for _ in range(2)]
     assert sequence == list(range(40))
+
+
+def test_an_engine_that_takes_fewer_frames_does_not_block(
+    engines: tuple[Translator, Translator], tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    wide = TranslateOptions(threads=3, smoothing_s=0)
+    first = create_translator(load_artifact(make_model(tmp_path / "wide.onnx")), wide, RGB)
+    with WarmStartTranslator(first, lambda: engines[1]) as translator:
+        assert translator.ready.wait(LIMIT_S)
+        first_six = [frame(number) for number in range(6)]
+        # Until the first submit the wide one counts.
+        assert translator.depth == 6
+        results = drive(translator, first_six + [frame(number) for number in range(6, 20)])
+        assert translator.depth == engines[1].depth == 2
+    assert [result.frame.sequence for result in results] == list(range(20))
 
 
 @pytest.mark.parametrize("failure", [BackendError("no plan today"), RuntimeError("a bug")])

@@ -39,6 +39,13 @@ MANIFEST, RANGES, HELD_OUT = "manifest.json", "ranges.json", "held_out"
 _FIELDS = {"model", "onnx_sha256", "method", "network_size", "frames", "held_out"}
 
 
+MISSING = (
+    "int8 needs a calibration set of real frames: make one with `ladle-rt calibrate --data PATH "
+    "-o DIR` and add --calibration DIR"
+)
+"""What to say where INT8 is asked for without one."""
+
+
 @dataclass(frozen=True, slots=True)
 class CalibrationSet:
     """A set as `read` found it whole."""

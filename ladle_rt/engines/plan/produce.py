@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ladle_rt.device import CudaDevice, cuda_devices
+from ladle_rt.engines.calibration.calibration_set import MISSING
 from ladle_rt.engines.plan.builder import Progress, build_plan
 from ladle_rt.engines.plan.cache import Obtained, obtain, write_manifest
 from ladle_rt.engines.plan.flavour import TensorRT, find_tensorrt
@@ -44,10 +45,7 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.precision == "int8" and self.calibration is None:
-            raise ConfigError(
-                "int8 needs a calibration set of real frames: make one with `ladle-rt calibrate "
-                "--data PATH -o DIR` and add --calibration DIR"
-            )
+            raise ConfigError(MISSING)
 
 
 @dataclass(frozen=True, slots=True)
