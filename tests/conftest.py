@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,16 @@ TINY_INFO = ModelInfo(
     metrics={},
     onnx_sha256="",
 )
+
+
+@pytest.fixture(autouse=True)
+def _own_torch_threads() -> Iterator[None]:
+    """The torch backend sets the number of torch's threads; the tests after it keep their own."""
+    torch: Any = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else None
+    yield
+    if before is not None:
+        torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
