@@ -4,6 +4,7 @@
     ├── ConfigError            (ValueError)         a setting outside its range
     ├── InputError             (ValueError)         the input cannot be used
     │   ├── InputNotFoundError (FileNotFoundError)  no such file or folder
+    │   ├── SourceLostError    (ConnectionError)    a live source went away; it may come back
     │   └── FalseColourError                        a palette instead of intensities
     ├── OutputError            (OSError)            the output cannot be written
     ├── ModelError             (ValueError)         model file, JSON or weights do not fit
@@ -38,6 +39,10 @@ class InputError(LadleError, ValueError):
 
 class InputNotFoundError(InputError, FileNotFoundError):
     """The input file or folder does not exist."""
+
+
+class SourceLostError(InputError, ConnectionError):
+    """A live source stopped delivering; opening it again may bring it back."""
 
 
 class FalseColourError(InputError):

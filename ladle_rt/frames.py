@@ -33,6 +33,9 @@ class Frame:
     """The source's own presentation time, in units of ``time_base``."""
     time_base: Fraction | None = None
     """Seconds per unit of ``pts``."""
+    fault: str | None = None
+    """Why the pixels cannot be used, for example a short buffer; such a frame is counted and
+    dropped, and its ``pixels`` may be empty."""
 
     @property
     def time_s(self) -> float:

@@ -18,14 +18,24 @@ ROWS = (
     {"datasets", "metrics"},
     {"models"},
     {"thermal", "geometry"},
-    {"frames", "config", "errors", "device", "files"},
+    {"frames", "figures", "config", "errors", "device", "files"},
 )
 """From top to bottom; packages of one row do not know each other."""
 WITHIN_A_ROW = {("config", "errors")}
 """Imports inside a row that are right: settings are refused with the shared errors."""
 TORCH_ROOMS = {"models", "training", "evaluation", "engines"}
 """Only these may import torch, its relatives and what else the extra ``train`` brings."""
-RUNNING_NEEDS = {"av", "click", "cv2", "ladle_rt", "numpy", "onnxruntime", "rich"}
+RUNNING_NEEDS = {
+    "aiohttp",
+    "av",
+    "click",
+    "cv2",
+    "ladle_rt",
+    "numpy",
+    "onnxruntime",
+    "psutil",
+    "rich",
+}
 """The core dependencies, as they are imported."""
 OPTIONAL = (
     "onnx",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ladle_rt.frames import PixelFormat, TranslatedFrame
@@ -31,3 +34,49 @@ class Sink(Protocol):
 
     def abort(self) -> None:
         """Leave nothing behind; harmless after `close` or a second time."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkContext:
+    """What a sink may know of the frames before the first one comes."""
+
+    width: int
+    """Of the thermal frames, pixels; pictures may be wider (side by side) and may change."""
+    height: int
+    """Of the thermal frames, pixels."""
+    rate: Fraction
+    """Expected frames per second."""
+    time_base: Fraction
+    """Seconds per unit of the frames' ``pts``."""
+    sample_aspect_ratio: Fraction | None = None
+    """Width over height of one pixel; ``None`` for square."""
+    overwrite: bool = False
+    """Whether existing files may be replaced."""
+
+
+class Controls(Protocol):
+    """What a person at a window or a page may do; every method may be called from any thread."""
+
+    @property
+    def recording(self) -> Path | None:
+        """The file being recorded now."""
+
+    def record(self, on: bool) -> Path | None:
+        """Start or stop recording the colour pictures.
+
+        Returns:
+            The file that was started or finished; ``None`` when there was nothing to do.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+
+    def snapshot(self) -> Path:
+        """Save the newest picture as PNG and say where.
+
+        Raises:
+            OutputError: no picture yet, or it cannot be written.
+        """
+
+    def quit(self) -> None:
+        """End the stream in an orderly way."""

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from types import TracebackType
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
+from ladle_rt.errors import ConfigError
 from ladle_rt.frames import Frame
 
 
@@ -29,6 +30,52 @@ class SourceInfo:
     """Estimated seconds that will be delivered."""
     sample_aspect_ratio: Fraction | None = None
     """Width over height of one pixel as delivered; ``None`` for square or unknown."""
+    live: bool = False
+    """Frames come when they come: a consumer that is late loses them."""
+    name: str = ""
+    """What the source is, for people and without credentials: ``Boson (/dev/video0, Y16)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How a source is opened; ``None`` leaves the choice to it."""
+
+    width: int | None = None
+    """Pixels; cameras and the test pattern only, as are the next three."""
+    height: int | None = None
+    """Pixels."""
+    fps: float | None = None
+    """Frames per second."""
+    format: str | None = None
+    """Pixel format as the camera calls it: ``Y16``, ``GREY``, ``YUYV``, ``MJPG``."""
+    realtime: bool = False
+    """Deliver recorded frames at their own pace instead of as fast as possible."""
+    loop: bool = False
+    """Begin again at the end of a recording."""
+    allow_colour: bool = False
+    """Take the luminance of a coloured input instead of refusing it."""
+    timeout_s: float = 5.0
+    """Without a frame for so long, a live source counts as lost."""
+
+    def __post_init__(self) -> None:
+        for name in ("width", "height", "fps"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{name} must be > 0, received {value:g}")
+        if (self.width is None) != (self.height is None):
+            raise ConfigError("width and height belong together; give both or neither")
+        if not self.timeout_s > 0:
+            raise ConfigError(f"timeout must be > 0 seconds, received {self.timeout_s:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEvent:
+    """Something that happened to a live source, told from the thread that reads it."""
+
+    kind: Literal["lost", "retrying", "back", "changed"]
+    """Gone; an attempt to reopen failed; delivering again; another size or format."""
+    detail: str
+    """One line for people, without credentials."""
 
 
 @runtime_checkable
