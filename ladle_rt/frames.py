@@ -46,6 +46,16 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """A frame as the thermal front end hands it on."""
+
+    frame: Frame
+    """To be translated."""
+    hold: str | None = None
+    """Why the picture before it is shown once more instead: ``shutter``, ``unchanged``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A colour picture ready for a sink."""
 

@@ -1,10 +1,11 @@
 """Source, translator and sink at work at the same time.
 
-    capture thread ──► inbox ──► caller: submit / collect ──► outbox ──► present thread
-    source             bounded   up to `depth` in flight      bounded    sink
+    capture ──► inbox ──► submit ──► translator ──► caller: collect ──► outbox ──► present
+    source      policy    front end  up to `depth`  in order            policy     sinks
 
-The translator has its own workers, so decoding, translating and encoding overlap. What a full
-inbox does is the policy: files block (every frame is translated).
+Every name before an arrow is a thread of its own. What full queues do is the policy: recordings
+block, so that every frame is translated; live sources keep the newest frame, so that nobody ever
+looks at an old picture.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from ladle_rt.errors import PartialResultError, PipelineError
-from ladle_rt.frames import Frame, TranslatedFrame
+import numpy as np
+
+from ladle_rt.errors import LadleError, PartialResultError, PipelineError
+from ladle_rt.frames import Frame, Picture, Prepared, TranslatedFrame
+from ladle_rt.pipeline.account import Account, Passage
 from ladle_rt.pipeline.channel import Channel, ChannelCancelledError
 from ladle_rt.pipeline.statistics import RunStatistics
 from ladle_rt.sinks.base import Sink
@@ -24,13 +28,20 @@ from ladle_rt.sources.base import Source
 if TYPE_CHECKING:
     from ladle_rt.translate.base import Translator
 
+Policy = Literal["block", "latest", "drop-oldest"]
+"""What happens to frames that come faster than they can be translated or presented: they wait;
+only the newest one waits; the oldest of a few that wait goes."""
 QUEUED_FRAMES = 4
 """Captured frames, and finished pictures, that may wait: enough to ride out a key frame."""
 STALL_TIMEOUT_S = 300.0
-"""No stage may be silent for longer."""
+"""No stage may be silent for longer; a live source may, it has a watchdog of its own."""
 JOIN_TIMEOUT_S = 10.0
 """How long a thread may take to end after it was told to; it is a daemon, so a hanging
 driver cannot keep the process alive."""
+TICK_S = 0.1
+"""How often the caller looks up while nothing comes."""
+STOP_GRACE_S = 0.5
+"""A live source that has not delivered by then is closed under its reader."""
 
 
 def run(
@@ -38,32 +49,45 @@ def run(
     translator: Translator,
     sink: Sink,
     *,
+    policy: Policy = "block",
+    prepare: Callable[[Frame], Prepared] = Prepared,
+    max_frames: int | None = None,
     stop: threading.Event | None = None,
     on_progress: Callable[[RunStatistics], None] | None = None,
     stall_timeout_s: float = STALL_TIMEOUT_S,
+    account: Account | None = None,
 ) -> RunStatistics:
-    """Translate everything that the source delivers and publish it.
+    """Translate what the source delivers and publish it.
 
     The sink is closed (published) at the end, or aborted on an error or when not a single
-    frame was translated; source and translator stay open, they are the caller's.
+    frame was presented; source and translator stay open, they are the caller's.
 
     Args:
         source: read in a thread of its own.
-        translator: fed and emptied in the calling thread.
+        translator: fed in a thread of its own and emptied in the calling one.
         sink: written in a thread of its own.
+        policy: what a full queue does.
+        prepare: the thermal front end, called in frame order with every frame that is to be
+            translated; a frame that it holds shows the picture before it once more.
+        max_frames: end after so many captured frames.
         stop: when set, capturing ends; what is in flight is still presented and published.
-        on_progress: called in the calling thread after each translated frame.
-        stall_timeout_s: how long any stage may be silent.
+        on_progress: called in the calling thread after each translated frame, and every
+            `TICK_S` while none comes.
+        stall_timeout_s: how long any stage may be silent, the capture of a live source excepted.
+        account: keeps the books, for those who want to look in from other threads.
 
     Returns:
-        The counts; ``in_flight`` is 0.
+        The counts; ``in_flight`` is 0. Reasons in ``dropped``: ``late`` (a newer frame was
+        there), ``corrupt`` (`Frame.fault`), ``slow sink``, and those of ``prepare`` where there
+        was no picture to hold yet.
 
     Raises:
         PartialResultError: the source's own, after everything readable was published.
         PipelineError: a stage was silent for too long.
         Exception: whatever a stage raised, with its original traceback; nothing is published.
     """
-    return _Run(source, translator, sink, stop, on_progress, stall_timeout_s).execute()
+    work = _Run(source, translator, sink, policy, prepare, stall_timeout_s, account or Account())
+    return work.execute(stop or threading.Event(), on_progress, max_frames)
 
 
 class _Run:
@@ -72,87 +96,99 @@ class _Run:
         source: Source,
         translator: Translator,
         sink: Sink,
-        stop: threading.Event | None,
-        on_progress: Callable[[RunStatistics], None] | None,
+        policy: Policy,
+        prepare: Callable[[Frame], Prepared],
         stall_timeout_s: float,
+        account: Account,
     ) -> None:
         self._source = source
         self._translator = translator
         self._sink = sink
-        self._stop = stop or threading.Event()
-        self._on_progress = on_progress
+        self._policy = policy
+        self._prepare = prepare
         self._stall_timeout_s = stall_timeout_s
-        # The caller's waits are the shorter ones: they name the stage that is silent.
+        self._account = account
+        self._live = source.info.live
+        # The waits of submit and collect are the shorter ones: they name the silent stage.
         patient_s = 2 * stall_timeout_s
-        self._inbox: Channel[Frame] = Channel(
-            QUEUED_FRAMES,
+        self._inbox: Channel[Passage] = Channel(
+            1 if policy == "latest" else QUEUED_FRAMES,
             producer="capture",
             put_timeout_s=patient_s,
             consumer="translation",
-            get_timeout_s=stall_timeout_s,
+            get_timeout_s=None if self._live else stall_timeout_s,
         )
-        self._outbox: Channel[TranslatedFrame] = Channel(
-            QUEUED_FRAMES,
+        self._flying: Channel[Passage] = Channel(
+            self._limit(),
+            producer="capture",
+            put_timeout_s=patient_s,
+            consumer="translation",
+            get_timeout_s=None,
+        )
+        """Submitted frames, in order; each stays inside until its picture was collected."""
+        self._outbox: Channel[tuple[Passage, TranslatedFrame]] = Channel(
+            1 if policy == "latest" else QUEUED_FRAMES,
             producer="translation",
             put_timeout_s=stall_timeout_s,
             consumer="presentation",
-            get_timeout_s=patient_s,
+            get_timeout_s=None,
         )
+        account.queues = lambda: {"inbox": len(self._inbox), "outbox": len(self._outbox)}
         self._failure: BaseException | None = None
         self._failure_lock = threading.Lock()
         self._partial: PartialResultError | None = None
-        self._captured = 0
-        self._presented = 0
-        self._stopped = False
-        self._begin_s = time.monotonic()
-        self._first_picture_s: float | None = None
+        self._threads = {
+            name: threading.Thread(target=self._guarded, args=(stage,), name=name, daemon=True)
+            for name, stage in (("submit", self._submit), ("present", self._present))
+        }
 
-    def execute(self) -> RunStatistics:
-        threads = [
-            threading.Thread(target=self._guarded, args=(stage,), name=name, daemon=True)
-            for name, stage in (("capture", self._capture), ("present", self._present))
-        ]
-        for thread in threads:
+    def execute(
+        self,
+        stop: threading.Event,
+        on_progress: Callable[[RunStatistics], None] | None,
+        max_frames: int | None,
+    ) -> RunStatistics:
+        self._stop = stop
+        self._threads["capture"] = threading.Thread(
+            target=self._guarded,
+            args=(lambda: self._capture(max_frames),),
+            name="capture",
+            daemon=True,
+        )
+        for thread in self._threads.values():
             thread.start()
         try:
-            self._translate()
-            threads[1].join(self._stall_timeout_s)
+            self._collect(on_progress)
+            self._threads["present"].join(self._stall_timeout_s)
         except ChannelCancelledError:
             pass
         except BaseException as error:
             self._fail(error)
-        return self._conclude(threads)
+        return self._conclude()
 
-    def _conclude(self, threads: list[threading.Thread]) -> RunStatistics:
-        if self._failure is None and threads[1].is_alive():
+    def _conclude(self) -> RunStatistics:
+        present = self._threads["present"]
+        if self._failure is None and present.is_alive():
             self._fail(PipelineError(f"presentation did nothing for {self._stall_timeout_s:g} s"))
+        if self._live:
+            # Its reader may wait for a frame that never comes.
+            self._source.close()
         limit_s = time.monotonic() + JOIN_TIMEOUT_S
-        for thread in threads:
+        for thread in self._threads.values():
             thread.join(max(0.0, limit_s - time.monotonic()))
         if self._failure is not None:
             # A sink that still hangs in its own thread must not be torn down under it.
-            if not threads[1].is_alive():
+            if not present.is_alive():
                 self._sink.abort()
             raise self._failure
-        if self._presented == 0:
+        statistics = self._account.statistics()
+        if statistics.presented == 0:
             self._sink.abort()
         else:
             self._sink.close()
         if self._partial is not None:
             raise self._partial
-        return self.statistics()
-
-    def statistics(self) -> RunStatistics:
-        # Presented is read first: it can only lag behind captured.
-        presented, captured = self._presented, self._captured
-        return RunStatistics(
-            captured=captured,
-            presented=presented,
-            in_flight=captured - presented,
-            elapsed_s=time.monotonic() - self._begin_s,
-            first_picture_s=self._first_picture_s,
-            stopped=self._stopped,
-        )
+        return statistics
 
     def _guarded(self, stage: Callable[[], None]) -> None:
         try:
@@ -167,49 +203,101 @@ class _Run:
         with self._failure_lock:
             if self._failure is None:
                 self._failure = error
-        self._inbox.cancel()
-        self._outbox.cancel()
+        for channel in (self._inbox, self._flying, self._outbox):
+            channel.cancel()
 
-    def _capture(self) -> None:
+    def _limit(self) -> int:
+        """Frames in flight: all that the translator takes, or, live, none that only wait in it."""
+        depth = self._translator.depth
+        return depth if self._policy == "block" else (depth + 1) // 2
+
+    def _capture(self, max_frames: int | None) -> None:
+        count = 0
         try:
             for frame in self._source:
                 # Checked on a frame in hand, so that "stopped" means frames were left out.
                 if self._stop.is_set():
-                    self._stopped = True
+                    self._account.stopped = True
                     break
-                self._captured += 1
-                self._inbox.put(frame)
+                passage = self._account.captured(frame)
+                if frame.fault is not None or not _usable(frame):
+                    self._account.dropped(passage, "corrupt")
+                elif self._policy == "block":
+                    self._inbox.put(passage)
+                else:
+                    for late in self._inbox.offer(passage):
+                        self._account.dropped(late, "late")
+                count += 1
+                if count == max_frames:
+                    break
         except PartialResultError as error:
             self._partial = error
+        except LadleError:
+            # Closed under its reader, a live source may end in any of its own ways.
+            if not (self._live and self._stop.is_set()):
+                raise
         self._inbox.end()
 
-    def _translate(self) -> None:
-        in_flight, ended = 0, False
+    def _submit(self) -> None:
         while True:
-            while not ended and in_flight < self._translator.depth:
-                # With work in flight its results come first: an empty inbox is not waited for.
-                if in_flight:
-                    frame, ended = self._inbox.poll()
-                else:
-                    frame = self._inbox.get()
-                    ended = frame is None
-                if frame is None:
-                    break
-                self._translator.submit(frame)
-                in_flight += 1
-            if in_flight == 0:
-                if ended:
-                    break
-                continue
-            self._outbox.put(self._translator.collect(self._stall_timeout_s))
-            in_flight -= 1
-            if self._on_progress is not None:
-                self._on_progress(self.statistics())
+            # Room first: what is still in the inbox can be replaced by something newer.
+            self._flying.capacity = self._limit()
+            self._flying.wait_for_room()
+            passage = self._inbox.get()
+            if passage is None:
+                break
+            passage.taken_ns = time.monotonic_ns()
+            prepared = self._prepare(passage.frame)
+            passage.hold = prepared.hold
+            if prepared.hold is None:
+                self._translator.submit(prepared.frame)
+            self._flying.put(passage)
+        self._flying.end()
+
+    def _collect(self, on_progress: Callable[[RunStatistics], None] | None) -> None:
+        picture: Picture | None = None
+        stopped_s: float | None = None
+        while True:
+            passage, ended = self._flying.head(TICK_S)
+            if ended:
+                break
+            if passage is not None:
+                if passage.hold is None:
+                    picture = self._translator.collect(self._stall_timeout_s).picture
+                passage.translated_ns = time.monotonic_ns()
+                self._flying.take()
+                self._hand_on(passage, picture)
+            elif self._live and self._stop.is_set():
+                now_s = time.monotonic()
+                stopped_s = stopped_s or now_s
+                if now_s - stopped_s > STOP_GRACE_S:
+                    self._account.stopped = True
+                    self._source.close()
+                    self._inbox.end()
+            if on_progress is not None:
+                on_progress(self._account.statistics())
         self._outbox.end()
 
+    def _hand_on(self, passage: Passage, picture: Picture | None) -> None:
+        if picture is None:
+            assert passage.hold is not None
+            self._account.dropped(passage, passage.hold)
+            return
+        item = passage, TranslatedFrame(passage.frame, picture)
+        if self._policy == "block":
+            self._outbox.put(item)
+            return
+        for late, _ in self._outbox.offer(item):
+            self._account.dropped(late, "slow sink")
+
     def _present(self) -> None:
-        while (translated := self._outbox.get()) is not None:
+        while (item := self._outbox.get()) is not None:
+            passage, translated = item
+            passage.begun_ns = time.monotonic_ns()
             self._sink.write(translated)
-            self._presented += 1
-            if self._first_picture_s is None:
-                self._first_picture_s = time.monotonic() - self._begin_s
+            self._account.presented(passage)
+
+
+def _usable(frame: Frame) -> bool:
+    pixels = frame.pixels
+    return pixels.ndim == 2 and pixels.size > 0 and pixels.dtype in (np.uint8, np.uint16)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ladle_rt.figures import Percentiles
+
 
 @dataclass(frozen=True, slots=True)
 class RunStatistics:
@@ -18,10 +20,14 @@ class RunStatistics:
     """Frames given up on purpose, by reason."""
     in_flight: int = 0
     """Frames between capture and sink; 0 after a run that ended well."""
+    held: int = 0
+    """Presented frames that showed an earlier picture again."""
     elapsed_s: float = 0.0
     """Wall-clock seconds since the run began."""
     first_picture_s: float | None = None
     """Seconds until the sink had taken its first picture."""
+    latency_ms: Percentiles = field(default_factory=Percentiles)
+    """Capture to presented."""
     stopped: bool = False
     """Ended by the stop event before the source was exhausted."""
 

@@ -25,6 +25,19 @@ class Translator(Protocol):
     def depth(self) -> int:
         """How many frames may be in flight; `submit` beyond it blocks."""
 
+    @property
+    def network_size(self) -> tuple[int, int]:
+        """Height and width of the box the network works in, from the next frame on."""
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """Let the network work in another box from the next submitted frame on.
+
+        Called in the submitting thread or any other; frames in flight keep their size.
+
+        Args:
+            size: height and width, pixels.
+        """
+
     def submit(self, frame: Frame) -> int:
         """Enqueue one frame and return its ticket, counting from 0.
 

@@ -30,7 +30,9 @@ class WarmStartTranslator:
         self._current = first
         self._next: Translator | None = None
         self._retiring: Translator | None = None
+        self._size: tuple[int, int] | None = None
         self._flying: deque[Translator] = deque()
+        """Engines of the frames in flight; like the next two under the lock."""
         self._lock = threading.Lock()
         self._closed = False
         self._tickets = 0
@@ -51,19 +53,31 @@ class WarmStartTranslator:
         """Of the engine that the next frame goes to; ask again before each frame."""
         return self._current.depth
 
+    @property
+    def network_size(self) -> tuple[int, int]:
+        """Of the engine that the next frame goes to."""
+        return self._current.network_size
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """See `Translator.resize`; the engine that is being made will follow."""
+        self._size = size
+        self._current.resize(size)
+
     def submit(self, frame: Frame) -> int:
         """Enqueue one frame; see `Translator.submit`."""
         self._go_over()
         translator = self._current
         translator.submit(frame)
-        self._flying.append(translator)
+        with self._lock:
+            self._flying.append(translator)
         self._tickets += 1
         return self._tickets - 1
 
     def collect(self, timeout_s: float | None = None) -> TranslatedFrame:
         """The next result; see `Translator.collect`."""
         # An empty queue is the current engine's to complain about.
-        translator = self._flying[0] if self._flying else self._current
+        with self._lock:
+            translator = self._flying[0] if self._flying else self._current
         try:
             result = translator.collect(timeout_s)
         except PipelineError:
@@ -83,7 +97,8 @@ class WarmStartTranslator:
         for translator in (self._current, self._retiring, waiting):
             if translator is not None:
                 translator.close()
-        self._flying.clear()
+        with self._lock:
+            self._flying.clear()
 
     def __enter__(self) -> WarmStartTranslator:
         return self
@@ -117,18 +132,22 @@ class WarmStartTranslator:
             if self._next is None or self._closed:
                 return
             self._retiring, self._current, self._next = self._current, self._next, None
+            if self._size is not None:
+                self._current.resize(self._size)
         logger.info("from this frame on: %s", self._current.name)
-        if self._retiring not in self._flying:
-            self._retire()
+        self._retire()
 
     def _collected(self) -> None:
-        if self._flying:
-            self._flying.popleft()
-        if self._retiring is not None and self._retiring not in self._flying:
-            self._retire()
+        with self._lock:
+            if self._flying:
+                self._flying.popleft()
+        self._retire()
 
     def _retire(self) -> None:
+        """Close the engine that was left behind, when nothing of it is in flight."""
         with self._lock:
-            retiring, self._retiring = self._retiring, None
-        if retiring is not None:
-            retiring.close()
+            retiring = self._retiring
+            if retiring is None or retiring in self._flying:
+                return
+            self._retiring = None
+        retiring.close()

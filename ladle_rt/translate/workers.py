@@ -77,6 +77,15 @@ class CpuTranslator:
         """Two frames per worker: one being translated, one waiting."""
         return 2 * self._workers
 
+    @property
+    def network_size(self) -> tuple[int, int]:
+        """See `Translator.network_size`."""
+        return self._box
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """See `Translator.resize`."""
+        self._box = size
+
     def submit(self, frame: Frame) -> int:
         """Enqueue one frame; see `Translator.submit`."""
         self._slots.acquire()

@@ -28,10 +28,11 @@ from ladle_rt.translate.cuda.ring import Ring
 logger = logging.getLogger("ladle_rt")
 
 Result = Future[TranslatedFrame]
-Job = tuple[Frame, Result]
+Job = tuple[Frame, tuple[int, int], Result]
+"""A frame, the network's box for it, and who waits for the picture."""
 
-_Kind = tuple[tuple[int, ...], "np.dtype[np.generic]"]
-"""Shape and dtype of frames."""
+_Kind = tuple[tuple[int, ...], "np.dtype[np.generic]", tuple[int, int]]
+"""Shape and dtype of frames, and the network's box."""
 
 
 class Owner:
@@ -109,9 +110,9 @@ class Owner:
         self._owned.give_back()
 
     def _take(self, job: Job) -> None:
-        frame, result = job
+        frame, box, result = job
         try:
-            ring = self._ring_for(frame.pixels)
+            ring = self._ring_for(frame.pixels, box)
         except ConfigError as error:
             # This size cannot be done; the next frame may be of another.
             result.set_exception(error)
@@ -123,15 +124,15 @@ class Owner:
         assert self._plan is not None
         _, kernels, ring = self._plan
         data = ring.collect()
-        frame, result = self._enqueued.popleft()
+        frame, _, result = self._enqueued.popleft()
         height, width = kernels.picture_size
         result.set_result(
             TranslatedFrame(frame, Picture(self._picture.pixel_format, data, width, height))
         )
 
-    def _ring_for(self, pixels: ThermalPixels) -> Ring:
+    def _ring_for(self, pixels: ThermalPixels, box: tuple[int, int]) -> Ring:
         """The ring for frames like this one, made anew when they are others than before."""
-        kind: _Kind = (pixels.shape, pixels.dtype)
+        kind: _Kind = (pixels.shape, pixels.dtype, box)
         if self._plan is not None and self._plan[0] == kind:
             return self._plan[2]
         while self._enqueued:
@@ -145,7 +146,7 @@ class Owner:
             height,
             width,
             pixels.dtype,
-            fit_box(height, width, options.size or self._info.train_size, self._info.size_multiple),
+            fit_box(height, width, box, self._info.size_multiple),
             self._info.thermal,
             self._picture,
             options.detail == "guided",

@@ -63,6 +63,7 @@ class GpuTranslator:
         image: Callable[[tuple[int, int]], bytes] = cubin,
     ) -> None:
         self._picture, self._depth = picture, slots
+        self._size = options.size or info.train_size
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(slots)
         self._flying: deque[Result] = deque()
@@ -111,6 +112,15 @@ class GpuTranslator:
         """One frame per slot."""
         return self._depth
 
+    @property
+    def network_size(self) -> tuple[int, int]:
+        """See `Translator.network_size`."""
+        return self._size
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """See `Translator.resize`; the ring is planned anew for it."""
+        self._size = size
+
     def submit(self, frame: Frame) -> int:
         """Enqueue one frame; see `Translator.submit`.
 
@@ -125,7 +135,7 @@ class GpuTranslator:
                 self._room.release()
                 raise _again(self._end)
             self._flying.append(result)
-            self._jobs.put((frame, result))
+            self._jobs.put((frame, self._size, result))
         height, width = frame.pixels.shape
         if self._picture.even and (height % 2 or width % 2) and not self._told_odd:
             self._told_odd = True

@@ -1,0 +1,40 @@
+"""The live figures as JSON lines, one row a second and the last one at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ladle_rt.errors import OutputError
+from ladle_rt.sinks import atomic
+
+
+class StatsFile:
+    """Grows row by row under its own name, so that it can be followed; rows are whole."""
+
+    def __init__(self, path: Path, overwrite: bool = False) -> None:
+        """
+        Raises:
+            OutputError: the file cannot be written here.
+        """
+        atomic.check_target(path, overwrite=overwrite)
+        self._path = path
+        self._file = path.open("w", encoding="utf-8")
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append one row.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        try:
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot be written ({error.strerror})") from error
+
+    def close(self) -> None:
+        """Close the file; calling it twice is harmless."""
+        self._file.close()

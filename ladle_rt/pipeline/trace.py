@@ -1,0 +1,106 @@
+"""Every frame's way as a Chrome trace, for ui.perfetto.dev or chrome://tracing.
+
+Trace Event Format, JSON array: complete events ("X") per stage, one row each, and instants for
+dropped frames. Times are microseconds of the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ladle_rt.errors import OutputError
+from ladle_rt.pipeline.account import STAGES, Passage
+from ladle_rt.sinks import atomic
+
+MOST_EVENTS = 1_000_000
+"""About 100 MB and 2 hours of 30 frames per second; viewers take no more."""
+
+
+class Trace:
+    """A `Listener` that writes the file as frames end; it appears, whole, at the end."""
+
+    def __init__(self, path: Path, overwrite: bool = False) -> None:
+        """
+        Raises:
+            OutputError: the file cannot be written here.
+        """
+        atomic.check_target(path, overwrite=overwrite)
+        self._path = path
+        self._lock = threading.Lock()
+        self._temporary = atomic.temporary_beside(path)
+        self._file = self._temporary.open("w", encoding="utf-8")
+        self._events = 0
+        self._full = False
+        self._file.write("[")
+        for row, name in enumerate(STAGES):
+            self._event("thread_name", "M", row, 0, args={"name": name})
+
+    def presented(self, passage: Passage) -> None:
+        """Write the stages of a presented frame."""
+        doors = (
+            passage.born_ns,
+            passage.taken_ns,
+            passage.translated_ns,
+            passage.begun_ns,
+            passage.presented_ns,
+        )
+        args = {"frame": passage.frame.sequence}
+        if passage.hold is not None:
+            args["held"] = passage.hold  # type: ignore[assignment]
+        with self._lock:
+            for row, (start, end) in enumerate(pairwise(doors)):
+                self._event(STAGES[row], "X", row, start, dur=(end - start) / 1e3, args=args)
+
+    def dropped(self, passage: Passage, reason: str) -> None:
+        """Write that a frame was given up."""
+        args = {"frame": passage.frame.sequence}
+        with self._lock:
+            self._event(f"dropped: {reason}", "i", 0, passage.born_ns, s="t", args=args)
+
+    def close(self) -> None:
+        """Put the file in place.
+
+        Raises:
+            OutputError: it could not be written.
+        """
+        with self._lock:
+            if self._file.closed:
+                return
+            self._full = True
+            try:
+                self._file.write("]\n")
+                self._file.close()
+            except OSError as error:
+                atomic.discard(self._temporary)
+                raise OutputError(
+                    f"{self._path}: cannot be written ({error.strerror}); nothing was left behind"
+                ) from error
+        atomic.publish(self._temporary, self._path)
+
+    def __enter__(self) -> Trace:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _event(self, name: str, phase: str, row: int, start_ns: int, **fields: Any) -> None:
+        if self._full:
+            return
+        event = {"name": name, "ph": phase, "pid": 1, "tid": row, "ts": start_ns / 1e3, **fields}
+        try:
+            self._file.write(",\n" * (self._events > 0) + json.dumps(event))
+        except OSError:
+            # A full disk ends the trace, not the stream; `close` tells.
+            self._full = True
+        self._events += 1
+        self._full |= self._events >= MOST_EVENTS

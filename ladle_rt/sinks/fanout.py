@@ -1,0 +1,77 @@
+"""Several sinks as one; one that fails does not take the others with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from ladle_rt.errors import LadleError, OutputError
+from ladle_rt.frames import PixelFormat, TranslatedFrame
+from ladle_rt.sinks.base import Sink
+
+logger = logging.getLogger("ladle_rt")
+
+
+class FanOut:
+    """Gives every picture to every sink, in the order they were given.
+
+    A sink that refuses a picture is aborted and left out from then on; the last one that
+    is left raises instead, because nobody would see the pictures any more.
+    """
+
+    pixel_format: PixelFormat = "yuv420p"
+
+    def __init__(self, sinks: Sequence[Sink] = ()) -> None:
+        """
+        Args:
+            sinks: they belong to this object.
+        """
+        self._sinks = list(sinks)
+        self.failures: list[str] = []
+        """What ended sinks early, one line each."""
+
+    def add(self, sink: Sink) -> None:
+        """Take one more, before the first picture."""
+        self._sinks.append(sink)
+
+    def write(self, translated: TranslatedFrame) -> None:
+        """Give the picture to each sink.
+
+        Raises:
+            LadleError: the last sink failed.
+        """
+        for sink in list(self._sinks):
+            try:
+                sink.write(translated)
+            except LadleError as error:
+                self._lose(sink, error)
+
+    def close(self) -> None:
+        """Publish what each holds.
+
+        Raises:
+            OutputError: one or more could not be published; the others were.
+        """
+        failures = []
+        for sink in self._sinks:
+            try:
+                sink.close()
+            except LadleError as error:
+                failures.append(str(error))
+        self._sinks.clear()
+        if failures:
+            raise OutputError("; ".join(failures))
+
+    def abort(self) -> None:
+        """Abort each."""
+        for sink in self._sinks:
+            sink.abort()
+        self._sinks.clear()
+
+    def _lose(self, sink: Sink, error: LadleError) -> None:
+        if len(self._sinks) == 1:
+            raise error
+        sink.abort()
+        self._sinks.remove(sink)
+        self.failures.append(str(error))
+        logger.error("%s; going on without it", error)
