@@ -127,7 +127,8 @@ class _Run:
         )
         """Submitted frames, in order; each stays inside until its picture was collected."""
         self._outbox: Channel[tuple[Passage, TranslatedFrame]] = Channel(
-            1 if policy == "latest" else QUEUED_FRAMES,
+            # Two frames in flight may be ready at the same moment.
+            2 if policy == "latest" else QUEUED_FRAMES,
             producer="translation",
             put_timeout_s=stall_timeout_s,
             consumer="presentation",

@@ -9,9 +9,9 @@ import numpy as np
 
 from ladle_rt.frames import Frame, Prepared, ThermalPixels
 
-THUMBNAIL = (64, 48)
+THUMBNAIL = (32, 24)
 """Width and height that frames are compared at: averaging takes most of the sensor's noise out."""
-LIMIT = 0.01
+LIMIT = 0.02
 """Largest change anywhere in the thumbnail that counts as none, share of the frame's span."""
 LONGEST_S = 1.0
 """Even a still scene is translated so often."""

@@ -14,6 +14,8 @@ import av
 from ladle_rt.errors import ConfigError, OutputError
 
 logger = logging.getLogger("ladle_rt")
+choice = logging.getLogger("ladle_rt.engine")
+"""What was chosen on this machine, and why."""
 
 H264_LIKE = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "mpeg4")
 """Tried in this order; the last is part of every FFmpeg build."""
@@ -49,6 +51,15 @@ FIXED_OPTIONS = {
 }
 """VP9 is slow unless told to hurry; Motion JPEG takes limited range only when told that this
 is unusual; MPEG-4 gets constant quality 3."""
+LIVE = {
+    "h264_nvenc": {"preset": "p3", "tune": "ll", "rc": "vbr", "cq": "23"},
+    "h264_v4l2m2m": {"b": "4M"},
+    "libx264": {"preset": "veryfast", "tune": "zerolatency", "crf": "21"},
+    "libopenh264": {"b": "4M"},
+    "mpeg4": FIXED_OPTIONS["mpeg4"],
+}
+"""Encoders for live video in the order they are tried, with options for low delay: hardware of
+desktop GPUs, hardware of Jetsons and single-board computers (Orin Nano has neither), software."""
 MPEG4_TICKS = 60_000
 """MPEG-4 Part 2 stores its ticks per second in 16 bits."""
 
@@ -123,7 +134,33 @@ def plan_encoder(path: Path, encoding: VideoEncoding) -> EncoderPlan:
     raise ConfigError(f"no usable encoder for {suffix}: {'; '.join(reasons)}")
 
 
+def plan_live_encoder(container: str) -> EncoderPlan:
+    """Choose the first of `LIVE` that really opens, and say which and why.
+
+    Args:
+        container: FFmpeg's name of the format.
+
+    Raises:
+        ConfigError: none does.
+    """
+    reasons = []
+    for codec, options in LIVE.items():
+        try:
+            plan = _open_once(container, codec, dict(options), container)
+        except ConfigError as error:
+            reasons.append(str(error))
+            continue
+        why = f" ({'; '.join(reasons)})" if reasons else ""
+        choice.info("encoder %s%s", codec, why)
+        return plan
+    raise ConfigError(f"no usable encoder for {container}: {'; '.join(reasons)}")
+
+
 def _try(container: str, codec: str, encoding: VideoEncoding, path: Path) -> EncoderPlan:
+    return _open_once(container, codec, _options(codec, encoding), f"{path.suffix} files")
+
+
+def _open_once(container: str, codec: str, options: dict[str, str], place: str) -> EncoderPlan:
     try:
         known = av.Codec(codec, "w")
     except ValueError as error:
@@ -132,13 +169,13 @@ def _try(container: str, codec: str, encoding: VideoEncoding, path: Path) -> Enc
         raise ConfigError(f"codec {codec!r} encodes {known.type}, expected a video encoder")
     formats = [one.name for one in known.video_formats or ()]
     pixel_format = "yuv420p" if "yuv420p" in formats or not formats else formats[0]
-    plan = EncoderPlan(container, codec, _options(codec, encoding), pixel_format)
+    plan = EncoderPlan(container, codec, options, pixel_format)
     with av.open(io.BytesIO(), "w", format=container) as trial:
         try:
             stream: Any = trial.add_stream(codec, rate=25)
         except ValueError as error:
             raise ConfigError(
-                f"{path.suffix} files do not take codec {codec}; choose another of the two"
+                f"{place} do not take codec {codec}; choose another of the two"
             ) from error
         configure(stream, plan, 320, 256)
         try:

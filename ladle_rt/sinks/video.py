@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import av
-from av.video.reformatter import ColorRange, Colorspace
 
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import Picture, PixelFormat, TranslatedFrame
 from ladle_rt.sinks import atomic
 from ladle_rt.sinks.audio import AudioCarrier, AudioPlan
-from ladle_rt.sinks.encoding import VideoEncoding, configure, plan_encoder
-from ladle_rt.sinks.scheduling import GREEDY_ENCODERS, OrdinaryScheduling
-
-logger = logging.getLogger("ladle_rt")
+from ladle_rt.sinks.encoding import VideoEncoding, plan_encoder
+from ladle_rt.sinks.picture_stream import PictureStream
+from ladle_rt.sinks.scheduling import OrdinaryScheduling
 
 
 class VideoSink:
@@ -68,17 +65,13 @@ class VideoSink:
         self._scheduling.restore()
         self._path = path
         self._rate = rate
-        self._source_time_base = time_base
-        self._time_base = self._plan.time_base(time_base, rate)
+        self._time_base = time_base
         self._aspect = sample_aspect_ratio
         self._audio_from = audio_from
         self._stop = stop
         self._temporary: Path | None = None
         self._container: Any = None
-        self._stream: Any = None
         self._audio: AudioCarrier | None = None
-        self._last_pts: int | None = None
-        self._warned_size = False
 
     def write(self, translated: TranslatedFrame) -> None:
         """Encode one picture.
@@ -93,13 +86,7 @@ class VideoSink:
             picture = translated.picture
             if self._container is None:
                 self._open(picture)
-            frame = self._to_av(picture)
-            frame.pts = self._place(translated)
-            frame.time_base = self._time_base
-            packets = self._stream.encode(frame)
-            if self._plan.codec in GREEDY_ENCODERS:
-                self._scheduling.restore()
-            self._mux(packets)
+            self._mux(self._pictures.encode(translated))
 
     def close(self) -> None:
         """Finish the file and put it in place; calling it twice is harmless.
@@ -110,10 +97,10 @@ class VideoSink:
         if self._container is None:
             return
         with self._writing():
-            self._mux(self._stream.encode(None))
+            self._mux(self._pictures.finish())
             if self._audio is not None:
                 cut = self._stop is not None and self._stop.is_set()
-                self._audio.mux_until(self._end_s() if cut else None)
+                self._audio.mux_until(self._pictures.end_s if cut else None)
                 self._audio.finish()
             container, self._container = self._container, None
             container.close()
@@ -153,54 +140,18 @@ class VideoSink:
     def _open(self, picture: Picture) -> None:
         self._temporary = atomic.temporary_beside(self._path)
         self._container = av.open(str(self._temporary.absolute()), "w", format=self._plan.container)
-        stream = self._container.add_stream(self._plan.codec, rate=self._rate)
-        configure(stream, self._plan, picture.width, picture.height)
-        stream.codec_context.time_base = stream.time_base = self._time_base
-        if self._plan.container == "avi":
-            # AVI has no presentation times, so pictures must not be reordered.
-            stream.codec_context.max_b_frames = 0
-            stream.codec_context.options = {**self._plan.options, "bf": "0"}
-        if self._aspect is not None:
-            stream.codec_context.sample_aspect_ratio = self._aspect
-        self._stream = stream
-        self._width, self._height = picture.width, picture.height
+        self._pictures = PictureStream(
+            self._container,
+            self._plan,
+            picture,
+            name=self._path.name,
+            rate=self._rate,
+            time_base=self._time_base,
+            sample_aspect_ratio=self._aspect,
+            scheduling=self._scheduling,
+        )
         if self._audio_from is not None:
             self._audio = AudioCarrier(self._audio_from, self._container)
-
-    def _to_av(self, picture: Picture) -> av.VideoFrame:
-        frame = av.VideoFrame.from_ndarray(picture.data, format=picture.format)
-        frame.color_range = ColorRange.MPEG
-        frame.colorspace = Colorspace.ITU709
-        if (picture.width, picture.height) == (self._width, self._height):
-            return frame
-        if not self._warned_size:
-            self._warned_size = True
-            logger.warning(
-                "%s: the picture changes from %dx%d to %dx%d; it is scaled to the first size",
-                self._path.name,
-                self._width,
-                self._height,
-                picture.width,
-                picture.height,
-            )
-        return frame.reformat(width=self._width, height=self._height, interpolation="BICUBIC")
-
-    def _place(self, translated: TranslatedFrame) -> int:
-        """The frame's time in the encoder's ticks, later than the one before."""
-        source = translated.frame
-        if source.pts is None:
-            wanted = round(source.sequence / self._rate / self._time_base)
-        else:
-            base = source.time_base or self._source_time_base
-            wanted = round(source.pts * base / self._time_base)
-        if self._last_pts is not None:
-            wanted = max(wanted, self._last_pts + 1)
-        self._last_pts = wanted
-        return wanted
-
-    def _end_s(self) -> Fraction:
-        assert self._last_pts is not None
-        return self._last_pts * self._time_base + 1 / self._rate
 
     def _mux(self, packets: Iterable[Any]) -> None:
         for packet in packets:

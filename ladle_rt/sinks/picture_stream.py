@@ -1,0 +1,125 @@
+"""Pictures into the video stream of a container, alike for files and network."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.video.reformatter import ColorRange, Colorspace
+
+from ladle_rt.frames import Picture, TranslatedFrame
+from ladle_rt.sinks.encoding import EncoderPlan, configure
+from ladle_rt.sinks.scheduling import GREEDY_ENCODERS, OrdinaryScheduling
+
+logger = logging.getLogger("ladle_rt")
+
+
+class PictureStream:
+    """One video stream; opened for its first picture, to which later sizes are scaled."""
+
+    def __init__(
+        self,
+        container: Any,
+        plan: EncoderPlan,
+        picture: Picture,
+        *,
+        name: str,
+        rate: Fraction,
+        time_base: Fraction,
+        sample_aspect_ratio: Fraction | None,
+        scheduling: OrdinaryScheduling,
+        key_frame_every_s: float | None = None,
+    ) -> None:
+        """
+        Args:
+            container: a PyAV output container; owned by the caller.
+            plan: the encoder.
+            picture: the first one; ``yuv420p``, even sides.
+            name: what to call the output in warnings.
+            rate: average frames per second, for the encoder's rate control.
+            time_base: seconds per unit of the frames' ``pts``.
+            sample_aspect_ratio: width over height of a pixel; ``None`` for square.
+            scheduling: the thread's own, put back after greedy encoders.
+            key_frame_every_s: for streams that one may join or cut anywhere.
+
+        Raises:
+            av.FFmpegError: the encoder does not open.
+        """
+        self._plan, self._name, self._rate = plan, name, rate
+        self._source_time_base = time_base
+        self._scheduling = scheduling
+        self._time_base = plan.time_base(time_base, rate)
+        self._width, self._height = picture.width, picture.height
+        self._last_pts: int | None = None
+        self._warned_size = False
+        stream = container.add_stream(plan.codec, rate=rate)
+        configure(stream, plan, picture.width, picture.height)
+        stream.codec_context.time_base = stream.time_base = self._time_base
+        if plan.container == "avi":
+            # AVI has no presentation times, so pictures must not be reordered.
+            stream.codec_context.max_b_frames = 0
+            stream.codec_context.options = {**plan.options, "bf": "0"}
+        if key_frame_every_s is not None:
+            stream.codec_context.gop_size = max(1, round(rate * Fraction(key_frame_every_s)))
+        if sample_aspect_ratio is not None:
+            stream.codec_context.sample_aspect_ratio = sample_aspect_ratio
+        self._stream = stream
+
+    @property
+    def end_s(self) -> Fraction:
+        """Where the last picture ends, seconds."""
+        assert self._last_pts is not None
+        return self._last_pts * self._time_base + 1 / self._rate
+
+    def encode(self, translated: TranslatedFrame) -> Iterable[Any]:
+        """Packets that are ready after one more picture.
+
+        Raises:
+            av.FFmpegError: the encoder failed.
+        """
+        frame = self._to_av(translated.picture)
+        frame.pts = self._place(translated)
+        frame.time_base = self._time_base
+        packets: Iterable[Any] = self._stream.encode(frame)
+        if self._plan.codec in GREEDY_ENCODERS:
+            self._scheduling.restore()
+        return packets
+
+    def finish(self) -> Iterable[Any]:
+        """The last packets."""
+        packets: Iterable[Any] = self._stream.encode(None)
+        return packets
+
+    def _to_av(self, picture: Picture) -> av.VideoFrame:
+        frame = av.VideoFrame.from_ndarray(picture.data, format=picture.format)
+        frame.color_range = ColorRange.MPEG
+        frame.colorspace = Colorspace.ITU709
+        if (picture.width, picture.height) == (self._width, self._height):
+            return frame
+        if not self._warned_size:
+            self._warned_size = True
+            logger.warning(
+                "%s: the picture changes from %dx%d to %dx%d; it is scaled to the first size",
+                self._name,
+                self._width,
+                self._height,
+                picture.width,
+                picture.height,
+            )
+        return frame.reformat(width=self._width, height=self._height, interpolation="BICUBIC")
+
+    def _place(self, translated: TranslatedFrame) -> int:
+        """The frame's time in the encoder's ticks, later than the one before."""
+        source = translated.frame
+        if source.pts is None:
+            wanted = round(source.sequence / self._rate / self._time_base)
+        else:
+            base = source.time_base or self._source_time_base
+            wanted = round(source.pts * base / self._time_base)
+        if self._last_pts is not None:
+            wanted = max(wanted, self._last_pts + 1)
+        self._last_pts = wanted
+        return wanted

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ladle_rt.errors import OutputError
+from ladle_rt.frames import Frame
+from ladle_rt.pipeline import trace as trace_module
+from ladle_rt.pipeline.account import Passage
+from ladle_rt.pipeline.stats_file import StatsFile
+from ladle_rt.pipeline.trace import Trace
+
+
+def passage(number: int, hold: str | None = None) -> Passage:
+    frame = Frame(np.zeros((2, 2), np.uint8), number, 0)
+    start = 1_000_000 * number
+    return Passage(frame, start, hold, *(start + step for step in (2000, 9000, 10_000, 12_000)))
+
+
+def test_stages_follow_one_another(tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+    with Trace(path) as trace:
+        trace.presented(passage(1))
+        trace.dropped(passage(2), "late")
+        trace.presented(passage(3, "shutter"))
+        assert not path.exists()
+    events = json.loads(path.read_text())
+    names = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
+    assert list(names.values()) == ["queue", "translate", "wait", "present"]
+    stages = [event for event in events if event["ph"] == "X" and event["args"]["frame"] == 1]
+    assert [event["dur"] for event in stages] == [2, 7, 1, 2]
+    for before, after in zip(stages, stages[1:], strict=False):  # noqa: RUF007
+        assert before["ts"] + before["dur"] == after["ts"]
+    assert [event["name"] for event in events if event["ph"] == "i"] == ["dropped: late"]
+    assert {event["args"].get("held") for event in events if event["ph"] == "X"} == {
+        None,
+        "shutter",
+    }
+
+
+def test_a_long_trace_ends_early_and_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace_module, "MOST_EVENTS", 50)
+    with Trace(tmp_path / "t.json") as trace:
+        for number in range(100):
+            trace.presented(passage(number))
+    assert len(json.loads((tmp_path / "t.json").read_text())) == 50
+
+
+def test_places_that_cannot_be_written_are_refused_at_once(tmp_path: Path) -> None:
+    taken = tmp_path / "there.json"
+    taken.write_text("mine")
+    for make in (Trace, StatsFile):
+        with pytest.raises(OutputError, match="already exists"):
+            make(taken)
+        with pytest.raises(OutputError, match="does not exist"):
+            make(tmp_path / "no" / "t.json")
+    assert taken.read_text() == "mine"
+
+
+def test_rows_are_whole_and_can_be_followed(tmp_path: Path) -> None:
+    path = tmp_path / "stats.jsonl"
+    rows = StatsFile(path)
+    for number in range(3):
+        rows.write({"captured": number})
+        assert json.loads(path.read_text().splitlines()[-1]) == {"captured": number}
+    rows.close()
+    rows.close()
