@@ -34,6 +34,8 @@ class TranslateOptions:
     """Write "synthetic colour" into the picture."""
     smoothing_s: float = 1.0
     """Time constant of the thermal levels, seconds; 0: every frame by itself."""
+    fixed_range: tuple[float, float] | None = None
+    """Counts that map to black and white in every frame; ``None``: the frames' own percentiles."""
     engines: Path = Path("engines")
     """Folder of TensorRT plans; one is built there if none fits."""
     warm_start: bool = True
@@ -52,6 +54,11 @@ class TranslateOptions:
             )
         if self.smoothing_s < 0:
             raise ConfigError(f"smoothing_s must be >= 0, received {self.smoothing_s}")
+        if self.fixed_range is not None and not 0 <= self.fixed_range[0] < self.fixed_range[1]:
+            raise ConfigError(
+                "a fixed range must satisfy 0 <= low < high, "
+                f"received {self.fixed_range[0]:g} and {self.fixed_range[1]:g}"
+            )
 
 
 def _one_of(name: str, value: str, choices: Any) -> None:

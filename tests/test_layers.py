@@ -18,7 +18,7 @@ ROWS = (
     {"datasets", "metrics"},
     {"models"},
     {"thermal", "geometry"},
-    {"frames", "figures", "config", "errors", "device", "files"},
+    {"addresses", "frames", "figures", "config", "errors", "device", "files"},
 )
 """From top to bottom; packages of one row do not know each other."""
 WITHIN_A_ROW = {("config", "errors")}

@@ -162,11 +162,17 @@ class LevelTracker:
 
     CUT_OVERLAP = 0.3
 
-    def __init__(self, spec: ThermalNormalization, smoothing_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        spec: ThermalNormalization,
+        smoothing_s: float = 1.0,
+        fixed_range: tuple[float, float] | None = None,
+    ) -> None:
         """
         Args:
             spec: the model's normalisation.
             smoothing_s: time constant in seconds; 0 follows every frame at once.
+            fixed_range: low and high level of every frame, counts; only the median is followed.
 
         Raises:
             ConfigError: a negative time constant.
@@ -175,6 +181,7 @@ class LevelTracker:
             raise ConfigError(f"smoothing_s must be >= 0, received {smoothing_s}")
         self._spec = spec
         self._smoothing_s = smoothing_s
+        self._fixed_range = fixed_range
         self._levels: Levels | None = None
         self._time_s = 0.0
 
@@ -186,6 +193,9 @@ class LevelTracker:
             time_s: the frame's presentation time, seconds; a jump backwards restarts.
         """
         measured = measure_levels(pixels, self._spec)
+        if self._fixed_range is not None:
+            low, high = self._fixed_range
+            measured = Levels(low, min(max(measured.mid, low), high), high)
         previous, elapsed_s = self._levels, time_s - self._time_s
         self._time_s = time_s
         if (

@@ -58,7 +58,7 @@ class CpuTranslator:
         self._picture = picture
         self._workers = workers
         self._box = options.size or info.train_size
-        self._tracker = LevelTracker(info.thermal, options.smoothing_s)
+        self._tracker = LevelTracker(info.thermal, options.smoothing_s, options.fixed_range)
         self._local = threading.local()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="translate")
         self._slots = threading.Semaphore(self.depth)

@@ -107,6 +107,7 @@ class FrameKernels:
         mark: write the label at the bottom right.
         network_dtype: element type of the network's input and output.
         smoothing_s: time constant of the thermal levels, seconds.
+        fixed_range: low and high level of every frame, counts; ``None`` measures them.
 
     Raises:
         ConfigError: sizes, dtypes or options that the kernels cannot do.
@@ -126,6 +127,7 @@ class FrameKernels:
         network_dtype: NetworkDtype = "float32",
         *,
         smoothing_s: float = 1.0,
+        fixed_range: tuple[float, float] | None = None,
     ) -> None:
         _check(height, width, np.dtype(dtype), fit, picture, network_dtype, smoothing_s)
         self._height, self._width, self._fit, self._spec = height, width, fit, spec
@@ -135,6 +137,8 @@ class FrameKernels:
         self._network = "f32" if network_dtype == "float32" else "f16"
         self._format: PixelFormat = picture.pixel_format
         self._smoothing_s = smoothing_s
+        # An empty range tells the kernel to measure.
+        self._fixed_range = fixed_range or (0.0, 0.0)
         self._side_by_side = layout == "side-by-side"
         self._part = (max(height & ~1, 2), max(width & ~1, 2)) if picture.even else (height, width)
         """Height and width of the colour part of the picture."""
@@ -246,6 +250,7 @@ class FrameKernels:
                     *map(int32, ranks),
                     *map(float64, (spec.mid_target, spec.gamma_limit, spec.min_span)),
                     float64(self._smoothing_s),
+                    *map(float64, self._fixed_range),
                 ),
             ),
             Launch(

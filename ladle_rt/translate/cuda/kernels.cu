@@ -359,6 +359,8 @@ struct LevelRules {
     double gamma_limit;
     double min_span;
     double smoothing_s;
+    double fixed_low;   // With fixed_high above it, the levels of every frame.
+    double fixed_high;
 };
 
 // thermal.normalization._overlap of (low, high) pairs.
@@ -424,7 +426,12 @@ __device__ void follow_levels(TrackerState* state, FrameLevels* levels, const do
         }
     }
     if (thread == 0) {
-        const double measured[LEVELS] = {(double)bin[0], (double)bin[1], (double)bin[2]};
+        double measured[LEVELS] = {(double)bin[0], (double)bin[1], (double)bin[2]};
+        if (rules.fixed_low < rules.fixed_high) {
+            measured[0] = rules.fixed_low;
+            measured[1] = fmin(fmax(measured[1], rules.fixed_low), rules.fixed_high);
+            measured[2] = rules.fixed_high;
+        }
         follow(state, measured, *time_s, rules);
         const double span = fmax(state->level[2] - state->level[0], rules.min_span);
         result.low = (float)state->level[0];
@@ -444,9 +451,11 @@ __device__ void follow_levels(TrackerState* state, FrameLevels* levels, const do
     extern "C" __global__ void NAME(TrackerState* state, FrameLevels* levels,                      \
                                     const double* time_s, int low_rank, int mid_rank,              \
                                     int high_rank, double mid_target, double gamma_limit,          \
-                                    double min_span, double smoothing_s) {                         \
-        follow_levels<WIDE>(state, levels, time_s, low_rank, mid_rank, high_rank,                  \
-                            {mid_target, gamma_limit, min_span, smoothing_s});                     \
+                                    double min_span, double smoothing_s, double fixed_low,         \
+                                    double fixed_high) {                                           \
+        follow_levels<WIDE>(                                                                       \
+            state, levels, time_s, low_rank, mid_rank, high_rank,                                  \
+            {mid_target, gamma_limit, min_span, smoothing_s, fixed_low, fixed_high});              \
     }
 
 FOLLOW_LEVELS_KERNEL(follow_levels_u8, false)

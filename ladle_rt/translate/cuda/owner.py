@@ -154,6 +154,7 @@ class Owner:
             options.mark,
             self._engine.network_dtype,
             smoothing_s=options.smoothing_s,
+            fixed_range=options.fixed_range,
         )
         state = self._state_for(pixels.dtype, kernels.state_bytes)
         ring = Ring(

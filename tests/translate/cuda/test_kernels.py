@@ -167,12 +167,16 @@ def test_whole_and_narrow_ranges_of_16_bit(host_kernels: Make, top: int) -> None
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("smoothing_s", [0.0, 1.0])
-def test_levels_follow_a_sequence(host_kernels: Make, dtype: type, smoothing_s: float) -> None:
+@pytest.mark.parametrize(
+    ("smoothing_s", "fixed"), [(0.0, None), (1.0, None), (1.0, (40.0, 190.0)), (0.0, (0.0, 30.0))]
+)
+def test_levels_follow_a_sequence(
+    host_kernels: Make, dtype: type, smoothing_s: float, fixed: tuple[float, float] | None
+) -> None:
     """A drift, a cut, a long pause, time that goes backwards."""
     shape, fit = (60, 80), fit_box(60, 80, BOX, MULTIPLE)
-    gpu = host_kernels(plan(shape, dtype, fit, smoothing_s=smoothing_s))
-    tracker = LevelTracker(SPEC, smoothing_s)
+    gpu = host_kernels(plan(shape, dtype, fit, smoothing_s=smoothing_s, fixed_range=fixed))
+    tracker = LevelTracker(SPEC, smoothing_s, fixed)
     base = scene(shape, dtype).astype(np.int64)
     steps = [(0.0, 0), (0.04, 3), (0.08, 6), (0.12, 9), (0.16, 100), (0.2, 97), (9.0, 90)]
     steps += [(0.3, 80), (0.34, 90), (0.34, 70)]
