@@ -1,0 +1,225 @@
+"""Flicker suppression: where the thermal frame does not change, the picture may not either.
+
+Each picture is blended with what was shown before, pixel by pixel, by how still the thermal
+frame is there; colour more than brightness, because the eye minds its flicker more and misses
+its sharpness less. The gate sees the thermal input alone, so that a network which changes its
+mind does not open it.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ladle_rt.errors import ConfigError
+from ladle_rt.frames import Frame, Picture, TranslatedFrame
+from ladle_rt.thermal.normalization import LevelTracker, ThermalNormalization
+from ladle_rt.translate.base import Translator
+
+Plane = npt.NDArray[np.float32]
+
+LUMA_KEEP, CHROMA_KEEP = 0.8, 0.95
+"""Share of the shown picture that stays, per frame, where all is still, at strength 1."""
+GATE_SHRINK = 4
+"""The gate works at a quarter of the frame's size: sensor noise averages out."""
+STILL = 0.012
+"""Changes of the shrunken frame below this share of its span are none."""
+NOISE_FACTOR = 3.0
+"""Or below so many times the usual change, for noisy cameras."""
+MARGIN = 7
+"""Gate pixels around what moves that count as moving too: a network's surroundings."""
+REFERENCE_RATE = 0.05
+"""How fast the still frame that slow motion is measured against follows."""
+CUT_SHARE = 0.6
+"""More of the picture moving than this is another scene."""
+LONGEST_GAP_S = 0.5
+
+
+class MotionGate:
+    """How much each part of the thermal frame changed; in frame order, from one thread."""
+
+    def __init__(self, spec: ThermalNormalization) -> None:
+        self._tracker = LevelTracker(spec)
+        self._before: Plane | None = None
+        self._reference: Plane | None = None
+        self._noise = 0.0
+        self._time_s = 0.0
+
+    def update(self, frame: Frame) -> Plane | None:
+        """The frame against those before it.
+
+        Args:
+            frame: HxW, uint8 or uint16.
+
+        Returns:
+            float32 in [0, 1] at a quarter of the frame's size, 0 still and 1 moving; ``None``
+            where nothing can be compared: the first frame, a gap, another size or scene.
+        """
+        height, width = frame.pixels.shape
+        size = (max(1, width // GATE_SHRINK), max(1, height // GATE_SHRINK))
+        shrunk: Any = cv2.resize(frame.pixels, size, interpolation=cv2.INTER_AREA)
+        levels = self._tracker.update(shrunk, frame.time_s)
+        now: Plane = shrunk.astype(np.float32)
+        gap_s = frame.time_s - self._time_s
+        self._time_s = frame.time_s
+        before, reference = self._before, self._reference
+        self._before = now
+        if (
+            before is None
+            or reference is None
+            or before.shape != now.shape
+            or not 0 <= gap_s <= LONGEST_GAP_S
+        ):
+            self._reference, self._noise = now, 0.0
+            return None
+        scale = 1 / max(levels.high - levels.low, 8.0)
+        step = cv2.absdiff(now, before) * np.float32(scale)
+        change: Any = cv2.blur(np.maximum(step, cv2.absdiff(now, reference) * scale), (3, 3))
+        # The median of a few: most of a picture is still, or all of it moves alike.
+        usual = float(np.median(step[::3, ::3]))
+        self._noise = usual if self._noise == 0.0 else 0.9 * self._noise + 0.1 * usual
+        still = max(STILL, NOISE_FACTOR * min(self._noise, STILL))
+        moving: Any = cv2.dilate(
+            np.clip((change - still) / still, 0, 1), np.ones((MARGIN, MARGIN), np.uint8)
+        )
+        if float(moving.mean()) > CUT_SHARE:
+            self._reference = now
+            return None
+        rate = REFERENCE_RATE + (1 - REFERENCE_RATE) * moving
+        self._reference = reference + rate * (now - reference)
+        smooth: Any = cv2.blur(moving, (3, 3))
+        return smooth  # type: ignore[no-any-return]
+
+
+class Blender:
+    """Keeps what was shown, and blends; in frame order, from one thread.
+
+    The state is float32: with 8 bits a slow change would be rounded away for ever.
+    """
+
+    def __init__(self, strength: float, spec: ThermalNormalization) -> None:
+        """
+        Args:
+            strength: 0 to 1.
+            spec: the model's normalisation.
+
+        Raises:
+            ConfigError: a strength out of range.
+        """
+        if not 0 <= strength <= 1:
+            raise ConfigError(f"steady must be within 0-1, received {strength:g}")
+        self._strength = strength
+        self._gate = MotionGate(spec)
+        self._shown: list[Plane] | None = None
+        self._kind: tuple[int, int] | None = None
+
+    def blend(self, frame: Frame, picture: Picture) -> Picture:
+        """One picture, made steady.
+
+        Args:
+            frame: the thermal frame that the picture was made from.
+            picture: ``yuv420p``; beside a thermal picture only the colour half is blended.
+
+        Returns:
+            A new picture; or the same one where there is nothing to blend with.
+        """
+        moving = self._gate.update(frame)
+        kind = (picture.width, picture.height)
+        planes = _planes(picture)
+        beside = picture.width >= 2 * (frame.pixels.shape[1] - 1)
+        parts = [plane[:, plane.shape[1] // 2 :] if beside else plane for plane in planes]
+        if moving is None or self._shown is None or kind != self._kind:
+            self._shown = [part.astype(np.float32) for part in parts]
+            self._kind = kind
+            return picture
+        data = picture.data.copy()
+        result = Picture(picture.format, data, picture.width, picture.height)
+        targets = _planes(result)
+        for number, (part, shown) in enumerate(zip(parts, self._shown, strict=True)):
+            keep = self._strength * (CHROMA_KEEP if number else LUMA_KEEP)
+            if number < 2:
+                # Both chroma planes share one map.
+                size = part.shape[1::-1]
+                take: Any = cv2.resize(moving, size, interpolation=cv2.INTER_LINEAR)
+                take = take * np.float32(keep) + np.float32(1 - keep)
+            step: Any = cv2.subtract(part, shown, dtype=cv2.CV_32F)
+            cv2.multiply(step, take, dst=step)
+            cv2.add(shown, step, dst=shown)
+            target = targets[number]
+            if beside:
+                target = target[:, target.shape[1] // 2 :]
+            target[:] = cv2.convertScaleAbs(shown)
+        return result
+
+
+class SteadyTranslator:
+    """A `Translator` that makes another one's pictures steady, as they are collected."""
+
+    def __init__(self, inner: Translator, strength: float, spec: ThermalNormalization) -> None:
+        """
+        Args:
+            inner: gives ``yuv420p`` pictures; belongs to this object.
+            strength: 0 to 1.
+            spec: the model's normalisation.
+
+        Raises:
+            ConfigError: a strength out of range.
+        """
+        self._inner = inner
+        self._blender = Blender(strength, spec)
+
+    @property
+    def name(self) -> str:
+        """The inner engine's."""
+        return self._inner.name
+
+    @property
+    def depth(self) -> int:
+        """The inner engine's."""
+        return self._inner.depth
+
+    @property
+    def network_size(self) -> tuple[int, int]:
+        """See `Translator.network_size`."""
+        return self._inner.network_size
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """See `Translator.resize`."""
+        self._inner.resize(size)
+
+    def submit(self, frame: Frame) -> int:
+        """See `Translator.submit`."""
+        return self._inner.submit(frame)
+
+    def collect(self, timeout_s: float | None = None) -> TranslatedFrame:
+        """The next result, blended; see `Translator.collect`."""
+        result = self._inner.collect(timeout_s)
+        return TranslatedFrame(result.frame, self._blender.blend(result.frame, result.picture))
+
+    def close(self) -> None:
+        """Close the inner engine."""
+        self._inner.close()
+
+    def __enter__(self) -> SteadyTranslator:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _planes(picture: Picture) -> list[npt.NDArray[np.uint8]]:
+    """Views of Y, U and V."""
+    height, width = picture.height, picture.width
+    flat = picture.data.reshape(-1)
+    luma = flat[: height * width].reshape(height, width)
+    first, second = flat[height * width :].reshape(2, height // 2, width // 2)
+    return [luma, first, second]

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ladle_rt.errors import BackendError, ConfigError
+from ladle_rt.frames import Frame, Picture, TranslatedFrame
+from ladle_rt.thermal.normalization import ThermalNormalization
+from ladle_rt.translate.steady import Blender, SteadyTranslator
+
+SPEC = ThermalNormalization()
+H, W = 96, 128
+BASE = np.tile(np.linspace(30, 220, W), (H, 1))
+
+
+def frame(number: int, pixels: np.ndarray | None = None, dtype: type = np.uint8) -> Frame:
+    rng = np.random.default_rng(number)
+    values = (BASE if pixels is None else pixels) + rng.normal(0, 1.0, (H, W))
+    gain, offset = (8, 6000) if dtype == np.uint16 else (1, 0)
+    counts = (values.clip(0, 255) * gain + offset).astype(dtype)
+    return Frame(counts, number, round(number / 30 * 1e9))
+
+
+def picture(luma: np.ndarray | int, chroma: int = 128, width: int = W) -> Picture:
+    data = np.full((H * 3 // 2, width), chroma, np.uint8)
+    data[:H] = luma
+    return Picture("yuv420p", data, width, H)
+
+
+def luma(shown: Picture) -> np.ndarray:
+    return shown.data[:H].astype(float)
+
+
+def chroma(shown: Picture) -> np.ndarray:
+    return shown.data[H:].astype(float)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_still_scene_stops_flickering_and_colour_most(dtype: type) -> None:
+    blender = Blender(1.0, SPEC)
+    rng = np.random.default_rng(0)
+    shown = []
+    for number in range(60):
+        noisy = picture((120 + rng.normal(0, 6, (H, W))).clip(0, 255).astype(np.uint8))
+        noisy.data[H:] = (128 + rng.normal(0, 6, noisy.data[H:].shape)).clip(0, 255)
+        shown.append(blender.blend(frame(number, dtype=dtype), noisy))
+    steps = [(np.abs(luma(b) - luma(a)).mean(), np.abs(chroma(b) - chroma(a)).mean())
+             for a, b in zip(shown[30:], shown[31:], strict=False)]  # noqa: RUF007  # fmt: skip
+    of_luma, of_chroma = np.mean(steps, axis=0)
+    unblended = 6 * 2 / np.sqrt(np.pi)
+    assert of_luma < 0.3 * unblended and of_chroma < 0.15 * unblended
+    assert abs(luma(shown[-1]).mean() - 120) < 1
+
+
+def test_slow_change_arrives_in_full() -> None:
+    """With an 8-bit state the last counts would be lost to rounding."""
+    blender = Blender(1.0, SPEC)
+    for number in range(10):
+        blender.blend(frame(number), picture(100))
+    for number in range(10, 80):
+        shown = blender.blend(frame(number), picture(103, chroma=131))
+    assert (luma(shown) == 103).all() and (chroma(shown) == 131).all()
+
+
+def test_what_moves_leaves_no_trail() -> None:
+    blender = Blender(1.0, SPEC)
+    worst = 0.0
+    for number in range(40):
+        thermal, colours = BASE.copy(), np.full((H, W), 90, np.uint8)
+        left = 4 + 2 * number
+        thermal[30:60, left : left + 20] = 0
+        colours[30:60, left : left + 20] = 200
+        shown = luma(blender.blend(frame(number, thermal), picture(colours)))
+        if number > 2:
+            worst = max(worst, np.abs(shown - colours).mean())
+            assert np.abs(shown[30:60, : max(left - 2, 1)] - 90).max() < 12
+    assert worst < 1.5
+
+
+def test_restarts(caplog: pytest.LogCaptureFixture) -> None:
+    """After a cut, a gap, time running back, another size: the new picture as it is."""
+    first = frame(0)
+    later = frame(1)
+    cases = [
+        (Frame(255 - later.pixels, 1, later.timestamp_ns), picture(200)),
+        (Frame(later.pixels, 1, later.timestamp_ns + 10**9), picture(200)),
+        (Frame(later.pixels, 1, first.timestamp_ns - 10**9), picture(200)),
+        (Frame(later.pixels[:48], 1, later.timestamp_ns), picture(200)),
+        (later, picture(200, width=W - 2)),
+    ]
+    for second, shown in cases:
+        blender = Blender(1.0, SPEC)
+        blender.blend(first, picture(100))
+        assert blender.blend(second, shown) is shown
+    assert not caplog.records
+
+
+def test_strength_is_one_knob() -> None:
+    results = []
+    for strength in (0.0, 0.3, 0.6, 1.0):
+        blender = Blender(strength, SPEC)
+        blender.blend(frame(0), picture(100))
+        results.append(luma(blender.blend(frame(1), picture(200))).mean())
+    assert results[0] == 200 and results == sorted(results, reverse=True)
+    assert results[-1] == pytest.approx(120, abs=1)
+    with pytest.raises(ConfigError, match="within 0-1"):
+        Blender(1.2, SPEC)
+
+
+def test_pictures_handed_out_are_never_written_to() -> None:
+    blender = Blender(1.0, SPEC)
+    given = [picture(100 + number) for number in range(6)]
+    kept = []
+    for number, one in enumerate(given):
+        result = blender.blend(frame(number), one)
+        kept.append((result.data, result.data.copy()))
+    assert all((now == then).all() for now, then in kept)
+    assert all((luma(one) == 100 + number).all() for number, one in enumerate(given))
+
+
+def test_the_thermal_half_is_left_as_it_is() -> None:
+    blender = Blender(1.0, SPEC)
+    for number in range(5):
+        both = picture(100, width=2 * W)
+        both.data[:H, :W] = 20 * number
+        both.data[:H, W:] = 100 + 20 * number
+        shown = luma(blender.blend(frame(number), both))
+    assert (shown[:, :W] == 80).all()
+    assert 100 < shown[:, W:].mean() < 150
+
+
+class Inner:
+    name, depth, network_size = "inner", 3, (64, 96)
+
+    def __init__(self) -> None:
+        self.waiting: list[Frame] = []
+        self.closed = False
+
+    def submit(self, one: Frame) -> int:
+        self.waiting.append(one)
+        return len(self.waiting) - 1
+
+    def collect(self, timeout_s: float | None = None) -> TranslatedFrame:
+        if not self.waiting:
+            raise BackendError("nothing")
+        one = self.waiting.pop(0)
+        return TranslatedFrame(one, picture(100 + one.sequence))
+
+    def resize(self, size: tuple[int, int]) -> None:
+        self.network_size = size
+
+    def close(self) -> None:
+        self.closed = True
+
+    def __enter__(self) -> Inner:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def test_the_translator_around_another() -> None:
+    inner = Inner()
+    with SteadyTranslator(inner, 0.5, SPEC) as steady:
+        assert (steady.name, steady.depth, steady.network_size) == ("inner", 3, (64, 96))
+        steady.resize((32, 32))
+        assert inner.network_size == (32, 32)
+        for number in range(3):
+            assert steady.submit(frame(number)) == number
+        results = [steady.collect() for _ in range(3)]
+        assert [one.frame.sequence for one in results] == [0, 1, 2]
+        assert luma(results[0].picture).mean() == 100 and luma(results[2].picture).mean() < 102
+        with pytest.raises(BackendError, match="nothing"):
+            steady.collect()
+    assert inner.closed
