@@ -17,6 +17,9 @@ from ladle_rt.errors import LadleError, PartialResultError
 
 COMMANDS = (
     "video",
+    "stream",
+    "sources",
+    "doctor",
     "image",
     "sample",
     "models",

@@ -54,7 +54,7 @@ is unusual; MPEG-4 gets constant quality 3."""
 LIVE = {
     "h264_nvenc": {"preset": "p3", "tune": "ll", "rc": "vbr", "cq": "23"},
     "h264_v4l2m2m": {"b": "4M"},
-    "libx264": {"preset": "veryfast", "tune": "zerolatency", "crf": "21"},
+    "libx264": {"preset": "superfast", "tune": "zerolatency", "crf": "21"},
     "libopenh264": {"b": "4M"},
     "mpeg4": FIXED_OPTIONS["mpeg4"],
 }
@@ -147,13 +147,22 @@ def plan_live_encoder(container: str) -> EncoderPlan:
     for codec, options in LIVE.items():
         try:
             plan = _open_once(container, codec, dict(options), container)
-        except ConfigError as error:
-            reasons.append(str(error))
+        except ConfigError:
+            reasons.append(codec)
             continue
-        why = f" ({'; '.join(reasons)})" if reasons else ""
+        why = f", because {' and '.join(reasons)} cannot be opened here" if reasons else ""
         choice.info("encoder %s%s", codec, why)
         return plan
-    raise ConfigError(f"no usable encoder for {container}: {'; '.join(reasons)}")
+    raise ConfigError(f"no encoder for {container} opens here; tried {', '.join(reasons)}")
+
+
+def opens(container: str, codec: str) -> bool:
+    """Whether an encoder of `LIVE` opens on this machine."""
+    try:
+        _open_once(container, codec, dict(LIVE[codec]), container)
+    except ConfigError:
+        return False
+    return True
 
 
 def _try(container: str, codec: str, encoding: VideoEncoding, path: Path) -> EncoderPlan:

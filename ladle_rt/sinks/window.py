@@ -118,7 +118,9 @@ class WindowSink:
 
     def _serve(self) -> None:
         try:
-            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.namedWindow(
+                self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+            )
             cv2.waitKey(1)
         except cv2.error as error:
             self._failure = error

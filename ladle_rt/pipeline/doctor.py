@@ -1,0 +1,166 @@
+"""Is everything there: one finding per part, each with what to type where it is not."""
+
+from __future__ import annotations
+
+import grp
+import importlib.util
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from ladle_rt.device import CudaUnavailableError, probe_cuda, usable_cores
+from ladle_rt.errors import LadleError
+from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
+from ladle_rt.sinks.encoding import LIVE, opens
+from ladle_rt.sinks.window import display_available
+from ladle_rt.sources.gstreamer import built_with_gstreamer
+from ladle_rt.sources.listing import list_cameras
+from ladle_rt.translate.select import load_network
+
+RELEASE = Path("/etc/nv_tegra_release")
+"""Says on a Jetson which L4T is installed."""
+LEAST_FREE_GB = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part of the machine."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+    """What to do about it."""
+    needed: bool = False
+    """Without it not even the main job runs."""
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything; nothing is changed and no GPU memory is taken."""
+    parts: tuple[Callable[[], Iterator[Finding]], ...] = (
+        _model,
+        _gpu,
+        _engines,
+        _jetson,
+        _encoders,
+        _cameras,
+        _display,
+        _permissions,
+        _disk,
+    )
+    for part in parts:
+        yield from part()
+
+
+def _model() -> Iterator[Finding]:
+    cores = usable_cores()
+    try:
+        artifact = load_artifact(DEFAULT_MODEL)
+        run = load_network(artifact).runner()
+        thermal = np.zeros((1, 1, *artifact.info.train_size), np.float32)
+        run(thermal)
+        begin_s = time.perf_counter()
+        run(thermal)
+        took_ms = (time.perf_counter() - begin_s) * 1e3
+    except LadleError as error:
+        yield Finding("model", False, str(error), "pip install --force-reinstall .", needed=True)
+        return
+    version = metadata.version("onnxruntime")
+    yield Finding(
+        "model",
+        True,
+        f"{DEFAULT_MODEL} on ONNX Runtime {version}: {took_ms:.0f} ms, {cores} cores",
+        needed=True,
+    )
+
+
+def _gpu() -> Iterator[Finding]:
+    try:
+        devices = probe_cuda()
+    except CudaUnavailableError as error:
+        hint = "install the NVIDIA driver" if Path("/proc/driver/nvidia").exists() else ""
+        yield Finding("GPU", False, str(error), hint or "none needed: the CPU translates")
+        return
+    for device in devices:
+        detail = f"{device.name} ({device.sm}, CUDA {device.driver_version})"
+        yield Finding("GPU", True, detail)
+
+
+def _engines() -> Iterator[Finding]:
+    for name, package, extra in (
+        ("TensorRT", "tensorrt", "tensorrt"),
+        ("TensorRT-RTX", "tensorrt_rtx", "rtx"),
+        ("pycuda", "pycuda", "cuda"),
+        ("torch", "torch", "train"),
+    ):
+        if importlib.util.find_spec(package) is None:
+            yield Finding(name, False, "not installed", f"pip install 'ladle-rt[{extra}]'")
+            continue
+        try:
+            version = metadata.version(package.replace("_", "-"))
+        except metadata.PackageNotFoundError:
+            version = "of the system"
+        yield Finding(name, True, version)
+
+
+def _jetson() -> Iterator[Finding]:
+    if RELEASE.exists():
+        yield Finding("JetPack", True, RELEASE.read_text(encoding="utf-8").splitlines()[0])
+
+
+def _encoders() -> Iterator[Finding]:
+    found = [codec for codec in LIVE if opens("matroska", codec)]
+    remedy = "" if found else "pip install --force-reinstall av"
+    yield Finding("encoders", bool(found), ", ".join(found) or "none opens", remedy)
+
+
+def _cameras() -> Iterator[Finding]:
+    cameras = list_cameras()
+    for one in cameras:
+        detail = one.problem or f"{one.name}, captured as {one.chosen}"
+        yield Finding(f"camera {one.device}", one.problem is None, detail, "ladle-rt sources")
+    if not cameras:
+        yield Finding(
+            "cameras", False, "none found", "plug one in, or: ladle-rt stream --device synthetic"
+        )
+    yield Finding(
+        "GStreamer", built_with_gstreamer(), "in this OpenCV" if built_with_gstreamer()
+        else "not in this OpenCV", "only csi: and gst: need it; JetPack's OpenCV has it",
+    )  # fmt: skip
+
+
+def _display() -> Iterator[Finding]:
+    problem = display_available()
+    yield Finding(
+        "display", problem is None, problem or "there", "ladle-rt stream ... --preview 8080"
+    )
+
+
+def _permissions() -> Iterator[Finding]:
+    try:
+        video = grp.getgrnam("video").gr_gid
+        allowed = os.geteuid() == 0 or video in os.getgroups()
+    except KeyError:
+        allowed = True
+    yield Finding(
+        "camera permission", allowed, "given" if allowed else "this user is not in the group video",
+        "sudo usermod -aG video $USER, then log in again",
+    )  # fmt: skip
+    writable = os.access("/dev/shm", os.W_OK)
+    yield Finding(
+        "shared memory", writable, "/dev/shm can be written" if writable else "no /dev/shm",
+        "only shm: needs it",
+    )  # fmt: skip
+
+
+def _disk() -> Iterator[Finding]:
+    free_gb = shutil.disk_usage(".").free / 2**30
+    yield Finding(
+        "disk", free_gb >= LEAST_FREE_GB, f"{free_gb:.0f} GB free here", "make room for recordings"
+    )

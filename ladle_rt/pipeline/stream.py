@@ -1,0 +1,300 @@
+"""A live source in, colour pictures to everyone who asked for them, until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ladle_rt.config import Layout
+from ladle_rt.errors import ConfigError, OutputError
+from ladle_rt.frames import Frame, Prepared
+from ladle_rt.models.artifact import ModelArtifact
+from ladle_rt.pipeline.account import Account
+from ladle_rt.pipeline.budget import LatencyBudget
+from ladle_rt.pipeline.monitor import Monitor, summary
+from ladle_rt.pipeline.run import Policy, run
+from ladle_rt.pipeline.statistics import RunStatistics
+from ladle_rt.pipeline.stats_file import StatsFile
+from ladle_rt.pipeline.trace import Trace
+from ladle_rt.pipeline.unchanged import SkipUnchanged
+from ladle_rt.sinks.base import SinkContext
+from ladle_rt.sinks.fanout import FanOut
+from ladle_rt.sinks.live_video import LiveVideoSink
+from ladle_rt.sinks.recorder import Recorder
+from ladle_rt.sinks.select import open_sinks
+from ladle_rt.sources.base import Source, SourceInfo, SourceOptions
+from ladle_rt.sources.select import open_source
+from ladle_rt.thermal.frontend import FrontEnd, FrontEndOptions
+from ladle_rt.thermal.palettes import palette_table
+from ladle_rt.thermal.view import ThermalView
+from ladle_rt.translate.steady import SteadyTranslator
+
+if TYPE_CHECKING:
+    from ladle_rt.translate.base import Translator
+
+logger = logging.getLogger("ladle_rt.stream")
+
+ROW_EVERY_S = 1.0
+"""Between rows of the figures' file."""
+BUDGET_EVERY_S = 0.1
+BUDGET_WINDOW_S = 1.0
+"""What the latency budget looks at, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamJob:
+    """What to translate, and who wants to see it."""
+
+    device: str
+    """Camera, address, file or pattern; see `ladle_rt.sources.select`."""
+    source: SourceOptions = field(default_factory=SourceOptions)
+    """How it is opened."""
+    outputs: tuple[str, ...] = ()
+    """Files, addresses and devices; see `ladle_rt.sinks.select`."""
+    window: bool | None = None
+    """Show a window; ``None``: where there is a display and nothing else was asked for."""
+    preview: str | None = None
+    """``[HOST:]PORT`` of the page."""
+    token: str | None = None
+    """What the page asks for; ``None``: made up, and only for addresses others can reach."""
+    policy: Policy | None = None
+    """``None``: ``latest`` for live sources, ``block`` for recordings."""
+    max_frames: int | None = None
+    """End after so many captured frames."""
+    stats: Path | None = None
+    """JSON lines of the figures."""
+    trace: Path | None = None
+    """Chrome trace of every frame."""
+    latency_budget_ms: float | None = None
+    """Use a smaller network rather than be later than this."""
+    steady: float = 0.0
+    """Strength of flicker suppression, 0 to 1."""
+    skip_unchanged: bool = False
+    """Show the picture again while the thermal frame does not change."""
+    front: FrontEndOptions = field(default_factory=FrontEndOptions)
+    """Thermal front end."""
+    palette: str = "white-hot"
+    """Of the thermal picture, where one is shown."""
+    layout: Layout = "colour"
+    """What the window shows first."""
+    record_folder: Path = Path(".")
+    """Where recordings and snapshots go that were asked for by key or button."""
+    log_every_s: float = 10.0
+    """Seconds between lines of figures in the log; 0: none."""
+    overwrite: bool = False
+    """Whether existing files may be replaced."""
+
+    def __post_init__(self) -> None:
+        if self.max_frames is not None and self.max_frames < 1:
+            raise ConfigError(f"max_frames must be >= 1, received {self.max_frames}")
+        palette_table(self.palette)
+        if not 0 <= self.steady <= 1:
+            raise ConfigError(f"steady must be within 0-1, received {self.steady:g}")
+        if not self.log_every_s >= 0:
+            raise ConfigError(f"log_every_s must be >= 0, received {self.log_every_s:g}")
+        if self.latency_budget_ms is not None and not self.latency_budget_ms > 0:
+            raise ConfigError(f"latency budget must be > 0 ms, received {self.latency_budget_ms:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResult:
+    """What a stream did."""
+
+    statistics: RunStatistics
+    failures: tuple[str, ...]
+    """Outputs that ended early, one line each."""
+
+
+def stream(
+    job: StreamJob,
+    artifact: ModelArtifact,
+    make_translator: Callable[[], Translator],
+    *,
+    stop: threading.Event,
+    tell: Callable[[str], None],
+) -> StreamResult:
+    """Translate a source until it ends, ``max_frames`` came, or ``stop`` is set.
+
+    Everything that can be refused is refused before the translator is made.
+
+    Args:
+        job: what to do.
+        artifact: the model; its normalisation makes the thermal picture.
+        make_translator: makes the engine; its pictures must be ``yuv420p`` with even sides.
+            It is closed at the end.
+        stop: ends the stream in an orderly way; also set by the window and the page.
+        tell: gets lines for people, such as the page's address.
+
+    Raises:
+        LadleError: source, outputs or settings that cannot be used; see `ladle_rt.errors`.
+    """
+    with ExitStack() as stack:
+        trace = None
+        if job.trace is not None:
+            trace = stack.enter_context(Trace(job.trace, job.overwrite))
+        account = Account(trace)
+        monitor = Monitor(account)
+        source = stack.enter_context(open_source(job.device, job.source, monitor.hear))
+        monitor.source = source.info.name or job.device
+        sinks = FanOut()
+        stack.callback(sinks.abort)
+        _open_outputs(job, source.info, artifact, monitor, sinks, stop, tell)
+        rows = None
+        if job.stats is not None:
+            rows = StatsFile(job.stats, job.overwrite)
+            stack.callback(rows.close)
+        translator = make_translator()
+        if job.steady > 0:
+            translator = SteadyTranslator(translator, job.steady, artifact.info.thermal)
+        stack.enter_context(translator)
+        monitor.attach(translator)
+        keeper = _Keeper(job, account, monitor, translator, rows)
+        try:
+            statistics = run(
+                source,
+                translator,
+                sinks,
+                policy=job.policy or _policy(source),
+                prepare=_prepare(job, artifact),
+                max_frames=job.max_frames,
+                stop=stop,
+                on_progress=keeper.look,
+                account=account,
+            )
+        except BaseException as error:
+            monitor.ended(str(error))
+            keeper.finish()
+            raise
+        monitor.ended()
+        keeper.finish()
+        return StreamResult(statistics, tuple(sinks.failures))
+
+
+def _policy(source: Source) -> Policy:
+    return "latest" if source.info.live else "block"
+
+
+def _prepare(job: StreamJob, artifact: ModelArtifact) -> Callable[[Frame], Prepared]:
+    front = FrontEnd(job.front, artifact.info.thermal)
+    if not job.skip_unchanged:
+        return front.process
+    skip = SkipUnchanged()
+
+    def prepare(frame: Frame) -> Prepared:
+        prepared = front.process(frame)
+        return skip(prepared.frame) if prepared.hold is None else prepared
+
+    return prepare
+
+
+def _open_outputs(
+    job: StreamJob,
+    info: SourceInfo,
+    artifact: ModelArtifact,
+    monitor: Monitor,
+    sinks: FanOut,
+    stop: threading.Event,
+    tell: Callable[[str], None],
+) -> None:
+    context = SinkContext(
+        width=info.width,
+        height=info.height,
+        rate=info.rate,
+        time_base=info.time_base,
+        sample_aspect_ratio=info.sample_aspect_ratio,
+        overwrite=job.overwrite,
+    )
+    for sink in open_sinks(job.outputs, context):
+        sinks.add(sink)
+    window = job.window
+    if window is None and not job.outputs and job.preview is None:
+        from ladle_rt.sinks.window import display_available
+
+        problem = display_available()
+        if problem is not None:
+            raise OutputError(
+                f"nothing to show the pictures on: {problem}; add --preview 8080 and open the "
+                "page, or --output out.mkv"
+            )
+        window = True
+    recorder = Recorder(
+        job.record_folder, lambda path: LiveVideoSink(path, replace(context, overwrite=False)), stop
+    )
+    if job.preview is not None or window:
+        sinks.add(recorder)
+
+    def thermal_view() -> ThermalView:
+        return ThermalView(artifact.info.thermal, job.palette)
+
+    if job.preview is not None:
+        from ladle_rt.sinks.preview import open_preview
+
+        sinks.add(
+            open_preview(job.preview, job.token, thermal_view, monitor.figures, recorder, tell)
+        )
+    if window:
+        from ladle_rt.sinks.view import View
+        from ladle_rt.sinks.window import WindowSink
+
+        view = View(thermal_view(), job.layout)
+        sinks.add(WindowSink(f"ladle-rt: {monitor.source}", view, monitor.figures, recorder))
+
+
+class _Keeper:
+    """What is done beside the frames, in the calling thread: rows, log lines, the budget."""
+
+    def __init__(
+        self,
+        job: StreamJob,
+        account: Account,
+        monitor: Monitor,
+        translator: Translator,
+        rows: StatsFile | None,
+    ) -> None:
+        self._monitor, self._account, self._translator = monitor, account, translator
+        self._rows, self._log_every_s = rows, job.log_every_s
+        self._budget = None
+        if job.latency_budget_ms is not None:
+            self._budget = LatencyBudget(job.latency_budget_ms, translator.network_size)
+        now_s = time.monotonic()
+        self._row_s = self._log_s = self._budget_s = self._moved_s = now_s
+        self._late = 0
+
+    def look(self, statistics: RunStatistics) -> None:
+        """Do what is due."""
+        now_s = time.monotonic()
+        if self._budget is not None and now_s - self._budget_s >= BUDGET_EVERY_S:
+            self._budget_s = now_s
+            self._hold_budget(self._budget, statistics, now_s)
+        if self._rows is not None and now_s - self._row_s >= ROW_EVERY_S:
+            self._row_s = now_s
+            self._write_row()
+        if self._log_every_s and now_s - self._log_s >= self._log_every_s:
+            self._log_s = now_s
+            logger.info("%s", summary(self._monitor.figures()))
+
+    def finish(self) -> None:
+        """The last row."""
+        if self._rows is not None:
+            self._write_row()
+
+    def _write_row(self) -> None:
+        assert self._rows is not None
+        self._rows.write({"time": round(time.time(), 3), **self._monitor.figures().to_dict()})
+
+    def _hold_budget(self, budget: LatencyBudget, statistics: RunStatistics, now_s: float) -> None:
+        late = statistics.dropped.get("late", 0)
+        overloaded, self._late = late > self._late, late
+        within_s = min(BUDGET_WINDOW_S, now_s - self._moved_s)
+        recent = self._account.recent_latency_ms(within_s)
+        move = budget.update(now_s, recent.p95, overloaded)
+        if move is not None:
+            self._moved_s = now_s
+            self._translator.resize(move.size)
+            logger.info("network at %dx%d: %s", *move.size, move.reason)

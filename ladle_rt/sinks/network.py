@@ -1,0 +1,145 @@
+"""Pictures out to the network: RTSP, RTP, UDP and SRT, by PyAV.
+
+A thread of its own connects, encodes and sends, so that a peer that is slow or away never holds
+the stream up: it misses frames instead, and is called again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+import av
+
+from ladle_rt.addresses import masked
+from ladle_rt.frames import PixelFormat, TranslatedFrame
+from ladle_rt.sinks.base import SinkContext
+from ladle_rt.sinks.encoding import plan_live_encoder
+from ladle_rt.sinks.picture_stream import PictureStream
+from ladle_rt.sinks.scheduling import OrdinaryScheduling
+
+logger = logging.getLogger("ladle_rt")
+
+FORMATS = {
+    "rtsp": ("rtsp", {"rtsp_transport": "tcp"}),
+    "rtp": ("rtp_mpegts", {}),
+    "udp": ("mpegts", {}),
+    "srt": ("mpegts", {}),
+}
+"""By scheme: FFmpeg's format and options."""
+TIMEOUT_S = 5.0
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.25, 5.0
+JOIN_TIMEOUT_S = 2 * TIMEOUT_S
+
+
+class NetworkSink:
+    """A `Sink` whose pictures go to one address; of those that come too fast the newest goes."""
+
+    pixel_format: PixelFormat = "yuv420p"
+
+    def __init__(self, url: str, context: SinkContext) -> None:
+        """
+        Args:
+            url: where to; its scheme is one of `FORMATS`.
+            context: what the frames will be like.
+
+        Raises:
+            ConfigError: no encoder opens here.
+        """
+        self._url, self._context = url, context
+        self._format, self._options = FORMATS[url.partition("://")[0].lower()]
+        self._scheduling = OrdinaryScheduling()
+        self._plan = plan_live_encoder("mpegts" if self._format != "rtsp" else "rtsp")
+        self._changed = threading.Condition()
+        self._newest: TranslatedFrame | None = None
+        self._closed = False
+        self._told = False
+        self.missed = 0
+        """Pictures that the peer never got."""
+        self._thread = threading.Thread(target=self._serve, name="network sink", daemon=True)
+        self._thread.start()
+
+    def write(self, translated: TranslatedFrame) -> None:
+        """Hand over one picture; returns at once."""
+        with self._changed:
+            self.missed += self._newest is not None
+            self._newest = translated
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Say goodbye to the peer; bounded."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join(JOIN_TIMEOUT_S)
+
+    def abort(self) -> None:
+        """The same: what was sent was sent."""
+        self.close()
+
+    def _serve(self) -> None:
+        retry_s = FIRST_RETRY_S
+        while (first := self._next()) is not None:
+            begin_s = time.monotonic()
+            try:
+                self._talk(first)
+                return
+            except (av.FFmpegError, OSError, ValueError) as error:
+                self._tell(error)
+            if time.monotonic() - begin_s > LONGEST_RETRY_S:
+                retry_s = FIRST_RETRY_S
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed, retry_s)
+            retry_s = min(2 * retry_s, LONGEST_RETRY_S)
+
+    def _talk(self, first: TranslatedFrame) -> None:
+        """Send until closed.
+
+        Raises:
+            av.FFmpegError: the connection is gone.
+        """
+        context = self._context
+        container: Any = av.open(
+            self._url, "w", format=self._format, options=self._options, timeout=TIMEOUT_S
+        )
+        try:
+            pictures = PictureStream(
+                container,
+                self._plan,
+                first.picture,
+                name=masked(self._url),
+                rate=context.rate,
+                time_base=context.time_base,
+                sample_aspect_ratio=context.sample_aspect_ratio,
+                scheduling=self._scheduling,
+                key_frame_every_s=1.0,
+            )
+            picture: TranslatedFrame | None = first
+            while picture is not None:
+                for packet in pictures.encode(picture):
+                    container.mux(packet)
+                if self._told:
+                    logger.warning("%s: sending again", masked(self._url))
+                    self._told = False
+                picture = self._next()
+            for packet in pictures.finish():
+                container.mux(packet)
+        finally:
+            # The goodbye of a connection that is gone fails too.
+            with suppress(av.FFmpegError, OSError):
+                container.close()
+
+    def _next(self) -> TranslatedFrame | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._newest is not None)
+            picture, self._newest = self._newest, None
+            return None if self._closed and picture is None else picture
+
+    def _tell(self, error: Exception) -> None:
+        if not self._told:
+            reason = masked(str(getattr(error, "strerror", None) or error))
+            logger.warning("%s: cannot be sent to (%s); trying on", masked(self._url), reason)
+            self._told = True

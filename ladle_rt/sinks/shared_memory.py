@@ -1,0 +1,121 @@
+"""The newest pictures in POSIX shared memory, for other programs on the same machine.
+
+    8 bytes: how many pictures were written, n (little-endian)
+    4 bytes: slots; 4 bytes: bytes of a slot
+    slots, one after another: 8 bytes sequence lock, header, pixels
+
+Picture n - 1 lies in slot (n - 1) % slots. A slot's lock is odd while it is being written: a
+reader copies the slot between two equal, even reads of it, or tries again (a seqlock).
+"""
+
+from __future__ import annotations
+
+import struct
+from multiprocessing import resource_tracker, shared_memory
+
+from ladle_rt.errors import OutputError
+from ladle_rt.frames import PixelFormat, TranslatedFrame
+from ladle_rt.sinks.base import SinkContext
+from ladle_rt.sinks.raw_header import HEADER, describe
+
+SLOTS = 4
+START = struct.Struct("<QII")
+LOCK = struct.Struct("<Q")
+
+
+class SharedMemorySink:
+    """A ring of the last `SLOTS` pictures; writing never waits for readers."""
+
+    pixel_format: PixelFormat = "yuv420p"
+
+    def __init__(self, name: str, context: SinkContext) -> None:
+        """
+        Args:
+            name: of the memory, found under ``/dev/shm``.
+            context: its sizes decide those of a slot; twice as wide for side by side.
+
+        Raises:
+            OutputError: the name is taken or cannot be used.
+        """
+        self._name = name
+        pixels = (context.width + 1) * 2 * (context.height + 1) * 3 // 2
+        self._slot = LOCK.size + HEADER.size + pixels
+        try:
+            self._memory = shared_memory.SharedMemory(
+                name, create=True, size=START.size + SLOTS * self._slot
+            )
+        except (OSError, ValueError) as error:
+            raise OutputError(
+                f"shm:{name}: cannot be made ({getattr(error, 'strerror', None) or error}); choose "
+                f"another name, or remove /dev/shm/{name} if nobody uses it"
+            ) from error
+        self._count = 0
+        self._closed = False
+        self._tell()
+
+    def write(self, translated: TranslatedFrame) -> None:
+        """Put one picture into the next slot.
+
+        Raises:
+            OutputError: it is larger than the slots were made for.
+        """
+        data = describe(translated) + translated.picture.data.tobytes()
+        if LOCK.size + len(data) > self._slot:
+            picture = translated.picture
+            raise OutputError(
+                f"shm:{self._name}: a picture of {picture.width}x{picture.height} is larger than "
+                "the first ones; start again"
+            )
+        buffer = self._memory.buf
+        assert buffer is not None
+        at = START.size + self._count % SLOTS * self._slot
+        lock = 2 * (self._count // SLOTS)
+        LOCK.pack_into(buffer, at, lock + 1)
+        buffer[at + LOCK.size : at + LOCK.size + len(data)] = data
+        LOCK.pack_into(buffer, at, lock + 2)
+        self._count += 1
+        self._tell()
+
+    def close(self) -> None:
+        """Remove the name; readers that have it open keep what they have."""
+        if not self._closed:
+            self._closed = True
+            self._memory.close()
+            self._memory.unlink()
+
+    def abort(self) -> None:
+        """The same."""
+        self.close()
+
+    def _tell(self) -> None:
+        buffer = self._memory.buf
+        assert buffer is not None
+        START.pack_into(buffer, 0, self._count, SLOTS, self._slot)
+
+
+def read_newest(name: str) -> tuple[bytes, bytes] | None:
+    """The newest picture, as another program would read it.
+
+    Returns:
+        Header and pixels; ``None`` before the first picture.
+    """
+    memory = shared_memory.SharedMemory(name)
+    # A reader must not remove what it only looked at.
+    resource_tracker.unregister(memory._name, "shared_memory")  # type: ignore[attr-defined]
+    buffer = memory.buf
+    assert buffer is not None
+    try:
+        while True:
+            count, slots, size = START.unpack_from(buffer, 0)
+            if count == 0:
+                return None
+            at = START.size + (count - 1) % slots * size
+            (before,) = LOCK.unpack_from(buffer, at)
+            slot = bytes(buffer[at + LOCK.size : at + size])
+            (after,) = LOCK.unpack_from(buffer, at)
+            if before == after and before % 2 == 0:
+                header, length = slot[: HEADER.size], HEADER.unpack_from(slot)[5]
+                return header, slot[HEADER.size : HEADER.size + length]
+    finally:
+        del buffer
+        memory.close()

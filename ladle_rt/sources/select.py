@@ -1,0 +1,118 @@
+"""From what a person types after ``--device`` to a source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from ladle_rt.addresses import masked
+from ladle_rt.errors import InputError, InputNotFoundError
+from ladle_rt.sources.base import Source, SourceEvent, SourceOptions
+from ladle_rt.sources.pacing import LoopSource, RealtimeSource
+from ladle_rt.sources.reconnect import ReconnectingSource
+
+KINDS = (
+    "/dev/videoN, rtsp://, rtsps://, rtp://, udp://, srt://, http://, https://, tcp://, FILE, "
+    "FOLDER, csi:N, gst:PIPELINE, synthetic[:WxH@FPS], recording:FILE"
+)
+NETWORK = ("rtsp", "rtsps", "rtp", "udp", "srt", "http", "https", "tcp")
+RECORDING = ".lrec"
+SYNTHETIC_SECONDS = 20.0
+"""Length of the drive that the test pattern repeats."""
+
+
+def open_source(
+    spec: str,
+    options: SourceOptions,
+    on_event: Callable[[SourceEvent], None] = lambda event: None,
+) -> Source:
+    """Open a source by its name.
+
+    Cameras and addresses are watched and reopened for ever once they were open; recordings are
+    delivered as fast as they are asked for, unless ``options`` say otherwise.
+
+    Args:
+        spec: see `KINDS`.
+        options: how to open it.
+        on_event: told when a live source goes and comes back.
+
+    Raises:
+        InputError: no such kind of source, or it cannot be used.
+        LadleError: what else its own module refuses.
+    """
+    scheme, _, rest = spec.partition(":")
+    device = _device(spec)
+    if device is not None:
+        from ladle_rt.sources.v4l2.source import V4l2Source
+
+        return _watched(lambda: V4l2Source(device, options), options, on_event)
+    if scheme.lower() in NETWORK and rest.startswith("//"):
+        from ladle_rt.sources.network import NetworkSource
+
+        return _watched(lambda: NetworkSource(spec, options), options, on_event)
+    if scheme in ("gst", "csi") and rest:
+        from ladle_rt.sources.gstreamer import GStreamerSource, csi_pipeline
+
+        pipeline = csi_pipeline(rest, options) if scheme == "csi" else rest
+        return _watched(lambda: GStreamerSource(pipeline, options), options, on_event)
+    if scheme == "synthetic":
+        return RealtimeSource(LoopSource(lambda: _synthetic(rest, options)))
+    return _recorded(lambda: _open_recording(spec, options), options)
+
+
+def _device(spec: str) -> str | None:
+    """The path of a V4L2 device, where one is meant."""
+    if spec.isdecimal():
+        return f"/dev/video{spec}"
+    if spec.startswith("v4l2:"):
+        return spec.removeprefix("v4l2:")
+    return spec if re.match(r"/dev/(video\d|v4l/)", spec) else None
+
+
+def _watched(
+    open_one: Callable[[], Source],
+    options: SourceOptions,
+    on_event: Callable[[SourceEvent], None],
+) -> Source:
+    return ReconnectingSource(open_one, timeout_s=options.timeout_s, on_event=on_event)
+
+
+def _recorded(open_one: Callable[[], Source], options: SourceOptions) -> Source:
+    source = LoopSource(open_one) if options.loop else open_one()
+    return RealtimeSource(source) if options.realtime else source
+
+
+def _open_recording(spec: str, options: SourceOptions) -> Source:
+    explicit = spec.startswith("recording:")
+    path = Path(spec.removeprefix("recording:"))
+    if explicit or path.suffix.lower() == RECORDING:
+        from ladle_rt.sources.recording import RecordingSource
+
+        return RecordingSource(path)
+    if "://" in spec:
+        raise InputError(f"{masked(spec)}: not a source; expected one of {KINDS}")
+    if path.is_dir():
+        from ladle_rt.sources.folder import FolderSource
+
+        return FolderSource(path, options)
+    if not path.exists():
+        raise InputNotFoundError(f"{spec}: no such file or folder; sources are {KINDS}")
+    from ladle_rt.sources.video import VideoSource
+
+    return VideoSource(path, allow_colour=options.allow_colour)
+
+
+def _synthetic(rest: str, options: SourceOptions) -> Source:
+    from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
+
+    found = re.fullmatch(r"(?:(\d+)x(\d+))?(?:@(\d+))?", rest)
+    if found is None:
+        raise InputError(f"synthetic:{rest}: expected synthetic[:WIDTHxHEIGHT][@FPS]")
+    names = ("width", "height", "rate")
+    asked: dict[str, int | None] = {"width": options.width, "height": options.height}
+    asked["rate"] = None if options.fps is None else max(1, round(options.fps))
+    for name, part in zip(names, found.groups(), strict=True):
+        asked[name] = asked[name] if part is None else int(part)
+    given = {name: value for name, value in asked.items() if value is not None}
+    return SyntheticSource(DriveOptions(seconds=SYNTHETIC_SECONDS, **given))

@@ -1,0 +1,1 @@
+"""Cameras of Linux, by Video4Linux2."""

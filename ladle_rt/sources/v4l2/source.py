@@ -1,0 +1,187 @@
+"""Thermal frames out of a V4L2 camera."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from types import TracebackType
+
+import numpy as np
+
+from ladle_rt.errors import InputError
+from ladle_rt.frames import Frame, ThermalPixels
+from ladle_rt.sources.base import SourceInfo, SourceOptions
+from ladle_rt.sources.v4l2.cameras import ThermalCamera, recognise
+from ladle_rt.sources.v4l2.device import Buffer, Device, Offer
+from ladle_rt.sources.v4l2.formats import PREFERENCE, decode
+from ladle_rt.sources.v4l2.kernel import Kernel, LinuxKernel
+
+logger = logging.getLogger("ladle_rt.stream")
+
+TIME_BASE = Fraction(1, 1_000_000)
+DEFAULT_RATE = Fraction(30)
+DEFAULT_SIZE = (640, 512)
+"""Asked for where a driver takes any size."""
+
+
+class V4l2Source:
+    """A live `Source`: the camera's raw 16-bit counts where it has them, else grey or luma.
+
+    ``timestamp_ns`` is the driver's own where it uses the monotonic clock. ``close`` may be
+    called from any thread; a read that waits ends within the timeout.
+    """
+
+    def __init__(
+        self, path: str, options: SourceOptions | None = None, kernel: Kernel | None = None
+    ) -> None:
+        """
+        Args:
+            path: for example ``/dev/video0``.
+            options: ``width``, ``height``, ``fps``, ``format`` and ``timeout_s`` count here.
+            kernel: stands in for the real one in tests.
+
+        Raises:
+            InputNotFoundError: no such device.
+            InputError: busy, not permitted, not a camera, or a format or size it does not have.
+        """
+        self._options = options or SourceOptions()
+        self.missed = 0
+        """Frames that the driver dropped because nobody took them in time."""
+        self._closing = False
+        self._busy = threading.Lock()
+        self._device = Device(path, kernel or LinuxKernel())
+        try:
+            self._camera = recognise(self._device.card)
+            self._format, size = choose(self._device.offers(), self._options, path, self._camera)
+            self._width, self._height, self._stride = self._device.configure(
+                self._format, size, self._options.fps
+            )
+            self._device.start()
+        except BaseException:
+            self._device.close()
+            raise
+        known = self._camera.name if self._camera else self._device.card
+        rows = self._cut(np.empty((self._height, self._width), np.uint8)).shape[0]
+        fps = self._options.fps
+        self.info = SourceInfo(
+            width=self._width,
+            height=rows,
+            time_base=TIME_BASE,
+            rate=DEFAULT_RATE if fps is None else Fraction(fps).limit_denominator(1001),
+            live=True,
+            name=f"{known} ({path}, {self._format} {self._width}x{rows})",
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Deliver frames as they come.
+
+        Raises:
+            SourceLostError: the camera is gone, or nothing came within the timeout.
+        """
+        with self._busy:
+            try:
+                yield from self._deliver()
+            finally:
+                if self._closing:
+                    self._device.close()
+
+    def close(self) -> None:
+        """Release the camera; calling it twice is harmless."""
+        self._closing = True
+        if self._busy.acquire(blocking=False):
+            try:
+                self._device.close()
+            finally:
+                self._busy.release()
+
+    def __enter__(self) -> V4l2Source:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _deliver(self) -> Iterator[Frame]:
+        first_ns: int | None = None
+        last: int | None = None
+        buffers = self._device.buffers(self._options.timeout_s)
+        for number, buffer in enumerate(buffers):
+            if self._closing:
+                return
+            if last is not None and buffer.sequence > last + 1:
+                self.missed += buffer.sequence - last - 1
+            last = buffer.sequence
+            time_ns = buffer.timestamp_ns or time.monotonic_ns()
+            first_ns = time_ns if first_ns is None else first_ns
+            pixels, fault = self._pixels(buffer)
+            yield Frame(pixels, number, time_ns, (time_ns - first_ns) // 1000, TIME_BASE, fault)
+
+    def _pixels(self, buffer: Buffer) -> tuple[ThermalPixels, str | None]:
+        nothing = np.empty((0, 0), np.uint8)
+        if buffer.damaged:
+            return nothing, "the driver marks the frame as damaged"
+        found = decode(buffer.data, self._format, self._width, self._height, self._stride)
+        if isinstance(found, str):
+            return nothing, found
+        if self._raw_below:
+            # Raw counts travel as YUYV: both bytes of a pixel belong together.
+            lines = buffer.data[: self._stride * self._height].reshape(self._height, self._stride)
+            raw = np.ascontiguousarray(lines[self._height // 2 :, : 2 * self._width]).view("<u2")
+            return raw.astype(np.uint16), None
+        return self._cut(found), None
+
+    @property
+    def _raw_below(self) -> bool:
+        return (
+            self._camera is not None
+            and self._camera.raw_below
+            and self._format == "YUYV"
+            and self._height > self._width
+        )
+
+    def _cut(self, pixels: ThermalPixels) -> ThermalPixels:
+        """Without rows that are not picture."""
+        if self._raw_below:
+            return pixels[: self._height // 2]
+        telemetry = dict(self._camera.telemetry) if self._camera else {}
+        return pixels[: telemetry.get(self._height, self._height)]
+
+
+def choose(
+    offers: tuple[Offer, ...],
+    options: SourceOptions,
+    path: str,
+    camera: ThermalCamera | None = None,
+) -> tuple[str, tuple[int, int]]:
+    """The format and size to ask a camera for.
+
+    Raises:
+        InputError: nothing that can be used, or not what was asked for.
+    """
+    listed = "; ".join(map(str, offers)) or "nothing"
+    by_name = {offer.format: offer for offer in offers}
+    if options.format is not None and options.format not in by_name:
+        raise InputError(f"{path}: no format {options.format}; it has {listed}")
+    wanted = PREFERENCE if options.format is None else (options.format,)
+    usable = [by_name[name] for name in wanted if name in by_name and name in PREFERENCE]
+    if camera is not None and camera.raw_below and options.format is None:
+        usable.sort(key=lambda offer: offer.format != "YUYV")
+    if not usable:
+        raise InputError(
+            f"{path}: expected one of {', '.join(PREFERENCE)}, the camera has {listed}"
+        )
+    if options.width is None or options.height is None:
+        sizes = usable[0].sizes or (DEFAULT_SIZE,)
+        return usable[0].format, max(sizes, key=lambda size: size[0] * size[1])
+    size = (options.width, options.height)
+    for offer in usable:
+        if not offer.sizes or size in offer.sizes:
+            return offer.format, size
+    raise InputError(f"{path}: no size {size[0]}x{size[1]}; it has {listed}")

@@ -1,0 +1,173 @@
+"""The command itself, in processes of its own: what a person types, sees and gets."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HEADLESS = {
+    key: value
+    for key, value in os.environ.items()
+    if key not in ("DISPLAY", "WAYLAND_DISPLAY", "LADLE_RT_TOKEN")
+} | {"PYTHONPATH": str(ROOT)}
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "ladle_rt", *map(str, arguments)]
+
+
+def ladle(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        cwd=cwd,
+        env=HEADLESS,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def frames_of(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clip")
+    done = ladle("sample", "t.mp4", "--seconds", "1", "--size", "128x160", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "t.mp4"
+
+
+def test_a_file_to_a_file_with_figures_and_trace(
+    clip: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    done = ladle(
+        "stream", "--device", clip, "--model", tiny_model, "--output", "out.mkv",
+        "--stats", "s.jsonl", "--trace", "t.json", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    last = rows(tmp_path / "s.jsonl")[-1]
+    assert (last["captured"], last["presented"], last["in_flight"]) == (30, 30, 0)
+    assert last["dropped"] == {} and last["state"] == "ended"
+    assert set(last["latency_ms"]) == {"p50", "p90", "p95", "p99"}
+    assert 0 < last["latency_ms"]["p50"] <= last["latency_ms"]["p99"]
+    assert frames_of(tmp_path / "out.mkv") == 30
+    events = json.loads((tmp_path / "t.json").read_text())
+    assert sum(event["ph"] == "X" for event in events) == 4 * 30
+    assert "30 of 30 frames presented" in done.stderr
+
+
+def test_the_newest_frames_of_a_pattern_that_is_too_fast(tiny_model: Path, tmp_path: Path) -> None:
+    done = ladle(
+        "stream", "--device", "synthetic:160x128@400", "--model", tiny_model,
+        "--max-frames", "300", "--output", "out.mkv", "--output", "null",
+        "--stats", "s.jsonl", "--steady", "0.5", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    last = rows(tmp_path / "s.jsonl")[-1]
+    assert last["captured"] == 300 and last["in_flight"] == 0
+    assert last["captured"] == last["presented"] + sum(last["dropped"].values())
+    assert frames_of(tmp_path / "out.mkv") == last["presented"] > 0
+
+
+def test_loop_and_realtime(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
+    begin_s = time.monotonic()
+    done = ladle(
+        "stream", "--device", clip, "--loop", "--realtime", "--model", tiny_model,
+        "--max-frames", "45", "--output", "null", "--stats", "s.jsonl", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert rows(tmp_path / "s.jsonl")[-1]["captured"] == 45
+    assert time.monotonic() - begin_s > 44 / 30
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_an_orderly_way(
+    clip: Path, tiny_model: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    stats = tmp_path / "s.jsonl"
+    process = subprocess.Popen(
+        command(
+            "stream", "--device", clip, "--loop", "--realtime", "--model", tiny_model,
+            "--output", "out.mkv", "--stats", stats,
+        ),
+        cwd=tmp_path,
+        env=HEADLESS,
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    try:
+        limit_s = time.monotonic() + 60
+        while not (stats.exists() and any(row["presented"] > 5 for row in rows(stats))):
+            assert process.poll() is None and time.monotonic() < limit_s
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    last = rows(stats)[-1]
+    assert last["captured"] == last["presented"] + sum(last["dropped"].values())
+    assert frames_of(tmp_path / "out.mkv") == last["presented"]
+
+
+def refused(cwd: Path, *arguments: str | Path) -> str:
+    """What is said on standard error: one line, no traceback, exit code 1 or 2."""
+    done = ladle("stream", *arguments, cwd=cwd)
+    assert done.returncode in (1, 2), done.stderr
+    assert "Traceback" not in done.stderr
+    if done.returncode == 1:
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    return done.stderr
+
+
+def test_bad_input_is_one_line(clip: Path, tmp_path: Path) -> None:
+    null = ("--output", "null")
+    assert "no such device" in refused(tmp_path, "--device", "/dev/video97", *null)
+    assert "no such file" in refused(tmp_path, "--device", "nothing.mp4", *null)
+    said = refused(tmp_path, "--device", "gopher://x/y", *null)
+    assert "gopher" in said and "rtsp" in said
+    said = refused(tmp_path, "--device", clip, "--output", "a.mkv", "--output", "./a.mkv")
+    assert "a.mkv" in said
+    assert "does not exist" in refused(tmp_path, "--device", clip, "--output", "no/where/a.mkv")
+    assert "--preview" in refused(tmp_path, "--device", clip)
+    assert "display" in refused(tmp_path, "--device", clip, "--window")
+    assert "percentile" in refused(tmp_path, "--device", clip, "--agc", "magic", *null)
+    assert "--policy" in refused(tmp_path, "--device", clip, "--policy", "newest", *null)
+    assert "--max-frames" in refused(tmp_path, "--device", clip, "--max-frames", "0", *null)
+    assert "palette" in refused(tmp_path, "--device", clip, "--palette", "mauve", *null)
+    assert "width and height" in refused(tmp_path, "--device", clip, "--width", "640", *null)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert port in refused(tmp_path, "--device", clip, "--preview", port)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_credentials_never_show(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"rtsp://user:s3cret@127.0.0.1:{port}/x"
+    said = refused(tmp_path, "--device", url, "--output", "null", "--timeout", "2")
+    assert "s3cret" not in said and "127.0.0.1" in said

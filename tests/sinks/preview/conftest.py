@@ -1,0 +1,128 @@
+"""A page with pictures that move, and people who press its buttons."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ladle_rt.errors import OutputError
+from ladle_rt.figures import LiveFigures, Percentiles
+from ladle_rt.frames import Frame, Picture, TranslatedFrame
+from ladle_rt.sinks.preview import PreviewSink, open_preview
+from ladle_rt.thermal.normalization import ThermalNormalization
+from ladle_rt.thermal.view import ThermalView
+
+
+class Hands:
+    """The `Controls` that a page has; remembers what was asked for."""
+
+    def __init__(self) -> None:
+        self.recording: Path | None = None
+        self.asked: list[str] = []
+        self.refuses = False
+
+    def record(self, on: bool) -> Path | None:
+        self.asked.append("record" if on else "stop")
+        before, self.recording = self.recording, Path("made.mkv") if on else None
+        return self.recording or before
+
+    def snapshot(self) -> Path:
+        self.asked.append("snapshot")
+        if self.refuses:
+            raise OutputError("disk full")
+        return Path("shot.png")
+
+    def quit(self) -> None:
+        self.asked.append("quit")
+
+
+class Page:
+    """A served page, and the stream behind it."""
+
+    def __init__(self, address: str = "0", token: str | None = None) -> None:
+        self.hands = Hands()
+        self.told: list[str] = []
+        self.state, self.problem = "running", None
+        self.count = 0
+        self.longest_write_s = 0.0
+        self._stop = threading.Event()
+        self.sink: PreviewSink = open_preview(
+            address,
+            token,
+            lambda: ThermalView(ThermalNormalization(), "ironbow"),
+            self.figures,
+            self.hands,
+            self.told.append,
+        )
+        self._thread = threading.Thread(target=self._play, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return self.sink.url.partition("?")[0]
+
+    def figures(self) -> LiveFigures:
+        return LiveFigures(
+            state=self.state,  # type: ignore[arg-type]
+            uptime_s=5.0,
+            source="test pattern",
+            engine="onnxruntime (2 workers)",
+            network_size=(192, 256),
+            captured=self.count + 2,
+            presented=self.count,
+            dropped={"late": self.count // 10},
+            problem=self.problem,
+            fps_presented=29.5 + self.count % 2,
+            latency_ms=Percentiles(30, 40, 50, 60),
+            recent_latency_ms=Percentiles(31, 38, 44 + self.count % 7, 52 + self.count % 11),
+            stages_ms={"translate": Percentiles(25, 26, 27, 28)},
+            queues={"inbox": 1},
+            load={"cpu_percent": 81.0, "rss_mb": 190.5},
+        )
+
+    def _play(self) -> None:
+        while not self._stop.wait(0.03):
+            begin_s = time.monotonic()
+            self.sink.write(moving(self.count))
+            self.longest_write_s = max(self.longest_write_s, time.monotonic() - begin_s)
+            self.count += 1
+
+    def hold(self) -> None:
+        self._stop.set()
+        self._thread.join(5)
+
+    def close(self) -> None:
+        self.hold()
+        self.sink.close()
+
+
+def moving(number: int) -> TranslatedFrame:
+    """A bright bar that goes over a green picture."""
+    height, width = 128, 160
+    data = np.full((height * 3 // 2, width), 100, np.uint8)
+    data[height:] = 110
+    left = number * 4 % (width - 20)
+    data[:height, left : left + 20] = 230
+    thermal = np.tile(np.linspace(0, 255, width), (height, 1)).astype(np.uint8)
+    thermal[:, left : left + 20] = 255
+    return TranslatedFrame(
+        Frame(thermal, number, 0, number, None), Picture("yuv420p", data, width, height)
+    )
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Page]]:
+    opened: list[Page] = []
+
+    def make(address: str = "0", token: str | None = None) -> Page:
+        opened.append(Page(address, token))
+        return opened[-1]
+
+    yield make
+    for page in opened:
+        page.close()
