@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from ladle_rt.cli.doctor import command as doctor
+from ladle_rt.cli.sources import command as sources
+from ladle_rt.device import CudaDevice
+from ladle_rt.errors import ModelError
+from ladle_rt.pipeline import doctor as rooms
+
+
+def test_each_line_is_fine_or_says_what_to_do() -> None:
+    result = CliRunner().invoke(doctor, [], catch_exceptions=False)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("OK  model: ladlenet-plus-compact")
+    for line in lines:
+        assert line.startswith("OK  ") or (line.startswith("--  ") and " -> " in line), line
+    assert any("encoders: " in line and "libx264" in line for line in lines)
+
+
+def test_for_programs_and_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "probe_cuda", lambda: (CudaDevice("Orin", (8, 7), "12.6"),))
+    result = CliRunner().invoke(doctor, ["--json"], catch_exceptions=False)
+    found = {one["name"]: one for one in json.loads(result.stdout)}
+    assert found["GPU"]["ok"] and found["GPU"]["detail"] == "Orin (sm_87, CUDA 12.6)"
+
+
+def test_without_a_model_nothing_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        raise ModelError("weights are damaged")
+
+    monkeypatch.setattr(rooms, "load_artifact", broken)
+    result = CliRunner().invoke(doctor, [], catch_exceptions=False)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("--  model: weights are damaged -> pip install")
+
+
+def test_sources_tell_what_can_be_typed() -> None:
+    result = CliRunner().invoke(sources, [], catch_exceptions=False)
+    assert result.exit_code == 0 and "rtsp://" in result.stdout
+    found = json.loads(CliRunner().invoke(sources, ["--json"]).stdout)
+    assert isinstance(found["cameras"], list) and isinstance(found["gstreamer"], bool)
