@@ -3,6 +3,6 @@
 The colours are synthesised by a network, not measured.
 """
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = ["__version__"]

@@ -51,7 +51,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--max-frames", type=click.IntRange(min=1), help="End after so many captured.")
 @click.option("--latency-budget", "latency_budget_ms", type=click.FloatRange(min=0, min_open=True),
               metavar="MS", help="Use a smaller network rather than be later.")  # fmt: skip
-@click.option("--steady", type=click.FloatRange(0, 1), help="Flicker suppression, 0 to 1.")
+@click.option("--steady", type=click.FloatRange(0, 1), help="Flicker suppression, 0 to 1; 0.75.")
 @click.option("--skip-unchanged", is_flag=True, help="No network while nothing changes.")
 @click.option("--agc", metavar="MODE", help="percentile, fixed:LOW:HIGH, plateau, clahe.")
 @click.option("--dead-pixels", is_flag=True, help="Replace stuck pixels.")

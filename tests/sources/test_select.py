@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ladle_rt.errors import InputError
+from ladle_rt.sources.base import SourceOptions
+from ladle_rt.sources.folder import FolderSource
+from ladle_rt.sources.pacing import LoopSource, RealtimeSource
+from ladle_rt.sources.select import open_source
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in (1, 2, 10):
+        image = np.full((6, 8), number * 1000, np.uint16)
+        cv2.imwrite(str(tmp_path / f"frame{number}.png"), image)
+    return tmp_path
+
+
+def test_a_folder_in_natural_order(folder: Path) -> None:
+    with open_source(str(folder), SourceOptions(fps=50)) as source:
+        assert isinstance(source, FolderSource)
+        assert (source.info.width, source.info.height, source.info.rate) == (8, 6, 50)
+        frames = list(source)
+    assert [int(frame.pixels[0, 0]) for frame in frames] == [1000, 2000, 10000]
+    assert [frame.time_s for frame in frames] == [0, 0.02, 0.04]
+
+
+def test_recordings_at_their_own_pace_and_again(folder: Path) -> None:
+    with open_source(str(folder), SourceOptions(fps=200, loop=True, realtime=True)) as source:
+        assert isinstance(source, RealtimeSource) and source.info.live
+        found = [int(frame.pixels[0, 0]) for frame in itertools.islice(source, 7)]
+    assert found == [1000, 2000, 10000, 1000, 2000, 10000, 1000]
+    with open_source(str(folder), SourceOptions(loop=True)) as source:
+        assert isinstance(source, LoopSource) and not source.info.live
+
+
+def test_the_pattern_is_a_camera() -> None:
+    with open_source("synthetic:96x64@90", SourceOptions()) as source:
+        assert (source.info.width, source.info.height, source.info.rate) == (96, 64, 90)
+        assert source.info.live
+        assert len(list(itertools.islice(source, 5))) == 5
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("synthetic:huge", "WIDTHxHEIGHT"),
+        ("ftp://user:pa55@h/x", "not a source; expected one of"),
+        ("nothing.mp4", "no such file"),
+        ("recording:nothing", "no such file"),
+        ("/dev/video97", "no such device"),
+        ("97", "no such device"),
+        ("v4l2:/dev/null", "expected a camera"),
+        ("csi:front", "csi:0"),
+    ],
+)
+def test_refusals(spec: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        open_source(spec, SourceOptions())
+    assert "pa55" not in str(caught.value)
