@@ -15,6 +15,7 @@ import numpy as np
 from ladle_rt.errors import InputError, SourceLostError
 from ladle_rt.frames import Frame
 from ladle_rt.sources.base import SourceInfo, SourceOptions
+from ladle_rt.sources.guard import CloseGuard
 
 TIME_BASE = Fraction(1, 1_000_000)
 
@@ -80,6 +81,7 @@ class GStreamerSource:
         """
         self._pipeline = pipeline
         self._capture = open_capture(pipeline)
+        self._guard = CloseGuard(self._capture.release)
         first: Any = None
         if self._capture.isOpened():
             _, first = self._capture.read()
@@ -108,16 +110,17 @@ class GStreamerSource:
         """
         begin_ns = time.monotonic_ns()
         number, delivered, image = 0, True, self._first
-        while delivered:
-            now_ns = time.monotonic_ns()
-            yield Frame(_grey(image), number, now_ns, (now_ns - begin_ns) // 1000, TIME_BASE)
-            number += 1
-            delivered, image = self._capture.read()
+        with self._guard.using():
+            while delivered and not self._guard.closing.is_set():
+                now_ns = time.monotonic_ns()
+                yield Frame(_grey(image), number, now_ns, (now_ns - begin_ns) // 1000, TIME_BASE)
+                number += 1
+                delivered, image = self._capture.read()
         raise SourceLostError("the GStreamer pipeline ended")
 
     def close(self) -> None:
         """Stop the pipeline; calling it twice is harmless."""
-        self._capture.release()
+        self._guard.close()
 
     def __enter__(self) -> GStreamerSource:
         return self

@@ -7,7 +7,6 @@ soon as its packet can be decoded, so that lag can only come from a consumer tha
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -23,6 +22,7 @@ from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sources.base import SourceInfo, SourceOptions
 from ladle_rt.sources.container import fraction, frame_rate
 from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share, intensities
+from ladle_rt.sources.guard import CloseGuard
 
 logger = logging.getLogger("ladle_rt")
 
@@ -58,13 +58,11 @@ class NetworkSource:
         """
         self._options = options or SourceOptions()
         self._url, self._shown = url, masked(url)
-        self._closing = False
-        self._busy = threading.Lock()
-        """Held by whoever uses the container; a container is never closed under its reader."""
         self._checks = 0
         self._first_pts_s: float | None = None
         self._sequence = 0
         self._container = self._connect()
+        self._guard = CloseGuard(self._container.close)
         try:
             self._stream = self._video()
             self._decoded = self._decode()
@@ -85,29 +83,21 @@ class NetworkSource:
         Raises:
             SourceLostError: the stream ended, or nothing came within the timeout.
         """
-        with self._busy:
-            try:
-                if self._first is not None:
-                    first, self._first = self._first, None
-                    yield first
-                for frame in self._decoded:
-                    if self._closing:
-                        return
-                    yield frame
-            finally:
-                if self._closing:
-                    self._container.close()
-        if not self._closing:
+        closing = self._guard.closing
+        with self._guard.using():
+            if self._first is not None:
+                first, self._first = self._first, None
+                yield first
+            for frame in self._decoded:
+                if closing.is_set():
+                    return
+                yield frame
+        if not closing.is_set():
             raise SourceLostError(f"{self._shown}: the stream ended")
 
     def close(self) -> None:
         """Release the stream; see the class."""
-        self._closing = True
-        if self._busy.acquire(blocking=False):
-            try:
-                self._container.close()
-            finally:
-                self._busy.release()
+        self._guard.close()
 
     def __enter__(self) -> NetworkSource:
         return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +11,7 @@ from types import TracebackType
 from ladle_rt.errors import InputError
 from ladle_rt.frames import Frame
 from ladle_rt.sources.base import Source, SourceInfo
+from ladle_rt.sources.guard import CloseGuard
 
 LONGEST_GAP_S = 5.0
 """A longer pause in a recording is a clock that jumped, and is not waited for."""
@@ -31,11 +31,15 @@ class RealtimeSource:
             inner: a recording; belongs to this object.
         """
         self._inner = inner
-        self._closed = threading.Event()
+        self._guard = CloseGuard(inner.close)
         self.info: SourceInfo = replace(inner.info, live=True)
 
     def __iter__(self) -> Iterator[Frame]:
         """Deliver the frames; ends early when closed."""
+        with self._guard.using():
+            yield from self._deliver()
+
+    def _deliver(self) -> Iterator[Frame]:
         due_s: float | None = None
         last_s = 0.0
         for frame in self._inner:
@@ -48,14 +52,13 @@ class RealtimeSource:
                 due_s += step_s
             else:
                 due_s += 1 / float(self.info.rate)
-            if due_s > now_s and self._closed.wait(due_s - now_s):
+            if due_s > now_s and self._guard.closing.wait(due_s - now_s):
                 return
             yield replace(frame, timestamp_ns=time.monotonic_ns())
 
     def close(self) -> None:
         """End the wait and release the recording; from any thread, harmless a second time."""
-        self._closed.set()
-        self._inner.close()
+        self._guard.close()
 
     def __enter__(self) -> RealtimeSource:
         return self

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,3 +173,40 @@ def test_credentials_never_show(tmp_path: Path) -> None:
     url = f"rtsp://user:s3cret@127.0.0.1:{port}/x"
     said = refused(tmp_path, "--device", url, "--output", "null", "--timeout", "2")
     assert "s3cret" not in said and "127.0.0.1" in said
+
+
+def test_a_latency_budget_makes_the_network_smaller(
+    clip: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    done = ladle(
+        "stream", "--device", clip, "--loop", "--realtime", "--model", tiny_model,
+        "--latency-budget", "0.1", "--max-frames", "90", "--output", "null", "--stats", "s.jsonl",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    sizes = [row["network_size"] for row in rows(tmp_path / "s.jsonl")]
+    assert sizes[-1][0] * sizes[-1][1] < 64 * 96
+    assert "network at 64x64" in done.stderr and "budget 0.1 ms" in done.stderr
+
+
+def test_what_does_not_change_is_shown_again(tiny_model: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "still").mkdir()
+    for number in range(12):
+        scene = np.tile(np.linspace(20, 220, 160), (120, 1)) + rng.normal(0, 1, (120, 160))
+        cv2.imwrite(str(tmp_path / "still" / f"{number}.png"), scene.astype(np.uint8))
+    done = ladle(
+        "stream", "--device", "still", "--model", tiny_model, "--skip-unchanged", "--output",
+        "out.mkv", "--output", "raw.lrec", "--stats", "s.jsonl", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    last = rows(tmp_path / "s.jsonl")[-1]
+    assert (last["presented"], last["held"]) == (12, 11)
+    assert frames_of(tmp_path / "out.mkv") == 12
+    # What was recorded raw is replayed as a source, by its extension.
+    done = ladle(
+        "stream", "--device", "raw.lrec", "--model", tiny_model, "--agc", "fixed:20:220",
+        "--dead-pixels", "--stripes", "--output", "again/", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "again").glob("*.png"))) == 12

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,6 +13,7 @@ import numpy as np
 from ladle_rt.errors import InputError
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sources.base import SourceInfo, SourceOptions
+from ladle_rt.sources.guard import CloseGuard
 from ladle_rt.sources.v4l2.cameras import ThermalCamera, recognise
 from ladle_rt.sources.v4l2.device import Buffer, Device, Offer
 from ladle_rt.sources.v4l2.formats import PREFERENCE, decode
@@ -50,9 +50,8 @@ class V4l2Source:
         self._options = options or SourceOptions()
         self.missed = 0
         """Frames that the driver dropped because nobody took them in time."""
-        self._closing = False
-        self._busy = threading.Lock()
         self._device = Device(path, kernel or LinuxKernel())
+        self._guard = CloseGuard(self._device.close)
         try:
             self._camera = recognise(self._device.card)
             self._format, size = choose(self._device.offers(), self._options, path, self._camera)
@@ -81,21 +80,12 @@ class V4l2Source:
         Raises:
             SourceLostError: the camera is gone, or nothing came within the timeout.
         """
-        with self._busy:
-            try:
-                yield from self._deliver()
-            finally:
-                if self._closing:
-                    self._device.close()
+        with self._guard.using():
+            yield from self._deliver()
 
     def close(self) -> None:
         """Release the camera; calling it twice is harmless."""
-        self._closing = True
-        if self._busy.acquire(blocking=False):
-            try:
-                self._device.close()
-            finally:
-                self._busy.release()
+        self._guard.close()
 
     def __enter__(self) -> V4l2Source:
         return self
@@ -113,7 +103,7 @@ class V4l2Source:
         last: int | None = None
         buffers = self._device.buffers(self._options.timeout_s)
         for number, buffer in enumerate(buffers):
-            if self._closing:
+            if self._guard.closing.is_set():
                 return
             if last is not None and buffer.sequence > last + 1:
                 self.missed += buffer.sequence - last - 1
