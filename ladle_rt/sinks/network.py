@@ -18,6 +18,7 @@ from ladle_rt.addresses import masked
 from ladle_rt.frames import PixelFormat, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.encoding import plan_live_encoder
+from ladle_rt.sinks.newest import NewestSlot
 from ladle_rt.sinks.picture_stream import PictureStream
 from ladle_rt.sinks.scheduling import OrdinaryScheduling
 
@@ -53,27 +54,23 @@ class NetworkSink:
         self._format, self._options = FORMATS[url.partition("://")[0].lower()]
         self._scheduling = OrdinaryScheduling()
         self._plan = plan_live_encoder("mpegts" if self._format != "rtsp" else "rtsp")
-        self._changed = threading.Condition()
-        self._newest: TranslatedFrame | None = None
-        self._closed = False
+        self._slot = NewestSlot()
         self._told = False
-        self.missed = 0
-        """Pictures that the peer never got."""
         self._thread = threading.Thread(target=self._serve, name="network sink", daemon=True)
         self._thread.start()
 
     def write(self, translated: TranslatedFrame) -> None:
         """Hand over one picture; returns at once."""
-        with self._changed:
-            self.missed += self._newest is not None
-            self._newest = translated
-            self._changed.notify()
+        self._slot.put(translated)
+
+    @property
+    def missed(self) -> int:
+        """Pictures that the peer never got."""
+        return self._slot.missed
 
     def close(self) -> None:
         """Say goodbye to the peer; bounded."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
+        self._slot.close()
         self._thread.join(JOIN_TIMEOUT_S)
 
     def abort(self) -> None:
@@ -82,7 +79,7 @@ class NetworkSink:
 
     def _serve(self) -> None:
         retry_s = FIRST_RETRY_S
-        while (first := self._next()) is not None:
+        while (first := self._slot.take()) is not None:
             begin_s = time.monotonic()
             try:
                 self._talk(first)
@@ -91,8 +88,7 @@ class NetworkSink:
                 self._tell(error)
             if time.monotonic() - begin_s > LONGEST_RETRY_S:
                 retry_s = FIRST_RETRY_S
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed, retry_s)
+            self._slot.pause(retry_s)
             retry_s = min(2 * retry_s, LONGEST_RETRY_S)
 
     def _talk(self, first: TranslatedFrame) -> None:
@@ -124,19 +120,13 @@ class NetworkSink:
                 if self._told:
                     logger.warning("%s: sending again", masked(self._url))
                     self._told = False
-                picture = self._next()
+                picture = self._slot.take()
             for packet in pictures.finish():
                 container.mux(packet)
         finally:
             # The goodbye of a connection that is gone fails too.
             with suppress(av.FFmpegError, OSError):
                 container.close()
-
-    def _next(self) -> TranslatedFrame | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._newest is not None)
-            picture, self._newest = self._newest, None
-            return None if self._closed and picture is None else picture
 
     def _tell(self, error: Exception) -> None:
         if not self._told:

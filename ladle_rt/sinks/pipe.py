@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import PixelFormat, TranslatedFrame
+from ladle_rt.sinks.newest import NewestSlot
 from ladle_rt.sinks.raw_header import describe
 
 OPEN_EVERY_S = 0.1
@@ -46,26 +47,22 @@ class PipeSink:
             raise
         except OSError as error:
             raise OutputError(f"{path}: no named pipe can be made ({error.strerror})") from error
-        self._changed = threading.Condition()
-        self._newest: TranslatedFrame | None = None
-        self._closed = False
-        self.missed = 0
-        """Pictures that no reader got."""
+        self._slot = NewestSlot()
         self._thread = threading.Thread(target=self._serve, name="pipe", daemon=True)
         self._thread.start()
 
     def write(self, translated: TranslatedFrame) -> None:
         """Hand over one picture; returns at once."""
-        with self._changed:
-            self.missed += self._newest is not None
-            self._newest = translated
-            self._changed.notify()
+        self._slot.put(translated)
+
+    @property
+    def missed(self) -> int:
+        """Pictures that no reader got."""
+        return self._slot.missed
 
     def close(self) -> None:
         """Let the reader see the end; calling it twice is harmless."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
+        self._slot.close()
         self._thread.join(CLOSE_TIMEOUT_S)
         if self._made:
             self._path.unlink(missing_ok=True)
@@ -75,13 +72,12 @@ class PipeSink:
         self.close()
 
     def _serve(self) -> None:
-        while not self._closed:
+        while not self._slot.closed:
             try:
                 # Without a reader a FIFO cannot be opened for writing, and says so at once.
                 pipe = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)
             except OSError:
-                with self._changed:
-                    self._changed.wait_for(lambda: self._closed, OPEN_EVERY_S)
+                self._slot.pause(OPEN_EVERY_S)
                 continue
             try:
                 self._feed(pipe)
@@ -92,12 +88,7 @@ class PipeSink:
                 os.close(pipe)
 
     def _feed(self, pipe: int) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._newest is not None)
-                picture, self._newest = self._newest, None
-            if picture is None:
-                return
+        while (picture := self._slot.take()) is not None:
             self._push(pipe, describe(picture) + picture.picture.data.tobytes())
 
     def _push(self, pipe: int, data: bytes) -> None:
@@ -107,5 +98,5 @@ class PipeSink:
             _, ready, _ = select.select([], [pipe], [], WRITE_TIMEOUT_S)
             if ready:
                 view = view[os.write(pipe, view[:65_536]) :]
-            elif self._closed:
+            elif self._slot.closed:
                 raise OSError(errno.ETIMEDOUT, "the reader takes nothing")
