@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import secrets
+import subprocess
+import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +24,7 @@ from ladle_rt.sinks.pipe import PipeSink
 from ladle_rt.sinks.raw16 import RecordingSink
 from ladle_rt.sinks.raw_header import HEADER
 from ladle_rt.sinks.select import open_sinks
-from ladle_rt.sinks.shared_memory import SharedMemorySink, read_newest
+from ladle_rt.sinks.shared_memory import SharedMemorySink
 
 CONTEXT = SinkContext(32, 24, Fraction(30), Fraction(1, 1000))
 
@@ -83,33 +84,43 @@ def test_nobody_reads_the_pipe_and_nobody_waits(tmp_path: Path) -> None:
         PipeSink(tmp_path / "file")
 
 
-def _read(name: str, wanted: int, answers: multiprocessing.Queue[int]) -> None:
-    last = -1
-    while last < wanted:
-        found = read_newest(name)
-        if found is not None:
-            sequence = check(*found)
-            assert sequence >= last
-            last = sequence
-    answers.put(last)
+READER = """
+import struct, sys
+from ladle_rt.sinks.raw_header import HEADER
+from ladle_rt.sinks.shared_memory import read_newest
+print("ready" if read_newest(sys.argv[1]) is None else "too early", flush=True)
+last = -1
+while last < 500:
+    found = read_newest(sys.argv[1])
+    if found is not None:
+        header, pixels = found
+        *_, sequence, captured_ns, time_ns = HEADER.unpack(header)
+        assert sequence >= last and captured_ns == 1000 + sequence
+        assert set(pixels[: 32 * 24]) == {sequence % 200 + 16}, "a torn picture"
+        last = sequence
+print("fine", flush=True)
+"""
 
 
 def test_another_process_reads_shared_memory() -> None:
     name = f"ladle-{secrets.token_hex(4)}"
     sink = SharedMemorySink(name, CONTEXT)
     try:
-        assert read_newest(name) is None
         with pytest.raises(OutputError, match="choose another name"):
             SharedMemorySink(name, CONTEXT)
-        context = multiprocessing.get_context("spawn")
-        answers = context.Queue()
-        reader = context.Process(target=_read, args=(name, 500, answers))
-        reader.start()
+        reader = subprocess.Popen(
+            [sys.executable, "-c", READER, name],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        )
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "ready\n"
         number = 0
-        while reader.is_alive() and number < 50_000_000:
+        while reader.poll() is None and number < 50_000_000:
             sink.write(translated(min(number, 600)))
             number += 1
-        assert reader.exitcode == 0 and answers.get(timeout=5) >= 500
+        assert reader.stdout.read() == "fine\n"
         with pytest.raises(OutputError, match="larger than the first"):
             sink.write(translated(1, width=640))
     finally:
