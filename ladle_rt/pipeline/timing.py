@@ -64,7 +64,8 @@ class Recent:
         self._entries: deque[tuple[float, float]] = deque(maxlen=MOST_RECENT)
 
     def add(self, now_s: float, value: float = 0.0) -> None:
-        """Remember a moment."""
+        """Remember a moment, and forget what is no longer recent."""
+        self._forget(now_s)
         self._entries.append((now_s, value))
 
     def values(self, now_s: float, within_s: float = RECENT_S) -> list[float]:
@@ -73,10 +74,13 @@ class Recent:
 
     def rate(self, now_s: float) -> float:
         """Moments per second, over the last seconds."""
-        while self._entries and now_s - self._entries[0][0] > RECENT_S:
-            self._entries.popleft()
+        self._forget(now_s)
         if len(self._entries) < 2:
             return 0.0
         # From the first to now, not to the last: a stopped stream must be seen to stop.
         span_s = now_s - self._entries[0][0]
         return (len(self._entries) - 1) / span_s if span_s > 0 else 0.0
+
+    def _forget(self, now_s: float) -> None:
+        while self._entries and now_s - self._entries[0][0] > RECENT_S:
+            self._entries.popleft()

@@ -37,3 +37,11 @@ def test_rate_falls_when_nothing_comes() -> None:
     assert recent.rate(299 / 30 + 2.5) == pytest.approx(15, rel=0.02)
     assert recent.rate(100.0) == 0.0
     assert recent.values(100.0) == []
+
+
+def test_only_what_is_recent_is_kept() -> None:
+    """A long stream must not fill memory up to some distant bound."""
+    recent = Recent()
+    for tick in range(3000):
+        recent.add(tick / 30)
+    assert len(recent._entries) <= 5 * 30 + 1
