@@ -20,7 +20,7 @@ from ladle_rt.sinks.raw_header import HEADER, describe
 
 SLOTS = 4
 START = struct.Struct("<QII")
-LOCK = struct.Struct("<Q")
+WORD = 8
 
 
 class SharedMemorySink:
@@ -39,7 +39,8 @@ class SharedMemorySink:
         """
         self._name = name
         pixels = (context.width + 1) * 2 * (context.height + 1) * 3 // 2
-        self._slot = LOCK.size + HEADER.size + pixels
+        # Locks stay aligned: only then are they read and written in one piece.
+        self._slot = WORD * -(-(WORD + HEADER.size + pixels) // WORD)
         try:
             self._memory = shared_memory.SharedMemory(
                 name, create=True, size=START.size + SLOTS * self._slot
@@ -51,7 +52,9 @@ class SharedMemorySink:
             ) from error
         self._count = 0
         self._closed = False
-        self._tell()
+        buffer = self._memory.buf
+        assert buffer is not None
+        START.pack_into(buffer, 0, 0, SLOTS, self._slot)
 
     def write(self, translated: TranslatedFrame) -> None:
         """Put one picture into the next slot.
@@ -60,7 +63,7 @@ class SharedMemorySink:
             OutputError: it is larger than the slots were made for.
         """
         data = describe(translated) + translated.picture.data.tobytes()
-        if LOCK.size + len(data) > self._slot:
+        if WORD + len(data) > self._slot:
             picture = translated.picture
             raise OutputError(
                 f"shm:{self._name}: a picture of {picture.width}x{picture.height} is larger than "
@@ -70,11 +73,11 @@ class SharedMemorySink:
         assert buffer is not None
         at = START.size + self._count % SLOTS * self._slot
         lock = 2 * (self._count // SLOTS)
-        LOCK.pack_into(buffer, at, lock + 1)
-        buffer[at + LOCK.size : at + LOCK.size + len(data)] = data
-        LOCK.pack_into(buffer, at, lock + 2)
+        _store(buffer, at, lock + 1)
+        buffer[at + WORD : at + WORD + len(data)] = data
+        _store(buffer, at, lock + 2)
         self._count += 1
-        self._tell()
+        _store(buffer, 0, self._count)
 
     def close(self) -> None:
         """Remove the name; readers that have it open keep what they have."""
@@ -86,11 +89,6 @@ class SharedMemorySink:
     def abort(self) -> None:
         """The same."""
         self.close()
-
-    def _tell(self) -> None:
-        buffer = self._memory.buf
-        assert buffer is not None
-        START.pack_into(buffer, 0, self._count, SLOTS, self._slot)
 
 
 def read_newest(name: str) -> tuple[bytes, bytes] | None:
@@ -106,16 +104,28 @@ def read_newest(name: str) -> tuple[bytes, bytes] | None:
     assert buffer is not None
     try:
         while True:
-            count, slots, size = START.unpack_from(buffer, 0)
+            _, slots, size = START.unpack_from(buffer, 0)
+            count = _load(buffer, 0)
             if count == 0:
                 return None
             at = START.size + (count - 1) % slots * size
-            (before,) = LOCK.unpack_from(buffer, at)
-            slot = bytes(buffer[at + LOCK.size : at + size])
-            (after,) = LOCK.unpack_from(buffer, at)
+            before = _load(buffer, at)
+            slot = bytes(buffer[at + WORD : at + size])
+            after = _load(buffer, at)
             if before == after and before % 2 == 0:
                 header, length = slot[: HEADER.size], HEADER.unpack_from(slot)[5]
                 return header, slot[HEADER.size : HEADER.size + length]
     finally:
         del buffer
         memory.close()
+
+
+def _store(buffer: memoryview, at: int, value: int) -> None:
+    """Write 8 aligned bytes in one piece; `struct` writes them one by one, after zeros."""
+    buffer[at : at + WORD].cast("Q")[0] = value
+
+
+def _load(buffer: memoryview, at: int) -> int:
+    """Read 8 aligned bytes in one piece."""
+    value: int = buffer[at : at + WORD].cast("Q")[0]
+    return value
