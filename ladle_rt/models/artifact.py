@@ -34,7 +34,10 @@ _KINDS: dict[str, type] = {
     "metrics": dict,
     "onnx_sha256": str,
     "derivation": dict,
+    "look": str,
 }
+_OPTIONAL: dict[str, Any] = {"derivation": {}, "look": "none"}
+"""Left out where they say nothing, as in every model of before they came up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,9 @@ class ModelInfo:
     ``from_sha256`` the fp32 graph, ``io`` the element type at the border (float32 or float16).
     Of int8 also ``base`` (fp32 or fp16: what is not quantised), ``float_nodes`` (convolutions left
     unquantised) and ``calibration_sha256``."""
+    look: str = "none"
+    """Look that its targets were graded to, see `ladle_rt.datasets.look`; models of before 0.5
+    have none."""
 
     @property
     def precision(self) -> str:
@@ -78,8 +84,9 @@ class ModelInfo:
         """Everything but the hash, JSON-ready: what the ONNX metadata carries."""
         values = asdict(self)
         del values["onnx_sha256"]
-        if not self.derivation:
-            del values["derivation"]
+        for name, nothing in _OPTIONAL.items():
+            if values[name] == nothing:
+                del values[name]
         values["thermal"] = self.thermal.to_dict()
         values["train_size"] = list(self.train_size)
         return values
@@ -103,8 +110,8 @@ class ModelInfo:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise ModelError(f"{origin}: expected a model JSON, received {error}") from error
-        expected = set(cls.__dataclass_fields__) - {"derivation"}
-        if not isinstance(values, dict) or set(values) - {"derivation"} != expected:
+        expected = set(cls.__dataclass_fields__) - _OPTIONAL.keys()
+        if not isinstance(values, dict) or set(values) - _OPTIONAL.keys() != expected:
             received = sorted(values) if isinstance(values, dict) else type(values).__name__
             raise ModelError(
                 f"{origin}: expected the fields {sorted(expected)}, received {received}; "
