@@ -22,7 +22,16 @@ GROUPS = {
         "subset",
         "workers",
     ),
-    "Network": ("architecture", "preset", "handle_weights", "freeze_handle", "teacher", "distill"),
+    "Network": (
+        "architecture",
+        "preset",
+        "init",
+        "handle_weights",
+        "freeze_handle",
+        "teacher",
+        "distill",
+        "look",
+    ),
     "Optimisation": ("epochs", "steps", "batch", "learning_rate", "alpha", "precision", "seed"),
     "Run": ("out", "resume", "device", "tensorboard", "checkpoint_every", "validate_every"),
 }
@@ -103,6 +112,16 @@ class _Train(click.Command):
 @click.option("--workers", type=int, help="Processes that load data, up to the number of cores.")
 @click.option("--architecture", help="Family of networks, such as ladlenet or ladlenet-plus.")
 @click.option("--preset", help="Size of the network, such as compact or paper.")
+@click.option(
+    "--init",
+    type=click.Path(path_type=Path),
+    help="Model (.safetensors) of the same architecture to start from: fine-tuning.",
+)
+@click.option(
+    "--look",
+    type=click.Choice(["daylight", "none"]),
+    help="Grade every truth to one daylight look before training.",
+)
 @click.option(
     "--handle-weights",
     metavar="FILE|imagenet",

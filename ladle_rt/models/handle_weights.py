@@ -73,7 +73,7 @@ def load_handle_weights(model: nn.Module, source: str) -> HandleWeightsReport:
                 f"handle weights {IMAGENET!r} are packaged for the encoder {PACKAGED_ENCODER}, "
                 f"received {encoder}; give a checkpoint file instead"
             )
-        tensors = _read(_packaged())
+        tensors = packaged_tensors()
         names = {name: lite0(name) for name in tensors}
     else:
         tensors = _read(Path(source))
@@ -107,9 +107,18 @@ def _load(
     missing = [name for name in own if name.startswith(part) and name not in fitting]
     return (
         len(fitting),
-        tuple(name for name in missing if not name.endswith(_COUNTER)),
+        tuple(name for name in missing if not name.endswith(_COUNTER) and own[name].any()),
         tuple(name for name, own_name in names.items() if own_name not in own),
     )
+
+
+def packaged_tensors() -> dict[str, Tensor]:
+    """The packaged ImageNet weights of EfficientNet-Lite0, by the package's names.
+
+    Raises:
+        MissingDependencyError: the package is not installed.
+    """
+    return _read(_packaged())
 
 
 def _packaged() -> Path:

@@ -90,12 +90,16 @@ class HandleFeatures(NamedTuple):
 class Handle(nn.Module):
     """A segmentation network over one thermal channel.
 
+    Args:
+        config: the network.
+        extra: channels beside the thermal one, in [-1,1]; fresh weights ignore them.
+
     Raises:
         ConfigError: the encoder is unknown or cannot have these settings.
         MissingDependencyError: segmentation_models_pytorch is not installed.
     """
 
-    def __init__(self, config: HandleConfig) -> None:
+    def __init__(self, config: HandleConfig, extra: int = 0) -> None:
         super().__init__()
         kind = HANDLES[config.name]
         _check_encoder(config.encoder)
@@ -111,8 +115,15 @@ class Handle(nn.Module):
             if isinstance(module, nn.BatchNorm2d):
                 module.eps = config.norm_eps
         channels = 3
-        if len(set(config.mean)) == len(set(config.std)) == 1 and _sum_stem(self.network.encoder):
+        if len(set(config.mean)) == len(set(config.std)) == 1 and _sum_stem(
+            self.network.encoder, extra
+        ):
             channels = 1
+        elif extra:
+            raise ConfigError(
+                f"encoder {config.encoder} cannot take {extra} channels beside the thermal one; "
+                "choose one with a single plain first convolution and equal mean and std"
+            )
         mean = torch.tensor(config.mean[:channels]).view(1, channels, 1, 1)
         std = torch.tensor(config.std[:channels]).view(1, channels, 1, 1)
         self.register_buffer("mean", mean, persistent=False)
@@ -126,9 +137,11 @@ class Handle(nn.Module):
         }
         """Channels of `HandleFeatures.levels` by stride."""
 
-    def forward(self, thermal: Tensor) -> HandleFeatures:
+    def forward(self, thermal: Tensor, extra: Tensor | None = None) -> HandleFeatures:
         """float [N,1,H,W] in [0,1], sides divisible by the deepest stride, to what it sees."""
         x = (thermal - self.get_buffer("mean")) / self.get_buffer("std")
+        if extra is not None:
+            x = torch.cat([x, extra], dim=1)
         features = self.network.encoder(x)
         logits = self.network.segmentation_head(self.network.decoder(features))
         levels = {stride: features[stride.bit_length() - 1] for stride in self.level_channels}
@@ -136,16 +149,26 @@ class Handle(nn.Module):
 
 
 class GreyConv2d(nn.Conv2d):
-    """A first convolution whose input channels are all the same picture, which is given once."""
+    """A first convolution whose input channels are all the same picture, which is given once.
+
+    ``extra`` channels may follow; their weights begin at zero.
+    """
+
+    def __init__(self, inputs: int, outputs: int, extra: int, **settings: Any) -> None:
+        super().__init__(inputs, outputs, **settings)
+        kernel = (outputs, extra, *self.kernel_size)
+        self.extra = nn.Parameter(torch.zeros(kernel)) if extra else None
 
     def forward(self, input: Tensor) -> Tensor:
         """[N,1,H,W] to what the convolution makes of [N,in_channels,H,W] of equal channels."""
         weight = self.weight.sum(1, keepdim=True)
+        if self.extra is not None:
+            weight = torch.cat([weight, self.extra], dim=1)
         result: Tensor = self._conv_forward(input, weight, self.bias)
         return result
 
 
-def _sum_stem(encoder: nn.Module) -> bool:
+def _sum_stem(encoder: nn.Module, extra: int) -> bool:
     """Make the encoder's first convolution a `GreyConv2d`, if it alone sees the input."""
     stems = [
         (name, module)
@@ -162,7 +185,7 @@ def _sum_stem(encoder: nn.Module) -> bool:
         key: getattr(stem, key) for key in ("kernel_size", "stride", "padding", "dilation")
     }
     settings["bias"] = stem.bias is not None
-    grey = GreyConv2d(3, stem.out_channels, **settings)
+    grey = GreyConv2d(3, stem.out_channels, extra, **settings)
     grey.weight, grey.bias = stem.weight, stem.bias
     parent, _, leaf = name.rpartition(".")
     setattr(encoder.get_submodule(parent), leaf, grey)

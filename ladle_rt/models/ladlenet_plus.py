@@ -11,7 +11,11 @@ and where presets say so:
 
 * ``skips`` hand the encoder's features on to the Bowl, as LadleNet does with its Handle's;
 * ``bowl_thermal`` gives the Bowl the thermal image beside the logits, which are coarse;
+* ``context`` gives Handle and Bowl the channels of `context` beside the thermal image;
 * ``fold`` and ``refine_channels`` as in LadleNet.
+
+The Handle's 19 classes are Cityscapes'; `ladle_rt.models.classes` sums them up to its seven
+categories, of which the training's semantic term and the graph's second output speak.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from torch import Tensor, nn
 
 from ladle_rt.errors import ConfigError
 from ladle_rt.models.blocks import Fold, UNet, colour, refinement
+from ladle_rt.models.context import CHANNELS, context
 from ladle_rt.models.handles import Handle, HandleConfig
 
 
@@ -47,6 +52,8 @@ class LadleNetPlusConfig:
     """Side of the pixel block folded into channels before the Bowl, 1 or 2."""
     refine_channels: int = 0
     """Width of the full-resolution refinement that sees the thermal image; 0 leaves it out."""
+    context: bool = False
+    """Give Handle and Bowl the channels of `ladle_rt.models.context`, which the graph makes."""
 
     def __post_init__(self) -> None:
         if not self.channels or min(self.channels) < 1:
@@ -71,14 +78,15 @@ class LadleNetPlus(nn.Module):
     def __init__(self, config: LadleNetPlusConfig) -> None:
         super().__init__()
         self.config = config
-        self.handle = Handle(config.handle)
+        extra = CHANNELS if config.context else 0
+        self.handle = Handle(config.handle, extra)
         self.handle_out = nn.Conv2d(config.handle.classes, config.handle_channels, 1)
         self.fold = Fold(config.fold)
         folded = config.fold**2
         strides = [config.fold * 2**level for level in range(len(config.channels))]
         self._fuse_strides = strides if config.skips else []
         self.bowl = UNet(
-            config.handle_channels + (folded if config.bowl_thermal else 0),
+            config.handle_channels + (folded if config.bowl_thermal else 0) + extra,
             config.channels,
             config.encoder_convs,
             [self.handle.level_channels.get(stride, 0) for stride in self._fuse_strides],
@@ -102,24 +110,41 @@ class LadleNetPlus(nn.Module):
             self.handle.eval()
         return self
 
-    def forward(self, thermal: Tensor) -> Tensor:
+    def forward(self, thermal: Tensor, rows: Tensor | None = None) -> Tensor:
         """Translate a batch.
 
         Args:
             thermal: float [N,1,H,W] in [0,1], H and W divisible by ``config.size_multiple``.
+            rows: see `context`; only networks with ``config.context`` look at it.
 
         Returns:
             float [N,3,H,W], RGB in (0,1).
         """
-        logits, levels = self.handle(thermal)
+        return self.see_and_paint(thermal, rows)[1]
+
+    def see_and_paint(self, thermal: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The Handle's class logits and the picture.
+
+        Args:
+            thermal: as for `forward`.
+            rows: the same.
+
+        Returns:
+            float [N,classes,H/s,W/s], s being the Handle's ``logit_stride``, and [N,3,H,W].
+        """
+        extra = context(thermal, rows) if self.config.context else None
+        logits, levels = self.handle(thermal, extra)
         # A 1x1 convolution and bilinear upsampling commute: it runs on the small side.
         x = self.handle_out(logits)
         if (scale := self.handle.logit_stride / self.config.fold) != 1:
             x = nn.functional.interpolate(
                 x, scale_factor=scale, mode="bilinear", align_corners=False
             )
+        seen = [x]
         if self.config.bowl_thermal:
-            x = torch.cat([x, self.fold(thermal)], dim=1)
+            seen.append(self.fold(thermal))
+        if extra is not None:
+            seen.append(nn.functional.avg_pool2d(extra, self.config.fold))
         fused = [levels.get(stride) for stride in self._fuse_strides]
-        raw = self.bowl_out(self.bowl(x, fused).levels[0])
-        return colour(raw, thermal, self.config.fold, self.refine)
+        raw = self.bowl_out(self.bowl(torch.cat(seen, dim=1), fused).levels[0])
+        return logits, colour(raw, thermal, self.config.fold, self.refine)

@@ -8,7 +8,7 @@ else about a network.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
 from typing import Any, get_args, get_origin, get_type_hints
 
 from torch import nn
@@ -87,6 +87,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         presets={
             "paper": LadleNetPlusConfig(),
             "compact": _COMPACT_PLUS,
+            "daylight": replace(_COMPACT_PLUS, context=True),
             "mobilenet": replace(
                 _COMPACT_PLUS,
                 handle=replace(
@@ -134,6 +135,10 @@ ARCHITECTURES: dict[str, Architecture] = {
         },
     ),
 }
+
+
+_NEWER = frozenset({"context"})
+"""Settings that came after 0.4, left out of older models' JSON."""
 
 
 def find_architecture(name: str) -> Architecture:
@@ -189,7 +194,9 @@ def _from_plain(hint: Any, value: Any, where: str) -> Any:
     if is_dataclass(hint):
         expected = sorted(field.name for field in fields(hint))
         received = sorted(value) if isinstance(value, Mapping) else value
-        if received != expected:
+        # Older versions knew fewer settings; what they built is what the defaults say.
+        needed = {f.name for f in fields(hint) if f.default is MISSING or f.name not in _NEWER}
+        if not isinstance(value, Mapping) or not needed <= value.keys() <= set(expected):
             raise ConfigError(f"{where} needs {expected}, received {received}")
         hints = get_type_hints(hint)
         kind: Any = hint

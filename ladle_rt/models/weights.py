@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -55,3 +56,36 @@ def load_model(path: Path) -> tuple[nn.Module, ModelInfo]:
         )
     model.load_state_dict(weights)
     return model.eval(), info
+
+
+def inherit(model: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
+    """Start a network from the weights of a smaller one, so that it paints the same at first.
+
+    A convolution with more inputs than before takes the old ones first and ignores the rest.
+
+    Args:
+        model: changed in place.
+        weights: by name, of a network of the same architecture.
+
+    Returns:
+        Names of the tensors that stay as they were and are not zero: those the other network
+        lacks, or has in another shape.
+    """
+    fresh = []
+    for name, own in model.state_dict().items():
+        other = weights.get(name)
+        if other is None or not _fits(own, other):
+            if own.any():
+                fresh.append(name)
+        elif own.shape == other.shape:
+            own.copy_(other)
+        else:
+            own.zero_()[:, : other.shape[1]] = other
+    return fresh
+
+
+def _fits(own: Tensor, other: Tensor) -> bool:
+    if own.shape == other.shape:
+        return True
+    wider = own.ndim == other.ndim == 4 and own.shape[1] > other.shape[1]
+    return wider and own.shape[0] == other.shape[0] and own.shape[2:] == other.shape[2:]

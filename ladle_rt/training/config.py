@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ladle_rt.datasets.look import LOOKS, Look
 from ladle_rt.errors import ConfigError
 from ladle_rt.thermal.normalization import ThermalNormalization
+from ladle_rt.training.phases import Phase, PhaseKind
 from ladle_rt.training.values import from_values
 
 MIN_CROP = 176
@@ -22,6 +24,8 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Optimizer = Literal["adamw", "adam"]
 Schedule = Literal["one-cycle", "constant"]
 Sampling = Literal["augmented", "paper"]
+Augment = Literal["standard", "strong"]
+Discriminator = Literal["patch", "projected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,24 @@ class LossConfig:
     """Weight of the L1 distance of Cb and Cr; 0 is the published loss."""
     saturation: float = 0.0
     """Weight of the L1 distance of locally averaged chroma magnitude; 0 is the published loss."""
+    perceptual: float = 0.0
+    """Weight of the distance between frozen image features; see `ladle_rt.models.features`."""
+    moments: float = 0.0
+    """Weight of the difference of local contrast, whatever the sign of its edges."""
+    blurred: float = 0.0
+    """Weight of the L1 distance of pictures averaged over 8x8 pixels: tone and colour."""
+    semantics: float = 0.0
+    """Weight of the cross-entropy of the Handle's classes against label maps, where there are."""
     adversarial: float = 0.0
-    """Weight of the PatchGAN term (Pix2Pix); 0 trains no discriminator."""
+    """Weight of the discriminator's term; 0 trains no discriminator."""
+    feature_matching: float = 0.0
+    """Weight of the L1 distance of a projected discriminator's inner features."""
+    discriminator: Discriminator = "patch"
+    """``patch`` (Pix2Pix) or ``projected``; see `ladle_rt.training.adversary`."""
+    stability: float = 0.0
+    """Weight of the difference between a picture and the one of a moment later, moved along."""
+    stability_every: int = 2
+    """Steps from one stability term to the next; it runs the network on half a batch more."""
     distill: float = 0.0
     """Weight of the distance to the teacher's output; needs ``teacher``."""
     consistency: float = 0.0
@@ -89,7 +109,22 @@ class LossConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:
             raise ConfigError(f"alpha must be in [0, 1], received {self.alpha}")
-        weights = {name: value for name, value in asdict(self).items() if name != "alpha"}
+        if self.discriminator not in get_args(Discriminator):
+            raise ConfigError(
+                f"discriminator must be one of {get_args(Discriminator)}, "
+                f"received {self.discriminator!r}"
+            )
+        if self.stability_every < 1:
+            raise ConfigError(f"stability_every must be >= 1, received {self.stability_every}")
+        if self.feature_matching > 0 and not (
+            self.adversarial > 0 and self.discriminator == "projected"
+        ):
+            raise ConfigError(
+                "feature_matching needs adversarial > 0 and a projected discriminator, received "
+                f"{self.adversarial} and {self.discriminator!r}"
+            )
+        settings = ("alpha", "discriminator", "stability_every")
+        weights = {name: value for name, value in asdict(self).items() if name not in settings}
         for name, value in weights.items():
             if value < 0:
                 raise ConfigError(f"loss weight {name} must be >= 0, received {value}")
@@ -99,6 +134,8 @@ class LossConfig:
 
 _CHOICES = {
     "sampling": get_args(Sampling),
+    "augment": get_args(Augment),
+    "look": LOOKS,
     "precision": get_args(Precision),
     "optimizer": get_args(Optimizer),
     "schedule": get_args(Schedule),
@@ -111,18 +148,28 @@ class TrainConfig:
 
     data: tuple[DataSpec, ...]
     """Datasets to train on, mixed by weight."""
-    validation: DataSpec | None = None
+    validation: tuple[DataSpec, ...] = ()
     """Pairs for choosing the best checkpoint; never trained on."""
+    look: Look = "none"
+    """What every truth is graded to; see `ladle_rt.datasets.look`."""
     architecture: str = "ladlenet"
     """Name in the model registry."""
     preset: str = "compact"
     """Preset of that architecture."""
     crop: tuple[int, int] = (192, 256)
-    """Height and width of the training samples, pixels."""
+    """Height and width of the training samples, pixels; validation too is at this size."""
+    sizes: tuple[tuple[int, int], ...] = ()
+    """Further sizes to train at, in batches of about as many pixels."""
+    size_share: float = 0.3
+    """Share of the steps at ``sizes``, in equal parts."""
     sampling: Sampling = "augmented"
     """``augmented``, or ``paper``: see `ladle_rt.training.samples`."""
+    augment: Augment = "standard"
+    """How far augmented frames go: ``strong`` as far as cameras differ, `training.camera`."""
     steps: int = 4000
-    """Optimiser steps."""
+    """Optimiser steps; with ``phases``, their sum, and to be left out."""
+    phases: tuple[Phase, ...] = ()
+    """Parts of the run, `ladle_rt.training.phases`; none: one, of all steps and terms."""
     epochs: int | None = None
     """Passes over the pairs, counted when they are read; replaces ``steps`` where it is set."""
     batch: int = 8
@@ -137,12 +184,18 @@ class TrainConfig:
     """Peak of the schedule."""
     warmup: int = 200
     """Steps of linear warm-up."""
+    discriminator_rate: float | None = None
+    """Constant learning rate of the discriminator; the network's peak unless given."""
+    clip_norm: float | None = None
+    """Largest norm of the network's gradients; longer ones are shortened to it."""
     weight_decay: float = 1e-2
     """Weight decay, decoupled in AdamW."""
     ema: float = 0.998
     """Decay of the averaged weights that are validated and exported; 0 switches it off."""
     loss: LossConfig = field(default_factory=LossConfig)
     """Loss terms."""
+    init: Path | None = None
+    """Model (.safetensors) of the same architecture whose weights to start from."""
     handle_weights: str | None = None
     """Where a LadleNet+ Handle starts from: ``imagenet`` (a packaged encoder) or a file."""
     encoder_rate: float = 1.0
@@ -180,8 +233,9 @@ class TrainConfig:
         for name in ("warmup", "workers", "weight_decay", "seed"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be >= 0, received {getattr(self, name)}")
-        for name in ("learning_rate", "encoder_rate"):
-            if getattr(self, name) <= 0:
+        for name in ("learning_rate", "encoder_rate", "discriminator_rate", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
                 raise ConfigError(f"{name} must be > 0, received {getattr(self, name)}")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema must be in [0, 1), received {self.ema}")
@@ -199,6 +253,54 @@ class TrainConfig:
             )
         if self.sampling == "paper":
             self._check_paper_sampling()
+        self._check_phases()
+        self._check_sizes()
+
+    @property
+    def parts(self) -> tuple[Phase, ...]:
+        """The phases with what the run says filled in; one for a run without any.
+
+        Epochs are not counted: `training.run` knows how many steps they take.
+        """
+        whole: PhaseKind = "adversarial" if self.loss.adversarial > 0 else "regression"
+        phases = self.phases or (Phase(whole, self.steps, warmup=self.warmup),)
+        return tuple(
+            replace(
+                phase,
+                learning_rate=phase.learning_rate or self.learning_rate,
+                warmup=self.warmup if phase.warmup is None else phase.warmup,
+            )
+            for phase in phases
+        )
+
+    def _check_phases(self) -> None:
+        total = sum(phase.steps for phase in self.phases)
+        if not self.phases:
+            return
+        if self.steps != total or self.epochs is not None:
+            raise ConfigError(
+                f"phases add up to {total} steps; expected steps to be that or left out, and no "
+                f"epochs, received {self.steps} and {self.epochs}"
+            )
+        kinds = {phase.kind for phase in self.phases}
+        if (self.loss.adversarial > 0) != ("adversarial" in kinds):
+            raise ConfigError(
+                "an adversarial phase and the loss weight adversarial go together, received "
+                f"phases {sorted(kinds)} and adversarial {self.loss.adversarial}"
+            )
+        if "discriminator" in kinds and "adversarial" not in kinds:
+            raise ConfigError("a discriminator phase needs an adversarial one, received none")
+
+    def _check_sizes(self) -> None:
+        if not 0 <= self.size_share <= 1:
+            raise ConfigError(f"size_share must be in [0, 1], received {self.size_share}")
+        if self.sizes and self.sampling == "paper":
+            raise ConfigError("sampling paper has one size, received sizes")
+        small = [size for size in self.sizes if min(size) < min(self.crop)]
+        if small:
+            raise ConfigError(
+                f"sizes must be no smaller than crop {self.crop}, received {small[0]}"
+            )
 
     def _check_paper_sampling(self) -> None:
         if self.crop[0] > PAPER_SIZE[0] or self.crop[1] > PAPER_SIZE[1]:
@@ -221,13 +323,25 @@ def config_from_values(values: Mapping[str, Any], data_root: Path = Path()) -> T
     Raises:
         ConfigError: unknown keys or values of the wrong kind or out of range.
     """
-    config = from_values(TrainConfig, {"data": (), **values}, "recipe")
-    validation = config.validation
+    values = {"data": (), **values}
+    # One table, or several.
+    if isinstance(values.get("validation"), Mapping):
+        values["validation"] = (values["validation"],)
+    phases = values.get("phases")
+    if phases and "steps" not in values:
+        values["steps"] = sum(_steps(phase) for phase in phases)
+    config = from_values(TrainConfig, values, "recipe")
     return replace(
         config,
         data=tuple(_below(data_root, spec) for spec in config.data),
-        validation=None if validation is None else _below(data_root, validation),
+        validation=tuple(_below(data_root, spec) for spec in config.validation),
     )
+
+
+def _steps(phase: Any) -> int:
+    """Of a phase that may yet turn out to be none."""
+    steps = phase.get("steps") if isinstance(phase, Mapping) else getattr(phase, "steps", 0)
+    return steps if isinstance(steps, int) else 0
 
 
 def _below(root: Path, spec: DataSpec) -> DataSpec:

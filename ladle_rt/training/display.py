@@ -17,6 +17,9 @@ from ladle_rt.training.throughput import Throughput
 LINE_EVERY = 100
 """Steps between lines where there is no terminal."""
 
+SHOWN = ("perceptual", "moments", "stability", "semantics", "adversarial", "discriminator")
+"""Terms beside the loss, where the run has them; the log has them all."""
+
 
 @contextmanager
 def show_progress(steps: int) -> Iterator[Callable[[Progress], None]]:
@@ -70,8 +73,13 @@ def _print(line: str) -> None:
 
 def _describe_loss(progress: Progress) -> str:
     minutes, seconds = divmod(round(progress.eta_s), 60)
+    speed = progress.speed
+    terms = "".join(
+        f"  {name} {progress.terms[name]:.3f}" for name in SHOWN if name in progress.terms
+    )
     return (
-        f"loss {progress.loss:.4f}  {_describe_speed(progress.speed)}  ETA {minutes}:{seconds:02d}"
+        f"{progress.phase}  loss {progress.loss:.4f}{terms}  {speed.steps_per_s:.2f} steps/s, "
+        f"{_describe_speed(speed)}  ETA {minutes}:{seconds:02d}"
     )
 
 

@@ -8,38 +8,30 @@ from collections.abc import Iterator
 
 import cv2
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ladle_rt.device import usable_cores
 from ladle_rt.errors import LadleError, TrainingError
 from ladle_rt.training.distributed import Processes
-from ladle_rt.training.samples import MixedSamples
+from ladle_rt.training.samples import MixedSamples, Sample
 
 PREFETCH = 4
 """Batches that each worker keeps ready: pairs differ in how long they take to read."""
 
 
-def batch_indices(step: int, batch: int) -> range:
-    """Samples of the step that follows ``step`` others, over all processes."""
-    return range(step * batch, (step + 1) * batch)
-
-
 def load_batches(
-    samples: MixedSamples, batch: int, start: int, workers: int, processes: Processes
-) -> Iterator[tuple[Tensor, Tensor]]:
+    samples: MixedSamples, start: int, workers: int, processes: Processes
+) -> Iterator[Sample]:
     """This process's part of the batches from step ``start`` on, in the order the seed fixes.
 
     Args:
         samples: makes the samples; its ``steps`` ends the run.
-        batch: samples of a step, over all processes.
         start: steps that have been taken.
         workers: worker processes, at most one a core; 0 loads here.
         processes: whose slice of each batch, and for which device.
 
     Yields:
-        Thermal float32 [N,1,H,W] and visible float32 [N,3,H,W], both in [0,1], in page-locked
-        memory where the device is a GPU.
+        Samples with a first axis N, in page-locked memory where the device is a GPU.
 
     Raises:
         DatasetError, InputError: a pair cannot be used or read.
@@ -49,8 +41,7 @@ def load_batches(
     loader = DataLoader(
         samples,
         batch_sampler=(
-            list(processes.slice(batch_indices(step, batch)))
-            for step in range(start, samples.steps)
+            list(processes.slice(samples.indices(step))) for step in range(start, samples.steps)
         ),
         num_workers=workers,
         prefetch_factor=PREFETCH if workers else None,

@@ -18,11 +18,15 @@ COLUMNS = (
     "grad_norm",
     "learning_rate",
     "samples_per_s",
+    "steps_per_s",
     "data_wait",
     "val_ssim",
     "val_ms_ssim",
     "val_psnr_db",
     "val_chroma_ratio",
+    "val_perceptual",
+    "val_contrast_ratio",
+    "val_sharpness_ratio",
 )
 """``data_wait`` is the share of the time spent waiting for data, 0 to 1."""
 

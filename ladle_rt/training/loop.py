@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from ladle_rt.training.guard import memory_hint
 from ladle_rt.training.loader import load_batches
 from ladle_rt.training.log import CsvLog, TensorBoardLog
 from ladle_rt.training.run import Run
-from ladle_rt.training.samples import MixedSamples
+from ladle_rt.training.samples import MixedSamples, batch_at
 from ladle_rt.training.throughput import Meter, Throughput
 from ladle_rt.training.validate import Scores
 
@@ -31,12 +31,17 @@ class Progress:
 
     step: int
     steps: int
+    phase: str
+    """Kind of the phase that the step belongs to."""
     loss: float
+    terms: Mapping[str, float]
+    """The loss, its unweighted terms and the gradient norm."""
     speed: Throughput
     """Since the last one."""
     overall: Throughput
     """Since the run was started or resumed."""
     eta_s: float
+    """Time left if the steps to come take as long as the last ones; phases differ."""
     scores: Scores | None
     """Set on steps that validated."""
 
@@ -81,7 +86,8 @@ def train(
     if tensorboard:
         require("tensorboard", "train")
     with joined_processes(device) as processes, memory_hint(config):
-        check_batch(config.batch, processes.count)
+        for size in (config.crop, *config.sizes):
+            check_batch(batch_at(config, size), processes.count)
         run = Run(config, MixedSamples(config), processes)
         state = None
         if processes.leads:
@@ -98,8 +104,8 @@ def _loop(
     run: Run, folder: Path, on_progress: Callable[[Progress], None] | None, tensorboard: bool
 ) -> None:
     config, leads = run.config, run.processes.leads
-    batches = load_batches(run.samples, config.batch, run.step, config.workers, run.processes)
-    meter = Meter(config.batch)
+    batches = load_batches(run.samples, run.step, config.workers, run.processes)
+    meter = Meter(run.processes.count)
     with ExitStack() as stack:
         logs: list[CsvLog | TensorBoardLog] = []
         if leads:
@@ -107,14 +113,12 @@ def _loop(
         if leads and tensorboard:
             board = TensorBoardLog(folder / "tensorboard", run.step)
             logs.append(stack.enter_context(board))
-        for thermal, visible in meter.waiting(batches):
-            rate = run.learning_rate(run.step)
-            with meter.step():
-                values = run.advance(thermal, visible)
+        for batch in meter.waiting(batches):
+            rate, phase = run.learning_rate(run.step), run.moment.phase.kind
+            with meter.step(len(batch.thermal)):
+                values = run.advance(batch)
             last = run.step == run.steps
-            validates = config.validation is not None and (
-                run.step % config.validate_every == 0 or last
-            )
+            validates = bool(config.validation) and (run.step % config.validate_every == 0 or last)
             if run.step % LOG_EVERY == 0 or validates or last:
                 values |= run.late_terms()
                 scores, sheet = run.validate(folder) if validates and leads else (None, None)
@@ -124,16 +128,17 @@ def _loop(
                 for log in logs:
                     log.write(run.step, values | row, sheet)
                 if on_progress is not None:
-                    eta_s = (run.steps - run.step) * config.batch / speed.samples_per_s
                     on_progress(
                         Progress(
-                            run.step,
-                            run.steps,
-                            values["loss"],
-                            speed,
-                            meter.overall,
-                            eta_s,
-                            scores,
+                            step=run.step,
+                            steps=run.steps,
+                            phase=phase,
+                            loss=values["loss"],
+                            terms=values,
+                            speed=speed,
+                            overall=meter.overall,
+                            eta_s=(run.steps - run.step) / speed.steps_per_s,
+                            scores=scores,
                         )
                     )
             if leads and (run.step % config.checkpoint_every == 0 or last):

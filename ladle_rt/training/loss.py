@@ -3,12 +3,16 @@
     published * (alpha * (1 - MS-SSIM) + (1 - alpha) * L1)        arXiv 2308.06603, alpha = 0.84
         + ssim * (1 - SSIM) + l2 * L2                             0.8 and 0.2 in U-Net_IR2VI
         + chroma * L1(CbCr) + saturation * L1(local |CbCr|)       ours, 0 in the paper's recipe
+        + blurred * L1(8x8 means) + moments * |log ratio of local deviations of luma|     the same
 
 MS-SSIM gives the finest scale, where sharpness shows, 4 % of its weight; the SSIM term adds to
 it. MS-SSIM and RGB L1 both forgive grey: where the colour is uncertain the safest answer is fog.
 The last two terms price that. Cb and Cr are those of BT.709 (zero at grey); the last
 term compares their magnitude averaged over 16x16 pixels, so that an uncertain hue does not
 have to mean no colour.
+
+The moments compare standard deviations of luma in windows of `WINDOWS` pixels: thermal says where
+an edge is and not which side of it is bright, so a term that needs the sign averages edges away.
 """
 
 from __future__ import annotations
@@ -22,6 +26,12 @@ from ladle_rt.training.ms_ssim import ssim_and_ms_ssim
 POOL = 16
 """Side of the blocks over which chroma magnitude is averaged, pixels."""
 
+BLUR = 8
+"""Side of the blocks whose means the blurred term compares, pixels."""
+WINDOWS = (8, 16, 32)
+_FLAT = 4e-4
+"""Variance of luma that counts as none: 0.02 squared."""
+
 
 class TranslationLoss(nn.Module):
     """Weighted sum of the terms in the module's docstring, computed in fp32."""
@@ -30,12 +40,15 @@ class TranslationLoss(nn.Module):
         super().__init__()
         self.config = config
 
-    def forward(self, output: Tensor, truth: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, output: Tensor, truth: Tensor, pixel: float = 1.0
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Compare a batch.
 
         Args:
             output: float [N,3,H,W], RGB in [0,1]; half precision is converted.
             truth: the same.
+            pixel: factor on the terms that compare pixel by pixel (published, l2, ssim).
 
         Returns:
             The scalar loss and its unweighted terms by name, as detached scalars.
@@ -45,15 +58,15 @@ class TranslationLoss(nn.Module):
         # Autocast would take the products inside SSIM to half precision, where they cancel.
         with torch.autocast(output.device.type, enabled=False):
             terms = {"l1": nn.functional.l1_loss(output, truth)}
-            loss = config.published * (1 - config.alpha) * terms["l1"]
+            loss = pixel * config.published * (1 - config.alpha) * terms["l1"]
             if config.l2 > 0:
                 terms["l2"] = nn.functional.mse_loss(output, truth)
-                loss = loss + config.l2 * terms["l2"]
+                loss = loss + pixel * config.l2 * terms["l2"]
             ms_ssim_weight = config.published * config.alpha
             if ms_ssim_weight > 0 or config.ssim > 0:
                 terms["ssim"], terms["ms_ssim"] = ssim_and_ms_ssim(output, truth)
-                loss = loss + ms_ssim_weight * (1 - terms["ms_ssim"])
-                loss = loss + config.ssim * (1 - terms["ssim"])
+                loss = loss + pixel * ms_ssim_weight * (1 - terms["ms_ssim"])
+                loss = loss + pixel * config.ssim * (1 - terms["ssim"])
             if config.chroma > 0 or config.saturation > 0:
                 out_chroma, true_chroma = chroma(output), chroma(truth)
                 terms["chroma"] = nn.functional.l1_loss(out_chroma, true_chroma)
@@ -62,7 +75,41 @@ class TranslationLoss(nn.Module):
                 )
                 loss = loss + config.chroma * terms["chroma"]
                 loss = loss + config.saturation * terms["saturation"]
+            if config.blurred > 0:
+                terms["blurred"] = nn.functional.l1_loss(
+                    nn.functional.avg_pool2d(output, BLUR), nn.functional.avg_pool2d(truth, BLUR)
+                )
+                loss = loss + config.blurred * terms["blurred"]
+            if config.moments > 0:
+                terms["moments"] = moments(output, truth)
+                loss = loss + config.moments * terms["moments"]
         return loss, {name: value.detach() for name, value in terms.items()}
+
+
+def moments(output: Tensor, truth: Tensor) -> Tensor:
+    """Mean absolute log ratio of the local standard deviations of luma, over `WINDOWS`.
+
+    Args:
+        output: float [N,3,H,W], RGB in [0,1], sides of at least 32.
+        truth: the same.
+    """
+    ratios = []
+    for side in WINDOWS:
+        mine, theirs = (_deviation(luma(image), side).log() for image in (output, truth))
+        ratios.append((mine - theirs).abs().mean())
+    return torch.stack(ratios).mean()
+
+
+def luma(rgb: Tensor) -> Tensor:
+    """BT.709 luma of an RGB batch: [N,3,H,W] -> [N,1,H,W]."""
+    weights = torch.tensor([0.2126, 0.7152, 0.0722], device=rgb.device, dtype=rgb.dtype)
+    return (rgb * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def _deviation(plane: Tensor, side: int) -> Tensor:
+    mean = nn.functional.avg_pool2d(plane, side)
+    square = nn.functional.avg_pool2d(plane * plane, side)
+    return (torch.relu(square - mean * mean) + _FLAT).sqrt()
 
 
 def chroma(rgb: Tensor) -> Tensor:

@@ -123,12 +123,14 @@ def _merge(values: dict[str, Any], wins: Mapping[str, Any]) -> None:
     # Epochs win over steps, so a length given later in steps must remove earlier epochs.
     if "steps" in wins:
         values.pop("epochs", None)
+    if "phases" in wins and "steps" not in wins:
+        values.pop("steps", None)
 
 
 def _split_leakily(run: TrainConfig) -> TrainConfig:
     # It is made of all pairs: what a recipe holds back by name takes part.
     data = tuple(replace(spec, split="leaky-train", include=(), exclude=()) for spec in run.data)
-    return replace(run, data=data, validation=replace(data[0], split="leaky-test"))
+    return replace(run, data=data, validation=(replace(data[0], split="leaky-test"),))
 
 
 def _shrink(run: TrainConfig, subset: int, given: Set[str]) -> TrainConfig:
@@ -141,12 +143,16 @@ def _shrink(run: TrainConfig, subset: int, given: Set[str]) -> TrainConfig:
         "validate_every": pass_steps,
         "warmup": SMOKE_EPOCHS * pass_steps // 10,
     }
-    if not {"steps", "epochs"} & given:
+    if run.phases:
+        # A step of each kind shows whether it works.
+        steps = max(1, SMOKE_EPOCHS * pass_steps // len(run.phases))
+        smoke["phases"] = tuple(replace(phase, steps=steps) for phase in run.phases)
+        smoke["steps"] = steps * len(run.phases)
+    elif not {"steps", "epochs"} & given:
         smoke["epochs"] = SMOKE_EPOCHS
-    held = run.validation
     return replace(
         run,
         data=data,
-        validation=None if held is None else replace(held, subset=subset),
+        validation=tuple(replace(spec, subset=subset) for spec in run.validation),
         **{name: value for name, value in smoke.items() if name not in given},
     )

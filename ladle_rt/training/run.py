@@ -16,9 +16,10 @@ from torch import Tensor, nn
 import ladle_rt
 from ladle_rt.errors import ConfigError, ModelError
 from ladle_rt.models.artifact import ModelInfo
+from ladle_rt.models.ladlenet_plus import LadleNetPlus
 from ladle_rt.models.listing import count_macs
 from ladle_rt.models.registry import build, config_to_dict, preset_config
-from ladle_rt.models.weights import save_model
+from ladle_rt.models.weights import inherit, load_model, save_model
 from ladle_rt.training.average import AveragedWeights
 from ladle_rt.training.checkpoint import CHECKPOINT
 from ladle_rt.training.config import MIN_CROP, TrainConfig
@@ -30,10 +31,11 @@ from ladle_rt.training.guard import (
     is_finite,
     refuse_step,
 )
-from ladle_rt.training.loader import batch_indices
 from ladle_rt.training.noise import sensor_noise
-from ladle_rt.training.objective import Objective
-from ladle_rt.training.samples import MixedSamples, select_pairs
+from ladle_rt.training.objective import Objective, Painted
+from ladle_rt.training.phases import Moment, locate, one_cycle
+from ladle_rt.training.samples import MixedSamples, Sample
+from ladle_rt.training.stability import moment_later
 from ladle_rt.training.sync_norm import synchronise_norms
 from ladle_rt.training.validate import Scores, Validator
 
@@ -60,15 +62,19 @@ class Run:
             )
         self.config = config
         self.steps = samples.steps
+        self.phases = config.parts
+        if config.epochs is not None:
+            self.phases = (replace(self.phases[0], steps=self.steps),)
         self.samples = samples
         self.processes = processes
         self.model_config = preset_config(config.architecture, config.preset)
         multiple = self.model_config.size_multiple
-        if any(side % multiple for side in config.crop):
-            raise ConfigError(
-                f"crop sides must be divisible by {multiple} for {config.architecture} "
-                f"{config.preset}, received {config.crop[0]}x{config.crop[1]}"
-            )
+        for size in (config.crop, *config.sizes):
+            if any(side % multiple for side in size):
+                raise ConfigError(
+                    f"crop sides must be divisible by {multiple} for {config.architecture} "
+                    f"{config.preset}, received {size[0]}x{size[1]}"
+                )
         if config.validation and min(config.crop) < MIN_CROP:
             raise ConfigError(
                 f"validation scores MS-SSIM on frames of at least {MIN_CROP}x{MIN_CROP}, received "
@@ -94,12 +100,14 @@ class Run:
             torch.backends.cudnn.benchmark = True
         if state is None and config.handle_weights is not None and processes.leads:
             _load_handle(self.model, config.handle_weights)
+        if state is None and config.init is not None and processes.leads:
+            _start_from(self.model, config)
         # Channels last: a third off the step time on CPUs, and what tensor cores want.
         self.model.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective.to(processes.device)
         if processes.count > 1:
             synchronise_norms(self.objective, processes.device)
-        self.network = processes.parallel(self.model)
+        self.network = processes.parallel(Painter(self.model))
         self.average = AveragedWeights(self.model, config.ema) if config.ema else None
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = _build_optimizer(config, _rated(self.model, config.encoder_rate))
@@ -115,29 +123,32 @@ class Run:
             self._restore(state)
         self.validator = None
         if config.validation and processes.leads:
-            self.validator = Validator(select_pairs(config.validation), config)
+            self.validator = Validator(self.samples.validation, config)
 
     @property
     def averaged(self) -> nn.Module:
         """The network that is validated and exported."""
         return self.average.model if self.average is not None else self.model
 
-    def learning_rate(self, step: int) -> float:
-        """Of the step that follows ``step`` others."""
-        config = self.config
-        if config.schedule == "constant":
-            return config.learning_rate
-        if step < config.warmup:
-            return config.learning_rate * (step + 1) / config.warmup
-        done = (step - config.warmup) / max(self.steps - config.warmup, 1)
-        return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    @property
+    def moment(self) -> Moment:
+        """Where the next step lies."""
+        return locate(self.phases, self.step)
 
-    def advance(self, thermal: Tensor, visible: Tensor) -> dict[str, float]:
-        """One optimiser step.
+    def learning_rate(self, step: int) -> float:
+        """Of the network in the step that follows ``step`` others."""
+        if self.config.schedule == "constant":
+            return self.config.learning_rate
+        moment = locate(self.phases, step)
+        phase = moment.phase
+        assert phase.warmup is not None and phase.learning_rate is not None
+        return one_cycle(moment.step, phase.steps, phase.warmup, phase.learning_rate)
+
+    def advance(self, batch: Sample) -> dict[str, float]:
+        """One optimiser step, of the network or of what the phase trains.
 
         Args:
-            thermal: float32 [N,1,H,W] in [0,1], this process's part of the batch.
-            visible: float32 [N,3,H,W], RGB in [0,1].
+            batch: this process's part of it.
 
         Returns:
             Loss, its terms and the gradient norm by name, of the whole batch.
@@ -145,40 +156,77 @@ class Run:
         Raises:
             TrainingError: one of them is not finite; the weights are those before the step.
         """
-        config, device = self.config, self.processes.device
-        thermal = thermal.to(device, non_blocking=True)
-        visible = visible.to(device, non_blocking=True)
+        device = self.processes.device
+        batch = Sample(*(tensor.to(device, non_blocking=True) for tensor in batch))
         # Dropout's masks depend on seed and step alone, so that resuming repeats them.
-        torch.manual_seed(_mix(config.seed, self.step, self.processes.rank))
+        torch.manual_seed(_mix(self.config.seed, self.step, self.processes.rank))
         self.model.train()
         self.objective.train()
+        moment = self.moment
+        if moment.phase.kind == "discriminator":
+            return self._advance_discriminator(batch)
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * self.learning_rate(self.step)
-        dtype = _AUTOCAST[config.precision]
-        again = None
-        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-            if config.loss.consistency > 0:
-                noisy = torch.cat([sensor_noise(thermal), sensor_noise(thermal)])
-                output, again = self.network(noisy).chunk(2)
-            else:
-                output = self.network(thermal)
-        loss, terms = self.objective(thermal, output, visible, again)
+        loss, terms = self.objective(batch, self._paint(batch), moment)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
+        if self.config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
         values = self._read({"loss": loss.detach(), **terms})
         if is_finite(values.values()):
             self.overflows = 0
             self.scaler.step(self.optimizer)
-            self._late = self.objective.update(thermal, output, visible)
+            self._late = self.objective.update()
             if self.average is not None:
                 self.average.update(self.model, self.step)
         else:
             self.overflows += 1
             if not self.scaler.is_enabled() or self.overflows >= OVERFLOWS_IN_A_ROW:
-                batch = batch_indices(self.step, config.batch)
-                raise refuse_step(self.step + 1, values, self.samples, batch)
+                indices = self.samples.indices(self.step)
+                raise refuse_step(self.step + 1, values, self.samples, indices)
         self.scaler.update()
+        self.step += 1
+        return values
+
+    def _paint(self, batch: Sample) -> Painted:
+        """Run the network, twice over some frames where the loss asks for it."""
+        weights, dtype = self.config.loss, _AUTOCAST[self.config.precision]
+        thermal, rows = batch.thermal, batch.rows
+        count, shift = len(thermal), (0, 0)
+        repeats = weights.consistency > 0
+        moves = weights.stability > 0 and self.step % weights.stability_every == 0
+        if repeats:
+            thermal = torch.cat([sensor_noise(thermal), sensor_noise(thermal)])
+            rows = torch.cat([rows, rows])
+        if moves:
+            some = -(-count // 2)
+            later, shift = moment_later(batch.thermal[:some])
+            thermal, rows = torch.cat([thermal, later]), torch.cat([rows, batch.rows[:some]])
+        device = self.processes.device.type
+        with torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
+            rgb, logits = self.network(thermal, rows)
+        return Painted(
+            output=rgb[:count],
+            logits=None if logits is None else logits[:count],
+            again=rgb[count : 2 * count] if repeats else None,
+            later=rgb[-some:] if moves else None,
+            shift=shift,
+        )
+
+    def _advance_discriminator(self, batch: Sample) -> dict[str, float]:
+        """One step of the discriminator alone; the network paints as it would be exported."""
+        self.model.eval()
+        with torch.no_grad():
+            self.objective.look(batch, self.network(batch.thermal, batch.rows)[0], judged=True)
+        terms = self.objective.update()
+        means = self.processes.mean(torch.stack(list(terms.values())))
+        values = dict(zip(terms, means.tolist(), strict=True))
+        values["loss"] = values["discriminator"]
+        if not is_finite(values.values()):
+            indices = self.samples.indices(self.step)
+            raise refuse_step(self.step + 1, values, self.samples, indices)
+        self._late = {}
         self.step += 1
         return values
 
@@ -207,7 +255,8 @@ class Run:
         """
         assert self.validator is not None
         check_finite(self.averaged.state_dict(), "weights")
-        scores, shown = self.validator(self.averaged)
+        features = self.objective.features if self.config.loss.perceptual > 0 else None
+        scores, shown = self.validator(self.averaged, features)
         sheet = folder / f"sheet-{self.step:06d}.png"
         self.validator.write_sheet(sheet, shown)
         self.last_scores = scores
@@ -221,12 +270,7 @@ class Run:
         config = self.config
         metrics: dict[str, Any] = {}
         if scores is not None:
-            metrics["validation"] = {
-                "step": self.step,
-                "ssim": round(scores.ssim, 4),
-                "ms_ssim": round(scores.ms_ssim, 4),
-                "psnr_db": round(scores.psnr_db, 2),
-            }
+            metrics["validation"] = {"step": self.step, **scores.rounded()}
         pairs: dict[str, int] = {}
         for path, count in self.samples.counts().items():
             pairs[dataset_name(path)] = pairs.get(dataset_name(path), 0) + count
@@ -247,6 +291,7 @@ class Run:
             },
             metrics=metrics,
             onnx_sha256="",
+            look=config.look,
         )
 
     def state(self) -> dict[str, Any]:
@@ -308,6 +353,21 @@ class Run:
             )
 
 
+class Painter(nn.Module):
+    """A network as a step runs it: the picture, and the logits of a Handle where it has one."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, thermal: Tensor, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """[N,1,H,W] and the `Sample.rows` of each to [N,3,H,W] and logits."""
+        if isinstance(self.model, LadleNetPlus):
+            logits, rgb = self.model.see_and_paint(thermal, rows)
+            return rgb, logits
+        return self.model(thermal), None
+
+
 def _build_model(config: TrainConfig, model_config: Any) -> nn.Module:
     model = build(config.architecture, model_config)
     wanted = [name for name in ("handle_weights", "freeze_handle") if getattr(config, name)]
@@ -320,6 +380,22 @@ def _build_model(config: TrainConfig, model_config: Any) -> nn.Module:
     if config.freeze_handle and freeze is not None:
         freeze()
     return model
+
+
+def _start_from(model: nn.Module, config: TrainConfig) -> None:
+    """Take what fits of another model's weights, and say what does not."""
+    assert config.init is not None
+    source, info = load_model(config.init)
+    if info.architecture != config.architecture or info.thermal != config.thermal:
+        raise ConfigError(
+            f"init {config.init} must be a {config.architecture} with the run's thermal "
+            f"normalisation, received a {info.architecture} with {info.thermal}"
+        )
+    fresh = inherit(model, source.state_dict())
+    if fresh:
+        logger.warning(
+            "%s: %d tensors start afresh, first %s", config.init.name, len(fresh), fresh[0]
+        )
 
 
 def _load_handle(model: nn.Module, source: str) -> None:

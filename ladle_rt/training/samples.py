@@ -3,7 +3,7 @@
 Two ways to draw them:
 
 * ``augmented``: a dataset by weight, a pair at random, a random crop, flip, tone and noise; the
-  whole frame, resized, validates.
+  whole frame, resized, validates. Some steps may be at larger sizes, with smaller batches.
 * ``paper``: every pair once per epoch in an order of the epoch's own; frames are resized to
   300x400 whatever their aspect ratio, and the centre is cut out, for validation too. That is all
   the published code does (arXiv 2308.06603), except that its thermal images are not normalised;
@@ -16,6 +16,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,19 +25,41 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ladle_rt.datasets import FlatThermalError, Pair, find_pairs, read_pair, subset
+from ladle_rt.datasets import FlatThermalError, Pair, find_pairs, read_pair, read_visible, subset
+from ladle_rt.datasets.labels import UNSURE
+from ladle_rt.datasets.look import Grade, Look, Rgb, measure_set, to_look
 from ladle_rt.errors import ConfigError, DatasetError
-from ladle_rt.frames import ThermalPixels
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 from ladle_rt.training.augment import crop_and_resize, degrade, jitter_tone, random_box
+from ladle_rt.training.camera import another_camera
 from ladle_rt.training.config import PAPER_SIZE, DataSpec, TrainConfig
+from ladle_rt.training.reader import Loaded, PairReader
 
 logger = logging.getLogger("ladle_rt")
 
-Loaded = tuple[ThermalPixels, npt.NDArray[np.uint8]]
+LABEL_STRIDE = 4
+"""Pixels of a sample for one of its label map, which is as coarse as a Handle's logits."""
+MEASURED = 300
+"""At most so many object crops, evenly spaced, decide the grade of their dataset."""
+LOST_PLACE = 0.1
+"""Share of scenes that do not say where in the frame they lie."""
+_SIZES = 7919
+"""Keeps the draw of a step's size apart from those of its samples."""
 
-CACHE_BYTES = 1 << 30
-"""Decoded pairs kept per process; beyond it a pair is read from disk each time."""
+
+class Sample(NamedTuple):
+    """One sample, or a batch of them with a first axis N."""
+
+    thermal: Tensor
+    """float32 [1,H,W] in [0,1]."""
+    visible: Tensor
+    """float32 [3,H,W] RGB in [0,1], in the run's look."""
+    rows: Tensor
+    """float32 [2]: first and last row in the whole frame, 0 its top, 1 its bottom."""
+    labels: Tensor
+    """uint8 [H/4,W/4], classes of `ladle_rt.datasets.labels`; all unsure where there are none."""
+    whole: Tensor
+    """float32 []: 1 for a scene, 0 for a mosaic of crops."""
 
 
 def select_pairs(spec: DataSpec) -> list[Pair]:
@@ -69,37 +92,10 @@ def _named(pair: Pair, names: Sequence[str]) -> bool:
     return any(pair.name == name or pair.name.startswith(f"{name}/") for name in names)
 
 
-class PairReader:
-    """Reads pairs at no more than a given size and remembers them.
-
-    Pairs of unequal size are brought to the thermal image's size.
-    """
-
-    def __init__(self, max_size: tuple[int, int]) -> None:
-        self._max_size = max_size
-        self._cache: dict[Pair, Loaded] = {}
-        self._bytes = 0
-
-    def __call__(self, pair: Pair) -> Loaded:
-        """Thermal HxW uint8 or uint16 and visible HxWx3 uint8 RGB; not to be written to."""
-        if pair in self._cache:
-            return self._cache[pair]
-        thermal, visible = read_pair(pair)
-        height = min(thermal.shape[0], self._max_size[0])
-        width = min(thermal.shape[1], self._max_size[1])
-        loaded = crop_and_resize(thermal, visible, (0, 0, *thermal.shape), (height, width))
-        size = loaded[0].nbytes + loaded[1].nbytes
-        if self._bytes + size <= CACHE_BYTES:
-            self._cache[pair] = loaded
-            self._bytes += size
-        return loaded
-
-
-class MixedSamples(Dataset[tuple[Tensor, Tensor]]):
+class MixedSamples(Dataset[Sample]):
     """Samples of the datasets of a run, and the pairs it validates on.
 
-    Item i is ``(thermal float32 [1,H,W] in [0,1], visible float32 [3,H,W] RGB in [0,1])``,
-    determined by the run's seed and i alone.
+    Item i is determined by the run's seed and i alone.
 
     A pair whose thermal image is flat teaches nothing: the next one takes its place, every
     time, and the first one met is warned of.
@@ -113,20 +109,24 @@ class MixedSamples(Dataset[tuple[Tensor, Tensor]]):
         self._config = config
         self._sets = [(spec, select_pairs(spec)) for spec in config.data]
         self._all = [pair for _, pairs in self._sets for pair in pairs]
-        self.validation = select_pairs(config.validation) if config.validation else []
+        self.validation = [pair for spec in config.validation for pair in select_pairs(spec)]
         """The pairs that choose the best weights."""
         self._warn_of_overlap()
         weights = np.array(
             [len(pairs) if spec.weight is None else spec.weight for spec, pairs in self._sets]
         )
         self._shares = weights / weights.sum()
-        largest = (round(config.crop[0] * 1.6), round(config.crop[1] * 1.6))
-        self._read = PairReader(PAPER_SIZE if config.sampling == "paper" else largest)
+        sides = [max(size[axis] for size in (config.crop, *config.sizes)) for axis in (0, 1)]
+        largest = (round(sides[0] * 1.6), round(sides[1] * 1.6))
+        self._read = PairReader(
+            PAPER_SIZE if config.sampling == "paper" else largest, config.loss.semantics > 0
+        )
+        self._grades: dict[int, Grade] = {}
         self._order = (-1, np.zeros(0, np.int64))
         self._flat: set[Pair] = set()
         # What is wrong with a whole dataset shows before the run's folder is made.
-        for _, pairs in self._sets:
-            self._first_usable(pairs)
+        for number, (_, pairs) in enumerate(self._sets):
+            self._first_usable(pairs, number)
         total = len(self._all)
         if config.batch > total:
             raise ConfigError(
@@ -137,20 +137,37 @@ class MixedSamples(Dataset[tuple[Tensor, Tensor]]):
         if config.epochs is not None:
             self.steps = -(-config.epochs * total // config.batch)
 
+    def indices(self, step: int) -> range:
+        """Samples of the step that follows ``step`` others, over all processes."""
+        start = step * self._config.batch
+        return range(start, start + batch_at(self._config, self.size(step)))
+
+    def size(self, step: int) -> tuple[int, int]:
+        """Height and width of that step's samples."""
+        config = self._config
+        if not config.sizes:
+            return config.crop
+        rng = np.random.default_rng([config.seed, _SIZES, step])
+        if rng.random() >= config.size_share:
+            return config.crop
+        return config.sizes[int(rng.integers(len(config.sizes)))]
+
     def counts(self) -> dict[str, int]:
         """Pairs by dataset folder."""
-        return {str(spec.path): len(pairs) for spec, pairs in self._sets}
+        counts: dict[str, int] = {}
+        for spec, pairs in self._sets:
+            counts[str(spec.path)] = counts.get(str(spec.path), 0) + len(pairs)
+        return counts
 
     def describe(self, index: int) -> str:
         """The thermal files that sample ``index`` is made of, to find bad data by."""
-        return ", ".join(self._compose(index)[2])
+        return ", ".join(self._compose(index)[1])
 
     def __len__(self) -> int:
         return self.steps * self._config.batch
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        thermal, visible, _ = self._compose(index)
-        return to_tensors(thermal, visible)
+    def __getitem__(self, index: int) -> Sample:
+        return self._compose(index)[0]
 
     def _warn_of_overlap(self) -> None:
         if not self.validation:
@@ -164,54 +181,63 @@ class MixedSamples(Dataset[tuple[Tensor, Tensor]]):
                 len(self.validation),
             )
 
-    def _compose(
-        self, index: int
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], list[str]]:
-        """Network input HxW in [0,1], truth HxWx3 and the thermal files behind them."""
+    def _compose(self, index: int) -> tuple[Sample, list[str]]:
+        """A sample, and the thermal files behind it."""
         if self._config.sampling == "paper":
             return self._compose_plain(index)
         config = self._config
+        size = self.size(index // config.batch)
         rng = np.random.default_rng([config.seed, index])
-        spec, pairs = self._sets[int(rng.choice(len(self._sets), p=self._shares))]
+        number = int(rng.choice(len(self._sets), p=self._shares))
+        spec, pairs = self._sets[number]
         names: list[str] = []
 
         def draw() -> Loaded:
             start, count = int(rng.integers(len(pairs))), len(pairs)
-            pair, loaded = self._first_usable(pairs[(start + i) % count] for i in range(count))
+            candidates = (pairs[(start + i) % count] for i in range(count))
+            pair, loaded = self._first_usable(candidates, number)
             names.append(str(pair.thermal))
             return loaded
 
+        rows = (0.0, 1.0)
         if spec.kind == "scene":
-            thermal, visible = draw()
-            box = random_box(thermal.shape[0], thermal.shape[1], rng)
-            thermal, visible = crop_and_resize(thermal, visible, box, config.crop)
+            whole = draw()
+            box = random_box(whole.thermal.shape[0], whole.thermal.shape[1], rng)
+            loaded = whole.part(box, size)
+            rows = (box[0] / len(whole.thermal), (box[0] + box[2]) / len(whole.thermal))
         else:
-            thermal, visible = mosaic(draw, config.crop, rng)
-        if rng.random() < 0.5:
-            thermal, visible = thermal[:, ::-1], visible[:, ::-1]
-        unit = degrade(jitter_tone(normalize(thermal, config.thermal), rng), rng)
-        return unit, visible, names
+            loaded = mosaic(draw, size, rng)
+        flips = rng.random() < 0.5
+        unit = normalize(loaded.thermal, config.thermal)
+        if config.augment == "strong":
+            unit = another_camera(unit, rng)
+            if spec.kind != "scene" or rng.random() < LOST_PLACE:
+                first, last = sorted(rng.uniform(0, 1, 2))
+                rows = (float(first), float(last))
+        else:
+            unit = degrade(jitter_tone(unit, rng), rng)
+        sample = to_sample(unit, loaded, rows, spec.kind == "scene")
+        return (_flipped(sample) if flips else sample), names
 
-    def _compose_plain(
-        self, index: int
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], list[str]]:
+    def _compose_plain(self, index: int) -> tuple[Sample, list[str]]:
         config = self._config
         epoch, start = divmod(index, len(self._all))
         if self._order[0] != epoch:
             order = np.random.default_rng([config.seed, epoch]).permutation(len(self._all))
             self._order = (epoch, order)
         positions = np.roll(self._order[1], -start)
-        pair, loaded = self._first_usable(self._all[position] for position in positions)
-        return *_centre(*loaded, config.crop, config.thermal), [str(pair.thermal)]
+        candidates = (self._all[position] for position in positions)
+        pair, loaded = self._first_usable(candidates, None)
+        return _centre(loaded, config.crop, config.thermal), [str(pair.thermal)]
 
-    def _first_usable(self, candidates: Iterable[Pair]) -> tuple[Pair, Loaded]:
-        """The first pair whose thermal image shows something."""
+    def _first_usable(self, candidates: Iterable[Pair], number: int | None) -> tuple[Pair, Loaded]:
+        """The first pair, of dataset ``number``, whose thermal image shows something."""
         last: Pair | None = None
         for last in candidates:
             if last in self._flat:
                 continue
             try:
-                return last, self._read(last)
+                return last, self._read(last, lambda rgb: self._grade(rgb, number))
             except FlatThermalError:
                 if not self._flat:
                     logger.warning(
@@ -226,9 +252,31 @@ class MixedSamples(Dataset[tuple[Tensor, Tensor]]):
             "all equal"
         )
 
+    def _grade(self, rgb: Rgb, number: int | None) -> Rgb:
+        look = self._config.look
+        if look == "none" or number is None or self._sets[number][0].kind == "scene":
+            return to_look(rgb, look)
+        if number not in self._grades:
+            self._grades[number] = _set_grade(self._sets[number][1])
+        return self._grades[number](rgb)
+
+
+def batch_at(config: TrainConfig, size: tuple[int, int]) -> int:
+    """Samples in a batch of one size, over all processes: about as many pixels as of ``crop``.
+
+    At least two, where there are: statistics over a batch need company.
+    """
+    fitting = round(config.batch * config.crop[0] * config.crop[1] / (size[0] * size[1]))
+    return min(config.batch, max(2, fitting))
+
+
+def _set_grade(pairs: Sequence[Pair]) -> Grade:
+    chosen = subset(pairs, min(MEASURED, len(pairs)))
+    return measure_set([read_visible(pair.visible) for pair in chosen])
+
 
 def mosaic(draw: Callable[[], Loaded], size: tuple[int, int], rng: np.random.Generator) -> Loaded:
-    """Tile object crops into one sample of ``size``.
+    """Tile object crops into one sample of ``size``, without labels.
 
     Rows of equal height are filled from the left with crops at their own aspect ratio.
 
@@ -245,16 +293,15 @@ def mosaic(draw: Callable[[], Loaded], size: tuple[int, int], rng: np.random.Gen
     for top, bottom in pairwise(edges):
         left = 0
         while left < width:
-            hot, seen = draw()
+            crop = draw()
+            hot = crop.thermal
             tile_width = max(16, round(hot.shape[1] * (bottom - top) / hot.shape[0]))
-            hot, seen = crop_and_resize(
-                hot, seen, (0, 0, *hot.shape), (int(bottom - top), tile_width)
-            )
+            tile = crop.part((0, 0, *hot.shape), (int(bottom - top), tile_width))
             right = min(left + tile_width, width)
-            thermal[top:bottom, left:right] = hot[:, : right - left]
-            visible[top:bottom, left:right] = seen[:, : right - left]
+            thermal[top:bottom, left:right] = tile.thermal[:, : right - left]
+            visible[top:bottom, left:right] = tile.visible[:, : right - left]
             left = right
-    return thermal, visible
+    return Loaded(thermal, visible, None)
 
 
 def validation_frame(pair: Pair, config: TrainConfig) -> tuple[Tensor, Tensor]:
@@ -264,41 +311,66 @@ def validation_frame(pair: Pair, config: TrainConfig) -> tuple[Tensor, Tensor]:
         DatasetError: a pair of two aspect ratios or a flat thermal image.
     """
     if config.sampling == "paper":
-        return to_tensors(*_centre(*read_pair(pair), config.crop, config.thermal))
-    return whole_frame(pair, config.crop, config.thermal)
+        thermal, visible = read_pair(pair)
+        loaded = Loaded(thermal, to_look(visible, config.look), None)
+        return _centre(loaded, config.crop, config.thermal)[:2]
+    return whole_frame(pair, config.crop, config.thermal, config.look)
 
 
 def whole_frame(
-    pair: Pair, size: tuple[int, int], spec: ThermalNormalization
+    pair: Pair, size: tuple[int, int], spec: ThermalNormalization, look: Look = "none"
 ) -> tuple[Tensor, Tensor]:
     """A pair without augmentation, the whole frame resized to ``size`` by INTER_AREA."""
     thermal, visible = read_pair(pair)
     target = (size[1], size[0])
     small = cv2.resize(thermal, target, interpolation=cv2.INTER_AREA)
-    truth = cv2.resize(visible, target, interpolation=cv2.INTER_AREA)
-    return to_tensors(normalize(small, spec), truth)  # type: ignore[arg-type]
+    truth = cv2.resize(to_look(visible, look), target, interpolation=cv2.INTER_AREA)
+    loaded = Loaded(small, truth, None)  # type: ignore[arg-type]
+    return to_sample(normalize(loaded.thermal, spec), loaded)[:2]
 
 
-def _centre(
-    thermal: ThermalPixels,
-    visible: npt.NDArray[np.uint8],
-    crop: tuple[int, int],
-    spec: ThermalNormalization,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+def _centre(loaded: Loaded, crop: tuple[int, int], spec: ThermalNormalization) -> Sample:
     """The published preparation: resize to 300x400, cut out the centre."""
+    thermal, visible = loaded.thermal, loaded.visible
     if thermal.shape != PAPER_SIZE:
         thermal, visible = crop_and_resize(thermal, visible, (0, 0, *thermal.shape), PAPER_SIZE)
     top, left = ((whole - part) // 2 for whole, part in zip(PAPER_SIZE, crop, strict=True))
     window = np.s_[top : top + crop[0], left : left + crop[1]]
-    return normalize(thermal, spec)[window], visible[window]
+    unit = normalize(thermal, spec)[window]
+    return to_sample(unit, Loaded(thermal[window], visible[window], None))
 
 
-def to_tensors(
-    thermal: npt.NDArray[np.float32], visible: npt.NDArray[np.uint8]
-) -> tuple[Tensor, Tensor]:
-    """HxW float32 and HxWx3 uint8 to [1,H,W] and [3,H,W] float32, both in [0,1]."""
-    rgb = np.ascontiguousarray(visible.transpose(2, 0, 1))
-    return (
-        torch.from_numpy(np.ascontiguousarray(thermal)[None]),
+def to_sample(
+    unit: npt.NDArray[np.float32],
+    loaded: Loaded,
+    rows: tuple[float, float] = (0.0, 1.0),
+    scene: bool = True,
+) -> Sample:
+    """Tensors of one sample.
+
+    Args:
+        unit: network input, HxW float32 in [0,1].
+        loaded: truth and labels of the same size; its thermal counts are not looked at.
+        rows: see `Sample`.
+        scene: whether it is one picture and no mosaic.
+    """
+    height, width = unit.shape
+    coarse = torch.full((height // LABEL_STRIDE, width // LABEL_STRIDE), UNSURE, dtype=torch.uint8)
+    if loaded.labels is not None:
+        middle = slice(LABEL_STRIDE // 2, None, LABEL_STRIDE)
+        picked = np.ascontiguousarray(loaded.labels[middle, middle])
+        coarse = torch.from_numpy(picked)[: coarse.shape[0], : coarse.shape[1]]
+    rgb = np.ascontiguousarray(loaded.visible.transpose(2, 0, 1))
+    return Sample(
+        torch.from_numpy(np.ascontiguousarray(unit)[None]),
         torch.from_numpy(rgb).float() / 255,
+        torch.tensor(rows, dtype=torch.float32),
+        coarse,
+        torch.tensor(float(scene)),
     )
+
+
+def _flipped(sample: Sample) -> Sample:
+    """Left and right exchanged."""
+    images = {name: getattr(sample, name).flip(-1) for name in ("thermal", "visible", "labels")}
+    return sample._replace(**images)

@@ -17,6 +17,7 @@ class Throughput:
 
     samples_per_s: float
     """Over all processes."""
+    steps_per_s: float
     data_wait: float
     """Share of the time spent waiting for the data loader, 0 to 1."""
 
@@ -29,12 +30,15 @@ class Meter:
     """Times the steps of a run.
 
     A step waits for the device before it returns, so what remains is waiting for data.
+
+    Args:
+        processes: that share each batch.
     """
 
-    def __init__(self, batch: int) -> None:
-        self._batch = batch
-        self._recent = [0.0, 0.0, 0]
-        self._whole = [0.0, 0.0, 0]
+    def __init__(self, processes: int = 1) -> None:
+        self._processes = processes
+        self._recent = [0.0, 0.0, 0.0, 0.0]
+        self._whole = [0.0, 0.0, 0.0, 0.0]
 
     def waiting(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Pass batches on and time the wait for each but the first, which starts the workers."""
@@ -51,16 +55,17 @@ class Meter:
             yield batch
 
     @contextmanager
-    def step(self) -> Iterator[None]:
-        """Time a step."""
+    def step(self, samples: int) -> Iterator[None]:
+        """Time a step of so many samples in this process."""
         start = time.perf_counter()
         yield
         self._add(1, time.perf_counter() - start)
-        self._add(2, self._batch)
+        self._add(2, samples * self._processes)
+        self._add(3, 1)
 
     def read(self) -> Throughput:
         """Since the last reading."""
-        recent, self._recent = self._recent, [0.0, 0.0, 0]
+        recent, self._recent = self._recent, [0.0, 0.0, 0.0, 0.0]
         return _throughput(*recent)
 
     @property
@@ -73,6 +78,6 @@ class Meter:
         self._whole[place] += value
 
 
-def _throughput(wait_s: float, busy_s: float, samples: float) -> Throughput:
+def _throughput(wait_s: float, busy_s: float, samples: float, steps: float) -> Throughput:
     total_s = max(wait_s + busy_s, 1e-9)
-    return Throughput(samples / total_s, wait_s / total_s)
+    return Throughput(samples / total_s, steps / total_s, wait_s / total_s)

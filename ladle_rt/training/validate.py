@@ -19,8 +19,9 @@ from torchmetrics.functional.image import (
 
 from ladle_rt.datasets import Pair
 from ladle_rt.files import write_whole
+from ladle_rt.models.features import ImageFeatures, perceptual_distance
 from ladle_rt.training.config import TrainConfig
-from ladle_rt.training.loss import chroma
+from ladle_rt.training.loss import chroma, luma
 from ladle_rt.training.samples import validation_frame
 
 SHEET_ROWS = 8
@@ -38,15 +39,34 @@ class Scores:
     psnr_db: float
     chroma_ratio: float
     """Mean CbCr magnitude of the output over the truth's; a quick stand-in for CIELAB C*."""
+    contrast_ratio: float
+    """Standard deviation of luma over whole frames, of the output over the truth's."""
+    sharpness_ratio: float
+    """Mean squared step of luma from pixel to pixel, of the output over the truth's."""
+    perceptual: float | None = None
+    """Distance of the image features that the run trains on, where it does; lower is better."""
 
     def columns(self) -> dict[str, float]:
         """The scores under their names in the run's log."""
-        return {f"val_{name}": value for name, value in asdict(self).items()}
+        return {f"val_{name}": value for name, value in asdict(self).items() if value is not None}
+
+    def rounded(self) -> dict[str, float]:
+        """The scores as a model's JSON says them."""
+        return {
+            name: round(value, 2 if name == "psnr_db" else 4)
+            for name, value in asdict(self).items()
+            if value is not None
+        }
 
     @property
     def choice(self) -> float:
-        """What the best checkpoint maximises: SSIM + MS-SSIM."""
-        return self.ssim + self.ms_ssim
+        """What the best checkpoint maximises: structure, less the perceptual distance.
+
+        Where the run has no perceptual term it is SSIM + MS-SSIM.
+        """
+        if self.perceptual is None:
+            return self.ssim + self.ms_ssim
+        return self.ms_ssim - self.perceptual
 
 
 class Validator:
@@ -63,25 +83,32 @@ class Validator:
         picks = np.linspace(0, len(pairs) - 1, min(len(pairs), SHEET_ROWS)).round()
         self._shown = np.unique(picks.astype(int)).tolist()
 
-    def __call__(self, model: nn.Module) -> tuple[Scores, Tensor]:
+    def __call__(
+        self, model: nn.Module, features: ImageFeatures | None = None
+    ) -> tuple[Scores, Tensor]:
         """Score ``model`` in evaluation mode, on its device.
+
+        Args:
+            model: the network.
+            features: what the perceptual distance is measured on, if it is.
 
         Returns:
             The scores, and the outputs [n,3,H,W] in [0,1] that a sheet shows, on the CPU.
         """
         model.eval()
         device = next(model.parameters()).device
-        total, shown = torch.zeros(5, device=device), []
+        total, shown = torch.zeros(10, device=device), []
         for start in range(0, len(self._thermal), BATCH):
             thermal = self._thermal[start : start + BATCH].to(device)
             truth = self._truth[start : start + BATCH].to(device) / 255
             with torch.no_grad():
                 output = model(thermal).float()
-            total += len(thermal) * _score(output, truth)
+                total += len(thermal) * _score(output, truth, features)
             shown += [output[i - start].cpu() for i in self._shown if 0 <= i - start < BATCH]
-        ssim, ms_ssim, psnr_db, magnitude, true_magnitude = (total / len(self._thermal)).tolist()
-        ratio = magnitude / max(true_magnitude, 1e-9)
-        return Scores(ssim, ms_ssim, psnr_db, ratio), torch.stack(shown)
+        means = (total / len(self._thermal)).tolist()
+        ratios = [mine / max(true, 1e-9) for mine, true in zip(means[3:6], means[6:9], strict=True)]
+        perceptual = None if features is None else means[9]
+        return Scores(*means[:3], *ratios, perceptual), torch.stack(shown)
 
     def write_sheet(self, path: Path, shown: Tensor) -> None:
         """Write thermal | output | truth, one row per frame, as a PNG."""
@@ -94,12 +121,24 @@ class Validator:
         write_whole(path, lambda target: target.write_bytes(encoded.tobytes()))
 
 
-def _score(output: Tensor, truth: Tensor) -> Tensor:
-    """Means over a batch: SSIM, MS-SSIM, PSNR, chroma magnitude of output and truth."""
+def _score(output: Tensor, truth: Tensor, features: ImageFeatures | None) -> Tensor:
+    """Means over a batch: SSIM, MS-SSIM, PSNR; `_strength` of both; perceptual distance."""
     psnr_db = peak_signal_noise_ratio(
         output, truth, data_range=1.0, dim=(1, 2, 3), reduction="elementwise_mean"
     )
     ssim = structural_similarity_index_measure(output, truth, data_range=1.0)
     ms_ssim = multiscale_structural_similarity_index_measure(output, truth, data_range=1.0)
-    magnitudes = [chroma(image).norm(dim=1).mean() for image in (output, truth)]
-    return torch.stack([cast(Tensor, ssim), ms_ssim, psnr_db, *magnitudes])
+    far = (
+        torch.zeros_like(psnr_db)
+        if features is None
+        else perceptual_distance(features(output), features(truth))
+    )
+    similar = [cast(Tensor, ssim), ms_ssim, psnr_db]
+    return torch.stack([*similar, *_strength(output), *_strength(truth), far])
+
+
+def _strength(rgb: Tensor) -> list[Tensor]:
+    """Chroma magnitude, deviation of luma and mean squared step of luma, means over a batch."""
+    grey = luma(rgb)
+    steps = grey.diff(dim=2).square().mean() + grey.diff(dim=3).square().mean()
+    return [chroma(rgb).norm(dim=1).mean(), grey.std(dim=(1, 2, 3)).mean(), steps]
