@@ -125,7 +125,7 @@ def _score_images(
     from ladle_rt.bench.contestants import open_models
     from ladle_rt.evaluation.contestant import SIZE
     from ladle_rt.evaluation.evaluate import evaluate
-    from ladle_rt.evaluation.features import Judge
+    from ladle_rt.evaluation.judge import open_judge
     from ladle_rt.evaluation.present import tables
     from ladle_rt.evaluation.selection import choose_pairs
     from ladle_rt.evaluation.sheet import contact_sheet
@@ -143,10 +143,10 @@ def _score_images(
     inputs += [path for one in opened for path in one.files]
     check_targets((json_path, csv, sheet), inputs)
     contestants = [one.contestant for one in opened]
+    judge = None
     try:
-        judge = Judge()
+        judge = open_judge()
     except MissingDependencyError as error:
-        judge = None
         click.echo(f"ladle-rt: left out: {error}", err=True)
     found = evaluate(
         contestants,

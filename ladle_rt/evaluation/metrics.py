@@ -97,16 +97,16 @@ def compare(output: Image, truth: Image) -> Scores:
 def compare_rows(
     outputs: Mapping[str, Image],
     truth: Image,
-    perceptual: Mapping[str, float] | None = None,
     pool: Executor | None = None,
+    perceptual: Mapping[str, float] | None = None,
 ) -> dict[str, Scores]:
     """Score several images against one truth, which is converted to CIELAB only once.
 
     Args:
         outputs: HxWx3 float32 in [0,1] by name, sides of at least 176.
         truth: the same.
-        perceptual: perceptual distances by name, where they were measured.
         pool: threads, one image each; NumPy and OpenCV let go of the interpreter.
+        perceptual: perceptual distances by name, where they were measured.
     """
     lab_truth = _lab(truth)
     of_truth = {f"{key}_truth": value for key, value in asdict(nature(truth, lab_truth)).items()}

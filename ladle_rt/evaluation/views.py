@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,3 +42,7 @@ class Judged:
     perceptual: Mapping[str, float]
     """Perceptual distance to the truth by row."""
     pooled: Pooled
+
+
+Judge = Callable[[Mapping[str, View]], dict[str, Judged]]
+"""Scores one pair in all its views, see `ladle_rt.evaluation.judge`."""
