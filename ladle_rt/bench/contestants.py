@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 from ladle_rt.datasets.look import LOOKS, Look
 from ladle_rt.errors import MissingDependencyError, ModelError, require
@@ -167,7 +166,7 @@ def _look(info: ModelInfo, path: Path) -> Look:
             f"{path.with_suffix('.json')}: expected a look of {LOOKS}, received {info.look!r}; "
             "update ladle-rt, or export the model again with this version"
         )
-    return cast("Look", info.look)
+    return info.look
 
 
 def _check_size(info: ModelInfo, size: tuple[int, int]) -> None:

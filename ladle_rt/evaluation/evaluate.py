@@ -63,22 +63,16 @@ def evaluate(
         DatasetError: no pair could be scored.
         ModelError: an output that is not finite.
     """
+    _check(contestants, size)
     names = [contestant.name for contestant in contestants]
-    if not names or len({*names, *BASELINES}) < len(names) + len(BASELINES):
-        raise ConfigError(
-            f"models need names of their own, other than {BASELINES}, received {names}"
-        )
-    if min(size) < MIN_SIDE:
-        raise ConfigError(
-            f"size: expected sides of at least {MIN_SIDE}, which MS-SSIM needs, "
-            f"received {size[0]}x{size[1]}"
-        )
     if look == "auto":
-        look = next((one.look for one in contestants if one.look != "none"), "none")
-    colours, trained_on = mean_colours(colour_pairs, look)
+        judged_in: Look = next((one.look for one in contestants if one.look != "none"), "none")
+    else:
+        judged_in = look
+    colours, trained_on = mean_colours(colour_pairs, judged_in)
     seen = trained_on
     if not trained_on:
-        colours, seen = mean_colours(pairs, look)
+        colours, seen = mean_colours(pairs, judged_in)
     flats = {kind: _flat(colour, size) for kind, colour in colours.items()}
     pooled_every = math.ceil(len(pairs) / KERNEL_PAIRS) or 1
     failures: list[str] = []
@@ -86,7 +80,7 @@ def evaluate(
     with ThreadPoolExecutor(usable_cores()) as pool:
         for number, pair in enumerate(watch(pairs)):
             try:
-                frame = read_frame(pair, size, look)
+                frame = read_frame(pair, size, judged_in)
             except (InputError, DatasetError) as error:
                 failures.append(str(error))
                 continue
@@ -105,7 +99,7 @@ def evaluate(
         raise DatasetError(f"none of {len(pairs)} pairs could be scored: {first}")
     origin = f"{seen} training pairs" if trained_on else "the evaluated pairs themselves"
     reports = {name: Report(names, found) for name, found in examples.items()}
-    return Evaluation(reports, look, size, origin, failures)
+    return Evaluation(reports, judged_in, size, origin, failures)
 
 
 def pictures(
@@ -128,6 +122,19 @@ def pictures(
             inputs[contestant.thermal] = normalize(thermal, contestant.thermal)
         result[contestant.name] = contestant.picture(inputs[contestant.thermal], place)
     return result
+
+
+def _check(contestants: Sequence[Contestant], size: tuple[int, int]) -> None:
+    names = [contestant.name for contestant in contestants]
+    if not names or len({*names, *BASELINES}) < len(names) + len(BASELINES):
+        raise ConfigError(
+            f"models need names of their own, other than {BASELINES}, received {names}"
+        )
+    if min(size) < MIN_SIDE:
+        raise ConfigError(
+            f"size: expected sides of at least {MIN_SIDE}, which MS-SSIM needs, "
+            f"received {size[0]}x{size[1]}"
+        )
 
 
 def _views(

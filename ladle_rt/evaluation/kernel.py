@@ -64,7 +64,8 @@ def kernel_distance(
 
 def _kernel(x: Features, y: Features) -> Matrix:
     product: Matrix = x.astype(np.float64) @ y.T.astype(np.float64)
-    return (product / x.shape[1] + 1) ** 3
+    cubed: Matrix = (product / x.shape[1] + 1) ** 3
+    return cubed
 
 
 def _distance(outputs: Matrix, truths: Matrix, across: Matrix, weights: Matrix) -> Matrix:
@@ -74,7 +75,8 @@ def _distance(outputs: Matrix, truths: Matrix, across: Matrix, weights: Matrix) 
     within = (_others(outputs, weights) + _others(truths, weights)) / others
     # A picture and its own truth count once for each time the pair is drawn.
     between = (_others(across, weights) + weights @ np.diag(across)) / (others + total)
-    return within - 2 * between
+    distances: Matrix = within - 2 * between
+    return distances
 
 
 def _others(kernel: Matrix, weights: Matrix) -> Matrix:
