@@ -34,7 +34,7 @@ NATURAL: Headings = {
     "kid": ("KID", ".3f"),
     "contrast_ratio": ("con-\ntrast", ".2f"),
     "chroma_ratio": ("chro-\nma", ".2f"),
-    "sharpness_ratio": ("sharp-\nness", ".2f"),
+    "sharpness_ratio": ("sharp-\nness", ".3f"),
     "colourfulness": ("colour-\nful", ".1f"),
     "black_point": ("black\nL*", ".1f"),
 }

@@ -20,12 +20,12 @@ Headings = Mapping[str, tuple[str, str]]
 def video_table(reports: Sequence[VideoReport]) -> Table:
     """Temporal figures: one section per video, the truth's own values last."""
     headings = {
-        "warping_l1": ("warping L1 /255", ".3f"),
-        "warping_ratio": ("of the truth's", ".2f"),
-        "warping_mse": ("warping MSE e-5", ".2f"),
-        "flicker": ("static flicker /255", ".3f"),
+        "warping_l1": ("warping\nL1 /255", ".3f"),
+        "warping_ratio": ("of the\ntruth's", ".2f"),
+        "warping_mse": ("warping\nMSE e-5", ".2f"),
+        "flicker": ("static flicker\n/255", ".3f"),
         "ssim": ("SSIM", ".3f"),
-        "psnr_db": ("PSNR dB", ".2f"),
+        "psnr_db": ("PSNR\ndB", ".2f"),
     }
     note = (
         "levels: smoothed as `ladle-rt video` does, or each frame's own; the truth's values are "

@@ -127,7 +127,7 @@ def test_warping_error_of_the_truth_is_the_measure() -> None:
     assert [row["warping_ratio"] for row in report.to_dict()["rows"]] == [1.25, 1.0]
     shown = video_table([report])
     columns = {str(column.header): list(column.cells) for column in shown.columns}
-    assert columns["of the truth's"] == ["1.25", "1.00"]
+    assert columns["of the\ntruth's"] == ["1.25", "1.00"]
     still = {**rows, ("truth", ""): TemporalScores(0.0, 0.0, 0.0, 1.0, float("inf"))}
     report = VideoReport("still", 9, 0, 0.9, 0.5, still, None)
     assert report.to_dict()["rows"][0]["warping_ratio"] is None, "a generated clip has no noise"
