@@ -29,7 +29,7 @@ from ladle_rt.engines.precision.fp32 import fp32_artifact
 from ladle_rt.engines.precision.quantize import quantizable_nodes
 from ladle_rt.engines.prepare import measure_sensitivity, prepare
 from ladle_rt.errors import BackendError, MissingDependencyError
-from ladle_rt.evaluation.evaluate import read_small
+from ladle_rt.evaluation.reading import read_frame
 from ladle_rt.metrics.similarity import ssim
 from ladle_rt.models.artifact import DEFAULT_MODEL, ModelArtifact
 from ladle_rt.thermal.normalization import normalize
@@ -115,9 +115,9 @@ def main() -> None:
             prepared = prepare(source.onnx_path, precision, arguments.calibration, folder, print)
             print(f"{precision}: {prepared.reason}")
             graphs[prepared.precision] = prepared.artifact
-        pairs = [read_small(pair) for pair in find_pairs(arguments.data, split=arguments.split)]
-        frames = [normalize(thermal, source.info.thermal)[None, None] for thermal, _ in pairs]
-        truths = [truth for _, truth in pairs]
+        pairs = [read_frame(pair) for pair in find_pairs(arguments.data, split=arguments.split)]
+        frames = [normalize(one.thermal, source.info.thermal)[None, None] for one in pairs]
+        truths = [one.truths["none"] for one in pairs]
         model = onnx.load(str(source.onnx_path))
         gate = Gate(model, frames, truths)
         own = float(np.mean([ssim(*pair) for pair in zip(gate.expected, truths, strict=True)]))

@@ -54,15 +54,24 @@ def test_running_needs_no_torch() -> None:
 
 
 def test_development_needs_no_gpu_library() -> None:
-    optional = {"cuda", "engines", "openvino", "rtx", "tensorrt", "torch-tensorrt", "train"}
+    optional = {
+        "cuda",
+        "engines",
+        "judge",
+        "openvino",
+        "rtx",
+        "tensorrt",
+        "torch-tensorrt",
+        "train",
+    }
     assert set(EXTRAS) == {"dev", *optional}
     every = names(EXTRAS["dev"]) | names(EXTRAS["train"]) | names(EXTRAS["openvino"])
     # TensorRT-RTX is there because it parses and builds without a GPU.
     assert not every & {"tensorrt", "torch-tensorrt", "pycuda"}
-    assert EXTRAS["dev"][0] == "ladle-rt[openvino,train]"
+    assert EXTRAS["dev"][0] == "ladle-rt[judge,openvino,train]"
 
 
-@pytest.mark.parametrize("extra", [None, "engines", "train", "openvino", "dev"])
+@pytest.mark.parametrize("extra", [None, "engines", "judge", "train", "openvino", "dev"])
 def test_what_ci_installs_is_pinned_within_the_ranges(extra: str | None) -> None:
     pins = constraints()
     for line in PROJECT["dependencies"] if extra is None else EXTRAS[extra]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ladle_rt.datasets.look import LOOKS, Look
 from ladle_rt.errors import MissingDependencyError, ModelError, require
 from ladle_rt.evaluation.contestant import SIZE, Contestant, Predict
 from ladle_rt.models.artifact import DEFAULT_MODEL, ModelInfo, load_artifact
@@ -44,7 +45,7 @@ class Engines:
     files: tuple[Path, ...]
 
 
-def open_models(models: Sequence[str]) -> list[Opened]:
+def open_models(models: Sequence[str], size: tuple[int, int] = SIZE) -> list[Opened]:
     """Load models under names that differ.
 
     Args:
@@ -59,7 +60,7 @@ def open_models(models: Sequence[str]) -> list[Opened]:
     twice = [model for model, count in Counter(wanted).items() if count > 1]
     if twice:
         raise ModelError(f"expected models that differ, received {twice[0]!r} twice")
-    opened = [_open(model) for model in wanted]
+    opened = [_open(model, size) for model in wanted]
     for label in (lambda path: path.name, str):
         names = Counter(one.contestant.name for one in opened)
         opened = [
@@ -82,7 +83,7 @@ def open_engines(models: Sequence[str]) -> Engines:
         ModelError: not one model's checkpoint and graph.
     """
     weights, graph = _twins(list(models) or [DEFAULT_MODEL])
-    checkpoint, info = _checkpoint(weights)
+    checkpoint, info = _checkpoint(weights, SIZE)
     artifact = load_artifact(graph)
     if _identity(info) != _identity(artifact.info):
         raise ModelError(
@@ -100,7 +101,7 @@ def open_engines(models: Sequence[str]) -> Engines:
     return Engines(artifact.info.name, checkpoint.contestant, others, missing, files)
 
 
-def _open(model: str) -> Opened:
+def _open(model: str, size: tuple[int, int]) -> Opened:
     path = Path(model)
     if path.suffix.lower() in PICKLES:
         raise ModelError(
@@ -108,23 +109,25 @@ def _open(model: str) -> Opened:
             f"{CHECKPOINT} file (with its .json), or an .onnx of `ladle-rt export`"
         )
     if path.suffix.lower() == CHECKPOINT:
-        return _checkpoint(path)[0]
+        return _checkpoint(path, size)[0]
     artifact = load_artifact(model)
-    _check_size(artifact.info)
+    _check_size(artifact.info, size)
+    look = _look(artifact.info, artifact.onnx_path)
     predict = load_network(artifact, "onnxruntime").runner()
-    contestant = Contestant(artifact.info.name, predict, artifact.info.thermal)
+    contestant = Contestant(artifact.info.name, predict, artifact.info.thermal, look)
     return Opened(contestant, (artifact.onnx_path, artifact.onnx_path.with_suffix(".json")))
 
 
-def _checkpoint(path: Path) -> tuple[Opened, ModelInfo]:
+def _checkpoint(path: Path, size: tuple[int, int]) -> tuple[Opened, ModelInfo]:
     for module in ("torch", "safetensors"):
         require(module, "train")
     from ladle_rt.evaluation.reference import torch_predict
     from ladle_rt.models.weights import load_model
 
     network, info = load_model(path)
-    _check_size(info)
-    contestant = Contestant(info.name, torch_predict(network), info.thermal)
+    _check_size(info, size)
+    look = _look(info, path)
+    contestant = Contestant(info.name, torch_predict(network), info.thermal, look)
     return Opened(contestant, (path, path.with_suffix(".json"))), info
 
 
@@ -157,9 +160,18 @@ def _identity(info: ModelInfo) -> tuple[object, ...]:
     return info.architecture, info.config, info.thermal, info.parameters
 
 
-def _check_size(info: ModelInfo) -> None:
-    if SIZE[0] % info.size_multiple or SIZE[1] % info.size_multiple:
+def _look(info: ModelInfo, path: Path) -> Look:
+    if info.look not in LOOKS:
         raise ModelError(
-            f"{info.name}: evaluation is at {SIZE[0]}x{SIZE[1]}, and this model needs sides "
+            f"{path.with_suffix('.json')}: expected a look of {LOOKS}, received {info.look!r}; "
+            "update ladle-rt, or export the model again with this version"
+        )
+    return info.look
+
+
+def _check_size(info: ModelInfo, size: tuple[int, int]) -> None:
+    if size[0] % info.size_multiple or size[1] % info.size_multiple:
+        raise ModelError(
+            f"{info.name}: evaluation is at {size[0]}x{size[1]}, and this model needs sides "
             f"divisible by {info.size_multiple}"
         )

@@ -54,7 +54,9 @@ def show(*tables: Any) -> None:
     from rich.console import Console
 
     console = Console(width=None if Console().is_terminal else 200)
-    for table in tables:
+    for number, table in enumerate(tables):
+        if number:
+            console.print()
         console.print(table)
 
 

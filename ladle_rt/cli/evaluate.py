@@ -16,10 +16,14 @@ from ladle_rt.cli._data import (
     write_json,
     write_text,
 )
-from ladle_rt.errors import PartialResultError, require
+from ladle_rt.cli._options import parse_size
+from ladle_rt.errors import MissingDependencyError, PartialResultError, require
 
 FILE = click.Path(path_type=Path)
-NOT_FOR_VIDEOS = ("split", "image_list", "subset", "csv", "sheet", "sheet_rows", "sheet_all")
+NOT_FOR_VIDEOS = (
+    *("split", "image_list", "subset", "look", "size"),
+    *("csv", "sheet", "sheet_rows", "sheet_all"),
+)
 
 
 def _png(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
@@ -46,6 +50,17 @@ def _png(_: click.Context, __: click.Parameter, value: Path | None) -> Path | No
     "first.",
 )
 @pair_options
+@click.option(
+    "--look",
+    type=click.Choice(["auto", "daylight", "none"]),
+    help="Judge against the truth in this look as well; auto: in the models' own.",
+)
+@click.option(
+    "--size",
+    callback=parse_size,
+    metavar="HxW",
+    help="Compare at this size; 192x256, the figures of record.",
+)
 @click.option("--json", "json_path", type=FILE, help="Write all figures.")
 @click.option("--csv", type=FILE, help="Write the figures of every image.")
 @click.option("--sheet", type=FILE, callback=_png, help="Write a contact sheet (PNG).")
@@ -67,8 +82,10 @@ def command(
 ) -> None:
     """Score models on pairs of thermal and visible images, beside trivial baselines.
 
-    Whole frames at 256x192, mean over images, 95 % bootstrap intervals over drives. The
-    mean-colour baseline is the mean of the dataset's training split where it has one.
+    Whole frames at 192x256, mean over images, 95 % bootstrap intervals over drives. The
+    mean-colour baseline is the mean of the dataset's training split where it has one. Models
+    that were trained in a look are judged as painted, against the truth in that look, beside
+    the raw truth. Perceptual distance and KID need the extra judge.
 
     On pairs of videos (--video, or a folder of NAME_infrared and NAME_visible files) steadiness
     is measured: warping error and flicker, with the true video's own values as the floor;
@@ -100,12 +117,16 @@ def _score_images(
     sheet: Path | None,
     sheet_rows: int | None,
     sheet_all: bool,
+    look: Any,
+    size: tuple[int, int] | None,
     **selection: Any,
 ) -> None:
     require("skimage", "train")
     from ladle_rt.bench.contestants import open_models
+    from ladle_rt.evaluation.contestant import SIZE
     from ladle_rt.evaluation.evaluate import evaluate
-    from ladle_rt.evaluation.present import difference_table, table
+    from ladle_rt.evaluation.judge import open_judge
+    from ladle_rt.evaluation.present import tables
     from ladle_rt.evaluation.selection import choose_pairs
     from ladle_rt.evaluation.sheet import contact_sheet
     from ladle_rt.frames import Picture
@@ -116,25 +137,37 @@ def _score_images(
     if sheet_rows and sheet_all:
         raise click.UsageError("expected one of --sheet-rows and --sheet-all")
     chosen = choose_pairs(data, **selection)
-    opened = open_models(models)
+    size = size or SIZE
+    opened = open_models(models, size)
     inputs = [path for pair in chosen.every for path in (pair.thermal, pair.visible)]
     inputs += [path for one in opened for path in one.files]
     check_targets((json_path, csv, sheet), inputs)
     contestants = [one.contestant for one in opened]
-    report = evaluate(contestants, chosen.pairs, chosen.trained_on, watch)
-    show(table(report))
-    if len(contestants) > 1:
-        show(difference_table(report))
-    write_json(json_path, report.to_dict())
-    write_text(csv, report.to_csv())
+    judge = None
+    try:
+        judge = open_judge()
+    except MissingDependencyError as error:
+        click.echo(f"ladle-rt: left out: {error}", err=True)
+    found = evaluate(
+        contestants,
+        chosen.pairs,
+        chosen.trained_on,
+        watch,
+        look=look or "auto",
+        size=size,
+        judge=judge,
+    )
+    show(*tables(found))
+    write_json(json_path, found.to_dict())
+    write_text(csv, found.to_csv())
     if sheet is not None:
-        picture = contact_sheet(report, contestants, None if sheet_all else sheet_rows or 4)
+        picture = contact_sheet(found, contestants, None if sheet_all else sheet_rows or 4)
         write_png(sheet, Picture("rgb24", picture, picture.shape[1], picture.shape[0]))
-    for failure in report.failures:
+    for failure in found.failures:
         click.echo(f"ladle-rt: error: {failure}", err=True)
-    if report.failures:
+    if found.failures:
         raise PartialResultError(
-            f"{len(report.failures)} of {len(chosen.pairs)} pairs could not be scored and are "
+            f"{len(found.failures)} of {len(chosen.pairs)} pairs could not be scored and are "
             "left out"
         )
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.evaluation.metrics import Scores
+from ladle_rt.evaluation.metrics import RATIOS, Scores
 
 DRAWS = 2000
 CONFIDENCE = 0.95
@@ -24,13 +24,35 @@ MIN_DRIVES = 5
 """With fewer drives there is nothing to draw from, and single images are drawn instead."""
 SEED = 0
 FIELDS = tuple(field.name for field in fields(Scores))
-METRICS = (*FIELDS, "chroma_ratio")
+METRICS = (*FIELDS, *(f"{name}_ratio" for name in RATIOS))
 """Every figure that has an interval."""
 _CELLS = 1 << 20
 """Draws are made so many counts at a time, so that memory does not grow with the set."""
 
 Interval = tuple[float, float]
 """Lower and upper end of a 95 % percentile interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What is drawn: drives, or images where there are too few drives."""
+
+    over: str
+    """For captions."""
+    drives: int
+    of: npt.NDArray[np.intp]
+    """The unit of each image, numbered from 0."""
+
+    @property
+    def count(self) -> int:
+        """How many units there are."""
+        return int(self.of.max()) + 1
+
+    def draw(self, draws: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
+        """How often each unit is drawn: [draws, units]."""
+        count = self.count
+        chances = np.full(count, 1 / count)
+        return generator.multinomial(count, chances, size=draws).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +69,7 @@ class Resampled:
         """Of a row's mean, or of its difference to another row's.
 
         Returns:
-            ``None`` where there is only one image or a figure is infinite.
+            ``None`` where there is only one image, or a figure is infinite or not measured.
         """
         if self.means is None:
             return None
@@ -64,6 +86,24 @@ class Resampled:
         return float(low), float(high)
 
 
+def units(drives: Sequence[str]) -> Units:
+    """What to draw of a set of images.
+
+    Args:
+        drives: name of the drive of each image, at least one.
+    """
+    names, drive_of = np.unique(np.array(drives), return_inverse=True)
+    count = len(names)
+    if count >= MIN_DRIVES:
+        return Units(f"{count} drives", count, drive_of)
+    images = "image" if len(drives) == 1 else "images"
+    over = (
+        f"{images} of {count} drive{'s' if count > 1 else ''}: optimistic, "
+        f"fewer than {MIN_DRIVES} drives"
+    )
+    return Units(over, count, np.arange(len(drives)))
+
+
 def resample(drives: Sequence[str], scores: Mapping[str, Sequence[Scores]]) -> Resampled:
     """Redraw a set `DRAWS` times with a fixed seed.
 
@@ -71,46 +111,34 @@ def resample(drives: Sequence[str], scores: Mapping[str, Sequence[Scores]]) -> R
         drives: name of the drive of each image.
         scores: each row's scores of the same images.
     """
-    names, drive_of = np.unique(np.array(drives), return_inverse=True)
-    count = len(names)
-    if count >= MIN_DRIVES:
-        over, unit_of = f"{count} drives", drive_of
-    else:
-        images = "image" if len(drives) == 1 else "images"
-        over = (
-            f"{images} of {count} drive{'s' if count > 1 else ''}: optimistic, "
-            f"fewer than {MIN_DRIVES} drives"
-        )
-        unit_of = np.arange(len(drives))
+    drawn = units(drives)
     if len(drives) < 2:
-        return Resampled(over, count, None)
-    sizes = np.bincount(unit_of).astype(np.float64)
-    sums = {row: _sums(values, unit_of, len(sizes)) for row, values in scores.items()}
+        return Resampled(drawn.over, drawn.drives, None)
+    sizes = np.bincount(drawn.of).astype(np.float64)
+    sums = {row: _sums(values, drawn.of, len(sizes)) for row, values in scores.items()}
     generator = np.random.default_rng(SEED)
     parts: dict[str, list[npt.NDArray[np.float64]]] = {row: [] for row in scores}
     at_a_time = max(1, _CELLS // len(sizes))
     for start in range(0, DRAWS, at_a_time):
-        counts = generator.multinomial(
-            len(sizes),
-            np.full(len(sizes), 1 / len(sizes)),
-            size=min(at_a_time, DRAWS - start),
-        ).astype(np.float64)
+        counts = drawn.draw(min(at_a_time, DRAWS - start), generator)
         images_drawn = counts @ sizes
         for row, total in sums.items():
-            parts[row].append(_with_ratio(_product(counts, total) / images_drawn[:, None]))
-    return Resampled(over, count, {row: np.vstack(found) for row, found in parts.items()})
+            parts[row].append(_with_ratios(_product(counts, total) / images_drawn[:, None]))
+    means = {row: np.vstack(found) for row, found in parts.items()}
+    return Resampled(drawn.over, drawn.drives, means)
 
 
 def _sums(values: Sequence[Scores], unit_of: npt.NDArray[Any], units: int) -> npt.NDArray[Any]:
     """Sum of each field over the images of each unit: [units, fields]."""
-    table = np.array([[getattr(score, name) for name in FIELDS] for score in values])
+    table = np.array([[getattr(score, name) for name in FIELDS] for score in values], float)
     result = np.zeros((units, len(FIELDS)))
     np.add.at(result, unit_of, table)
     return result
 
 
 def _product(counts: npt.NDArray[Any], total: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """``counts @ total``; a column with an infinite score (PSNR of equal images) is all infinite.
+    """``counts @ total``; a column with an infinite score (PSNR of equal images), or with one that
+    was not measured, is all infinite.
 
     Draws that leave such an image out would be finite, and 0 * inf would be NaN.
     """
@@ -120,7 +148,10 @@ def _product(counts: npt.NDArray[Any], total: npt.NDArray[Any]) -> npt.NDArray[n
     return product
 
 
-def _with_ratio(means: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Append the ratio of mean chromas, as `Scores.chroma_ratio` has it."""
-    chroma, truth = (means[:, FIELDS.index(name)] for name in ("chroma", "chroma_truth"))
-    return np.column_stack([means, chroma / np.maximum(truth, 1e-9)])
+def _with_ratios(means: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Append the ratios of means, as `Scores` has them."""
+    ratios = []
+    for name in RATIOS:
+        output, truth = (means[:, FIELDS.index(key)] for key in (name, f"{name}_truth"))
+        ratios.append(output / np.maximum(truth, 1e-9))
+    return np.column_stack([means, *ratios])

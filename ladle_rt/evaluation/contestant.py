@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.datasets.look import Look
 from ladle_rt.errors import ModelError
 from ladle_rt.thermal.normalization import ThermalNormalization
 
 SIZE = (192, 256)
-"""Height and width at which everything is compared."""
+"""Height and width of the figures of record; an evaluation may choose another."""
 
 Predict = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 """float32 [1,1,H,W] in [0,1] to [1,3,H,W]; the result may be reused by the next call."""
@@ -27,6 +28,8 @@ class Contestant:
     predict: Predict
     thermal: ThermalNormalization
     """The normalisation it was trained with."""
+    look: Look = "none"
+    """The look its targets were graded to, and so the one it paints."""
 
     def picture(self, thermal: npt.NDArray[np.float32], place: str) -> npt.NDArray[np.float32]:
         """Run the model on one frame.

@@ -1,36 +1,37 @@
 """Evaluate models on pairs, with the trivial baselines beside them.
 
 Metrics of record: the whole frame, thermal and truth both brought to 256x192 by INTER_AREA,
-the model run at that size, mean over images.
+the model run at that size, mean over images, against the raw truth. A model that was trained on
+graded targets is judged against graded truth as well, the picture as painted.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.datasets import Pair, read_pair, read_visible
+from ladle_rt.datasets import Pair
+from ladle_rt.datasets.look import Look
 from ladle_rt.device import usable_cores
 from ladle_rt.errors import ConfigError, DatasetError, InputError
 from ladle_rt.evaluation.contestant import SIZE, Contestant
 from ladle_rt.evaluation.metrics import compare_rows
+from ladle_rt.evaluation.outcome import Evaluation
+from ladle_rt.evaluation.reading import Frame, graded, mean_colours, read_frame
 from ladle_rt.evaluation.report import Example, Report
+from ladle_rt.evaluation.views import GRADED, PAINTED, RAW, Judge, View
 from ladle_rt.frames import ThermalPixels
-from ladle_rt.metrics.similarity import Image
+from ladle_rt.metrics.similarity import MIN_SIDE, Image
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 
-logger = logging.getLogger("ladle_rt")
-
-MEAN_COLOUR_PAIRS = 1000
-"""At most so many pairs, evenly spaced, make the mean-colour baseline; KAIST has 50,000."""
 BASELINES = ("mean colour", "grey copy", "inverted grey")
+KERNEL_PAIRS = 1000
+"""At most so many pairs, evenly spaced, are kept for kernel distances: 5 kB for each row."""
 
 
 def evaluate(
@@ -38,7 +39,11 @@ def evaluate(
     pairs: Sequence[Pair],
     colour_pairs: Sequence[Pair] = (),
     watch: Callable[[Sequence[Pair]], Iterable[Pair]] = iter,
-) -> Report:
+    *,
+    look: Look | Literal["auto"] = "auto",
+    size: tuple[int, int] = SIZE,
+    judge: Judge | None = None,
+) -> Evaluation:
     """Score models and the baselines on the same pairs.
 
     Args:
@@ -48,39 +53,53 @@ def evaluate(
         colour_pairs: pairs whose mean colour is a baseline, those trained on; where there are
             none, the evaluated pairs themselves, which flatters that baseline.
         watch: hands the pairs on one by one, to show how far the evaluation is.
+        look: what the truth is graded to beside the raw one; ``auto``: the look of the first
+            model that has one.
+        size: height and width of the comparison; every model must take it.
+        judge: network of features; without one there is no perceptual and no kernel distance.
 
     Raises:
-        ConfigError: no model, or two of one name.
+        ConfigError: no model, two of one name, or a size too small for MS-SSIM.
         DatasetError: no pair could be scored.
         ModelError: an output that is not finite.
     """
+    _check(contestants, size)
     names = [contestant.name for contestant in contestants]
-    if not names or len({*names, *BASELINES}) < len(names) + len(BASELINES):
-        raise ConfigError(
-            f"models need names of their own, other than {BASELINES}, received {names}"
-        )
-    trained_on = _colours(colour_pairs)
-    colours = trained_on or _colours(pairs)
-    mean_colour = np.mean(colours, axis=0) if colours else np.zeros(3)
-    flat = np.ascontiguousarray(np.broadcast_to(mean_colour.astype(np.float32), (*SIZE, 3)))
+    if look == "auto":
+        judged_in: Look = next((one.look for one in contestants if one.look != "none"), "none")
+    else:
+        judged_in = look
+    colours, trained_on = mean_colours(colour_pairs, judged_in)
+    seen = trained_on
+    if not trained_on:
+        colours, seen = mean_colours(pairs, judged_in)
+    flats = {kind: _flat(colour, size) for kind, colour in colours.items()}
+    pooled_every = math.ceil(len(pairs) / KERNEL_PAIRS) or 1
     failures: list[str] = []
-    examples = []
+    examples: dict[str, list[Example]] = {}
     with ThreadPoolExecutor(usable_cores()) as pool:
-        for pair in watch(pairs):
+        for number, pair in enumerate(watch(pairs)):
             try:
-                thermal, truth = read_small(pair)
+                frame = read_frame(pair, size, judged_in)
             except (InputError, DatasetError) as error:
                 failures.append(str(error))
                 continue
-            rows = pictures(contestants, thermal, pair.name)
-            grey = _grey(thermal, contestants[0].thermal)
-            rows.update(zip(BASELINES, (flat, grey, 1 - grey), strict=True))
-            examples.append(Example(pair, compare_rows(rows, truth, pool)))
+            rows = pictures(contestants, frame.thermal, pair.name)
+            grey = _grey(frame.thermal, contestants[0].thermal)
+            views = _views(rows, {"grey copy": grey, "inverted grey": 1 - grey}, flats, frame)
+            judged = judge(views) if judge else {}
+            for name, view in views.items():
+                one = judged.get(name)
+                distances = one.perceptual if one else None
+                scores = compare_rows(view.outputs, view.truth, pool, distances)
+                pooled = one.pooled if one and number % pooled_every == 0 else None
+                examples.setdefault(name, []).append(Example(pair, scores, pooled))
     if not examples:
         first = failures[0] if failures else "the set is empty"
         raise DatasetError(f"none of {len(pairs)} pairs could be scored: {first}")
-    origin = f"{len(colours)} training pairs" if trained_on else "the evaluated pairs themselves"
-    return Report(names, examples, origin, failures)
+    origin = f"{seen} training pairs" if trained_on else "the evaluated pairs themselves"
+    reports = {name: Report(names, found) for name, found in examples.items()}
+    return Evaluation(reports, judged_in, size, origin, failures)
 
 
 def pictures(
@@ -105,35 +124,39 @@ def pictures(
     return result
 
 
-def read_small(pair: Pair) -> tuple[ThermalPixels, Image]:
-    """One pair at comparison size: thermal counts, and the truth as RGB in [0,1].
+def _check(contestants: Sequence[Contestant], size: tuple[int, int]) -> None:
+    names = [contestant.name for contestant in contestants]
+    if not names or len({*names, *BASELINES}) < len(names) + len(BASELINES):
+        raise ConfigError(
+            f"models need names of their own, other than {BASELINES}, received {names}"
+        )
+    if min(size) < MIN_SIDE:
+        raise ConfigError(
+            f"size: expected sides of at least {MIN_SIDE}, which MS-SSIM needs, "
+            f"received {size[0]}x{size[1]}"
+        )
 
-    Raises:
-        InputError: an image that is missing or does not decode.
-        DatasetError: images of two aspect ratios, or a thermal image of one value.
-    """
-    thermal, visible = read_pair(pair)
-    small: Any = cv2.resize(thermal, SIZE[::-1], interpolation=cv2.INTER_AREA)
-    return small, _truth(visible)
+
+def _views(
+    rows: Mapping[str, Image],
+    greys: Mapping[str, Image],
+    flats: Mapping[Look, Image],
+    frame: Frame,
+) -> dict[str, View]:
+    """One pair in every view; the mean colour is that of the truths of the view's look."""
+    views = {}
+    for look, truth in frame.truths.items():
+        outputs = {**rows, "mean colour": flats[look], **greys}
+        views[RAW if look == "none" else PAINTED] = View(outputs, truth)
+        if look != "none":
+            brought = {row: graded(image, look) for row, image in outputs.items()}
+            views[GRADED] = View(brought, truth)
+    return views
+
+
+def _flat(colour: npt.NDArray[np.float32], size: tuple[int, int]) -> Image:
+    return np.ascontiguousarray(np.broadcast_to(colour.astype(np.float32), (*size, 3)))
 
 
 def _grey(thermal: ThermalPixels, spec: ThermalNormalization) -> Image:
     return np.repeat(normalize(thermal, spec)[..., None], 3, axis=2)
-
-
-def _colours(pairs: Sequence[Pair]) -> list[npt.NDArray[np.float32]]:
-    """Mean RGB of each truth that can be read, of at most `MEAN_COLOUR_PAIRS`."""
-    colours = []
-    for pair in pairs[:: math.ceil(len(pairs) / MEAN_COLOUR_PAIRS) or 1]:
-        try:
-            visible = read_visible(pair.visible)
-        except InputError as error:
-            logger.warning("%s; left out of the mean colour", error)
-            continue
-        colours.append(_truth(visible).mean(axis=(0, 1)))
-    return colours
-
-
-def _truth(visible: npt.NDArray[np.uint8]) -> Image:
-    small = cv2.resize(visible, SIZE[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32) / np.float32(255)

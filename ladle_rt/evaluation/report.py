@@ -1,20 +1,20 @@
-"""What an evaluation found: means, intervals, differences, and the same as JSON and CSV."""
+"""What an evaluation found in one view: means, intervals, differences, kernel distances."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+
+import numpy as np
 
 from ladle_rt.datasets import Pair
 from ladle_rt.evaluation.bootstrap import METRICS, Interval, Resampled, resample
-from ladle_rt.evaluation.contestant import SIZE
+from ladle_rt.evaluation.kernel import KernelDistance, kernel_distance
 from ladle_rt.evaluation.metrics import Scores, mean_scores
+from ladle_rt.evaluation.views import Pooled
 
-CSV_COLUMNS = ("model", "name", "sequence", "light", *METRICS)
+PERCEPTUAL = "perceptual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +24,19 @@ class Example:
     pair: Pair
     scores: dict[str, Scores]
     """By row: the models first, then the baselines."""
+    pooled: Pooled | None = None
+    """Features for kernel distances, where they were kept."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What an evaluation found. Holds figures only: a pair costs a few hundred bytes."""
+    """Every row against one truth. Holds figures only: a pair costs a few hundred bytes, with
+    a judge 5 kB for each row."""
 
-    models: list[str]
+    models: Sequence[str]
     """Rows that are models; the further ones are compared with the first."""
     examples: list[Example]
     """At least one."""
-    mean_colour_from: str
-    """Which pairs the mean-colour baseline is the mean of."""
-    failures: list[str]
-    """One line for each pair that could not be scored."""
 
     @property
     def rows(self) -> list[str]:
@@ -48,6 +47,16 @@ class Report:
     def first(self) -> str:
         """The model that the others are compared with and that ranks the contact sheet."""
         return self.models[0]
+
+    @property
+    def judged(self) -> bool:
+        """Whether there are perceptual and kernel distances."""
+        return self.examples[0].scores[self.first].perceptual is not None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Figures of every image that were measured."""
+        return tuple(name for name in METRICS if self.judged or name != PERCEPTUAL)
 
     def lights(self) -> list[str]:
         """Light conditions that occur, then ``all``; only ``all`` where there is one."""
@@ -68,7 +77,7 @@ class Report:
         """95 % interval of a row's mean, or of its paired difference to another row's.
 
         Returns:
-            ``None`` where there is only one image or a figure is infinite.
+            ``None`` where there is only one image, or a figure is infinite or not measured.
         """
         return self.resampled[light].interval(row, metric, against)
 
@@ -89,79 +98,22 @@ class Report:
             )
         return result
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: means, intervals and differences by light condition and row.
-
-        ``model`` and ``images`` (every image's scores) are those of the first model; `to_csv`
-        has them of all rows.
-        """
-        return {
-            "model": self.first,
-            "models": self.models,
-            "size": list(SIZE),
-            "mean_colour_from": self.mean_colour_from,
-            "means": {
-                light: {
-                    "images": self.count(light),
-                    **{row: _plain(self.mean(row, light)) for row in self.rows},
-                }
-                for light in self.lights()
-            },
-            "intervals": {
-                light: {
-                    "over": self.resampled[light].over,
-                    "drives": self.resampled[light].drives,
-                    "rows": {row: self._intervals(row, light) for row in self.rows},
-                }
-                for light in self.lights()
-            },
-            "differences": {
-                light: {row: self._differences(row, light) for row in self.models[1:]}
-                for light in self.lights()
-            },
-            "images": {
-                example.pair.name: _plain(example.scores[self.first]) for example in self.examples
-            },
-            "failures": self.failures,
-        }
-
-    def to_csv(self) -> str:
-        """Every image's scores of every row, one line each, with a header."""
-        stream = io.StringIO(newline="")
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(CSV_COLUMNS)
-        for row in self.rows:
-            for example in self.examples:
-                scores, pair = example.scores[row], example.pair
-                figures = (f"{getattr(scores, metric):.6g}" for metric in METRICS)
-                writer.writerow([row, pair.name, pair.sequence, pair.light, *figures])
-        return stream.getvalue()
+    @cached_property
+    def kernel_distances(self) -> dict[str, dict[str, KernelDistance]]:
+        """By light condition and row, over the examples that kept their features."""
+        result = {}
+        for light in self.lights():
+            kept = [(e.pair.sequence, e.pooled) for e in self._chosen(light) if e.pooled]
+            drives = [drive for drive, _ in kept]
+            truths = np.array([pooled.truth for _, pooled in kept])
+            found = {
+                row: kernel_distance(
+                    np.array([pooled.outputs[row] for _, pooled in kept]), truths, drives
+                )
+                for row in self.rows
+            }
+            result[light] = {row: one for row, one in found.items() if one is not None}
+        return result
 
     def _chosen(self, light: str) -> list[Example]:
         return [e for e in self.examples if light in ("all", e.pair.light)]
-
-    def _intervals(self, row: str, light: str) -> dict[str, list[float] | None]:
-        return {metric: _ends(self.interval(row, metric, light)) for metric in METRICS}
-
-    def _differences(self, row: str, light: str) -> dict[str, dict[str, Any]]:
-        return {
-            metric: {
-                "mean": _number(self.difference(row, metric, light)),
-                "interval": _ends(self.interval(row, metric, light, self.first)),
-            }
-            for metric in METRICS
-        }
-
-
-def _plain(scores: Scores) -> dict[str, float | None]:
-    values = {**asdict(scores), "chroma_ratio": scores.chroma_ratio}
-    return {key: _number(value) for key, value in values.items()}
-
-
-def _number(value: float) -> float | None:
-    """Five digits; equal images have an infinite PSNR, and JSON knows no infinity."""
-    return float(f"{value:.5g}") if math.isfinite(value) else None
-
-
-def _ends(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else [float(f"{end:.5g}") for end in interval]

@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.evaluation.contestant import SIZE, Contestant
-from ladle_rt.evaluation.evaluate import pictures, read_small
-from ladle_rt.evaluation.report import Example, Report
+from ladle_rt.evaluation.contestant import Contestant
+from ladle_rt.evaluation.evaluate import pictures
+from ladle_rt.evaluation.outcome import Evaluation
+from ladle_rt.evaluation.reading import read_frame
+from ladle_rt.evaluation.report import Example
 from ladle_rt.thermal.normalization import normalize
 
 COLUMNS = 3
@@ -25,19 +27,21 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def contact_sheet(
-    report: Report, contestants: Sequence[Contestant], per_section: int | None = 4
+    evaluation: Evaluation, contestants: Sequence[Contestant], per_section: int | None = 4
 ) -> Bytes:
-    """Thermal, each model's picture and the truth, with names and figures.
+    """Thermal, each model's picture, the truth in the look where there is one, the raw truth.
 
     Args:
-        report: of these contestants.
-        contestants: the models; the first one's SSIM ranks the pairs.
+        evaluation: of these contestants.
+        contestants: the models; the first one's SSIM, against the truth in the look where there
+            is one, ranks the pairs.
         per_section: so many of the worst, the median and the best, a column each; ``None``, or
             where there are not as many pairs: every pair once, worst first, line by line.
 
     Returns:
         HxWx3 uint8 RGB, owned by the caller.
     """
+    report = evaluation.chosen
     ranked = sorted(report.examples, key=lambda example: example.scores[report.first].ssim)
     count = len(ranked)
     labels = [f"{place + 1}/{count}" for place in range(count)]
@@ -50,7 +54,7 @@ def contact_sheet(
         for word, start in starts.items():
             for place in range(start, start + per_section):
                 labels[place] = f"{word} {labels[place]}"
-    tiles = [_tile(ranked[place], contestants, labels[place]) for place in order]
+    tiles = [_tile(evaluation, ranked[place], contestants, labels[place]) for place in order]
     while len(tiles) % COLUMNS:
         tiles.append(np.zeros_like(tiles[0]))
     gap = np.zeros((tiles[0].shape[0], GAP, 3), np.uint8)
@@ -58,24 +62,28 @@ def contact_sheet(
     for start in range(0, len(tiles), COLUMNS):
         first, *others = tiles[start : start + COLUMNS]
         lines.append(np.hstack([first, *(part for tile in others for part in (gap, tile))]))
-    return np.vstack([_header(contestants, lines[0].shape[1]), *lines])
+    return np.vstack([_header(evaluation, lines[0].shape[1]), *lines])
 
 
-def _tile(example: Example, contestants: Sequence[Contestant], label: str) -> Bytes:
+def _tile(
+    evaluation: Evaluation, example: Example, contestants: Sequence[Contestant], label: str
+) -> Bytes:
     pair = example.pair
-    width = (len(contestants) + 2) * SIZE[1]
     figures = " / ".join(f"{example.scores[one.name].ssim:.3f}" for one in contestants)
-    caption = _caption(f"{label}  {pair.name} {pair.light}  SSIM {figures}", width)
-    thermal, truth = read_small(pair)
-    grey = np.repeat(normalize(thermal, contestants[0].thermal)[..., None], 3, axis=2)
-    parts = [grey, *pictures(contestants, thermal, pair.name).values(), truth]
+    text = f"{label}  {pair.name} {pair.light}  SSIM {figures}"
+    frame = read_frame(pair, evaluation.size, evaluation.look)
+    grey = np.repeat(normalize(frame.thermal, contestants[0].thermal)[..., None], 3, axis=2)
+    painted = pictures(contestants, frame.thermal, pair.name)
+    parts = [grey, *painted.values(), *reversed(frame.truths.values())]
     strip = (np.hstack(parts) * 255).round().astype(np.uint8)
-    return np.vstack([caption, strip])
+    return np.vstack([_caption(text, strip.shape[1]), strip])
 
 
-def _header(contestants: Sequence[Contestant], width: int) -> Bytes:
-    names = " | ".join(["thermal", *(one.name for one in contestants), "truth"])
-    return _caption(f"{names}   ranked by SSIM of {contestants[0].name}", width)
+def _header(evaluation: Evaluation, width: int) -> Bytes:
+    look, report = evaluation.look, evaluation.chosen
+    truths = ["truth"] if look == "none" else [f"truth in the {look} look", "raw truth"]
+    names = " | ".join(["thermal", *report.models, *truths])
+    return _caption(f"{names}   ranked by SSIM of {report.first}", width)
 
 
 def _caption(text: str, width: int) -> Bytes:

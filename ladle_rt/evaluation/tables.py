@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -18,11 +20,12 @@ Headings = Mapping[str, tuple[str, str]]
 def video_table(reports: Sequence[VideoReport]) -> Table:
     """Temporal figures: one section per video, the truth's own values last."""
     headings = {
-        "warping_l1": ("warping L1 /255", ".3f"),
-        "warping_mse": ("warping MSE e-5", ".2f"),
-        "flicker": ("static flicker /255", ".3f"),
+        "warping_l1": ("warping\nL1 /255", ".3f"),
+        "warping_ratio": ("of the\ntruth's", ".2f"),
+        "warping_mse": ("warping\nMSE e-5", ".2f"),
+        "flicker": ("static flicker\n/255", ".3f"),
         "ssim": ("SSIM", ".3f"),
-        "psnr_db": ("PSNR dB", ".2f"),
+        "psnr_db": ("PSNR\ndB", ".2f"),
     }
     note = (
         "levels: smoothed as `ladle-rt video` does, or each frame's own; the truth's values are "
@@ -33,8 +36,10 @@ def video_table(reports: Sequence[VideoReport]) -> Table:
     for report in reports:
         for number, ((row, levels), scores) in enumerate(report.rows.items()):
             cells = []
+            figures = {**asdict(scores), "warping_ratio": report.warping_ratio(row, levels)}
+            figures["warping_mse"] *= 1e5
             for metric, (_, style) in headings.items():
-                value = getattr(scores, metric) * (1e5 if metric == "warping_mse" else 1)
+                value = figures[metric]
                 # Nothing measured, or the truth against itself.
                 cells.append(format(value, style) if math.isfinite(value) else "")
             head = (escape(report.name), str(report.frames)) if number == 0 else ("", "")
@@ -57,9 +62,19 @@ def parity_table(name: str, found: Parity) -> Table:
     return result
 
 
-def empty_table(heads: tuple[str, ...], figures: Headings, note: str) -> Table:
+def empty_table(
+    heads: tuple[str, ...], figures: Headings, note: str, title: str | None = None
+) -> Table:
     """Columns for words, then one for each metric."""
-    result = Table(caption=note, caption_justify="left")
+    result = Table(
+        title=title,
+        title_justify="left",
+        caption=note,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
     for name in heads:
         result.add_column(name, justify="right" if name == "n" else "left", no_wrap=True)
     for name, _ in figures.values():

@@ -60,10 +60,7 @@ class TemporalScores:
 
     def to_dict(self) -> dict[str, float | None]:
         """JSON-ready, five digits."""
-        return {
-            key: float(f"{value:.5g}") if np.isfinite(value) else None
-            for key, value in asdict(self).items()
-        }
+        return {key: _number(value) for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +81,14 @@ class VideoReport:
     failure: str | None
     """Why the end of a video is missing, where it is."""
 
+    def warping_ratio(self, row: str, levels: str) -> float:
+        """Warping error (L1) of a row over the truth's: 1 is as steady as the camera's own video.
+
+        NaN where the truth's is zero or nothing was measured.
+        """
+        truth = self.rows["truth", ""].warping_l1
+        return self.rows[row, levels].warping_l1 / truth if truth else float("nan")
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
@@ -93,7 +98,12 @@ class VideoReport:
             "seen_share": float(f"{self.seen_share:.4g}"),
             "static_share": float(f"{self.static_share:.4g}"),
             "rows": [
-                {"image": row, "levels": levels, **scores.to_dict()}
+                {
+                    "image": row,
+                    "levels": levels,
+                    **scores.to_dict(),
+                    "warping_ratio": _number(self.warping_ratio(row, levels)),
+                }
                 for (row, levels), scores in self.rows.items()
             ],
             "failure": self.failure,
@@ -169,6 +179,10 @@ class TemporalMeter:
                 for key, values in self._figures.items()
             }
         )
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.5g}") if np.isfinite(value) else None
 
 
 def _flow(start: npt.NDArray[np.uint8], end: npt.NDArray[np.uint8]) -> Plane:

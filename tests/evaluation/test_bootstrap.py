@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -10,9 +10,10 @@ from scipy import stats
 
 from ladle_rt.evaluation import bootstrap
 from ladle_rt.evaluation.bootstrap import METRICS, resample
-from ladle_rt.evaluation.metrics import Scores
+from ladle_rt.evaluation.metrics import RATIOS, Scores, mean_scores
 
-BASE = Scores(0.5, 0.4, 0.01, 18.0, 0.1, 4.0, 5.0, 9.0)
+PLAIN = dict.fromkeys((field.name for field in fields(Scores)), 1.0) | {"perceptual": None}
+BASE = Scores(**PLAIN | {"l1": 0.1, "chroma": 4.0, "chroma_truth": 5.0})
 
 
 def scores_of(values: np.ndarray) -> list[Scores]:
@@ -68,9 +69,11 @@ def test_differences_are_paired() -> None:
     assert again.interval("a", "ssim") == a, "the seed is fixed"
 
 
-def test_chroma_ratio_is_a_ratio_of_means() -> None:
-    pale = [replace(BASE, chroma=2.0, chroma_truth=number) for number in (1.0, 9.0) * 20]
-    ends = resample(["d"] * 40, {"m": pale}).interval("m", "chroma_ratio")
+@pytest.mark.parametrize("name", RATIOS)
+def test_ratios_are_ratios_of_means(name: str) -> None:
+    pale = [replace(BASE, **{name: 2.0, f"{name}_truth": number}) for number in (1.0, 9.0) * 20]
+    ends = resample(["d"] * 40, {"m": pale}).interval("m", f"{name}_ratio")
+    assert getattr(mean_scores(pale), f"{name}_ratio") == pytest.approx(2 / 5)
     assert ends is not None and ends[0] < 2 / 5 < ends[1] < 0.7, "the mean of ratios is 1.11"
 
 
@@ -81,6 +84,9 @@ def test_what_has_no_interval() -> None:
     assert found.interval("m", "psnr_db") is None
     assert found.interval("n", "psnr_db", against="m") is None
     assert found.interval("n", "psnr_db") is not None
+    assert found.interval("n", "perceptual") is None, "not measured"
+    judged = [replace(BASE, perceptual=value) for value in (0.2, 0.4)]
+    assert resample(["d", "d"], {"m": judged}).interval("m", "perceptual") is not None
 
 
 def test_large_sets_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

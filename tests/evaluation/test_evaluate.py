@@ -12,15 +12,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from rich.table import Table
 
 from ladle_rt.datasets import find_pairs, read_visible
 from ladle_rt.errors import ConfigError, DatasetError, ModelError
-from ladle_rt.evaluation import evaluate as module
+from ladle_rt.evaluation import reading
 from ladle_rt.evaluation.bootstrap import METRICS
 from ladle_rt.evaluation.contestant import SIZE, Contestant, Predict
 from ladle_rt.evaluation.evaluate import evaluate
-from ladle_rt.evaluation.present import difference_table, table
-from ladle_rt.evaluation.report import Report
+from ladle_rt.evaluation.outcome import Evaluation
+from ladle_rt.evaluation.present import RECORD, difference_table, tables
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 
 SPEC = ThermalNormalization()
@@ -35,18 +36,23 @@ def one(predict: Predict = grey_of, name: str = "grey", spec: Any = SPEC) -> lis
     return [Contestant(name, predict, spec)]
 
 
-def evaluate_grey(folder: Path) -> Report:
+def evaluate_grey(folder: Path) -> Evaluation:
     return evaluate(one(), find_pairs(folder))
+
+
+def table(evaluation: Evaluation) -> Table:
+    """The table of record."""
+    return next(tables(evaluation))
 
 
 def test_grey_network_scores_as_the_grey_baseline(pairs_folder: Path) -> None:
     report = evaluate_grey(pairs_folder)
-    assert report.rows == ["grey", "mean colour", "grey copy", "inverted grey"]
-    assert report.lights() == ["day", "night", "all"]
-    assert [report.count(light) for light in report.lights()] == [2, 1, 3]
-    for light in report.lights():
-        assert report.mean("grey", light) == report.mean("grey copy", light)
-    assert report.mean("mean colour").psnr_db > report.mean("inverted grey").psnr_db
+    assert report.raw.rows == ["grey", "mean colour", "grey copy", "inverted grey"]
+    assert report.raw.lights() == ["day", "night", "all"]
+    assert [report.raw.count(light) for light in report.raw.lights()] == [2, 1, 3]
+    for light in report.raw.lights():
+        assert report.raw.mean("grey", light) == report.raw.mean("grey copy", light)
+    assert report.raw.mean("mean colour").psnr_db > report.raw.mean("inverted grey").psnr_db
     assert report.mean_colour_from == "the evaluated pairs themselves"
 
 
@@ -70,7 +76,7 @@ def test_network_gets_the_normalised_frame_at_comparison_size(tmp_path: Path) ->
     assert seen[0].shape == (1, 1, *SIZE) and seen[0].dtype == np.float32
     # Halves may be rounded up or to even: one count of about 1000.
     assert np.abs(seen[0][0, 0] - expected).max() < 3e-3
-    assert report.lights() == ["all"]
+    assert report.raw.lights() == ["all"]
     values = report.to_dict()["means"]["all"]
     assert values["mean colour"]["psnr_db"] is None, "black is its own mean colour"
     json.dumps(report.to_dict(), allow_nan=False)
@@ -85,7 +91,7 @@ def test_outputs_are_clipped_but_not_beyond_infinity(pairs_folder: Path) -> None
     def clipped(thermal: Array) -> Array:
         return np.clip(shifted(thermal), 0, 1)
 
-    beyond, within = (evaluate(one(run, "m"), pairs).mean("m") for run in (shifted, clipped))
+    beyond, within = (evaluate(one(run, "m"), pairs).raw.mean("m") for run in (shifted, clipped))
     assert beyond == within
     for value in (np.nan, np.inf, -np.inf):
         with pytest.raises(ModelError, match="m: the output for 00000D is not finite"):
@@ -99,9 +105,9 @@ def test_mean_colour_is_that_of_the_pairs_trained_on(
     report = evaluate(one(), [held_out], trained)
     colour = np.mean([read_visible(pair.visible) / 255 for pair in trained], axis=(0, 1, 2))
     error = np.abs(read_visible(held_out.visible) / 255 - colour).mean()
-    assert report.mean("mean colour").l1 == pytest.approx(error, abs=1e-5)
+    assert report.raw.mean("mean colour").l1 == pytest.approx(error, abs=1e-5)
     assert report.mean_colour_from == "2 training pairs"
-    monkeypatch.setattr(module, "MEAN_COLOUR_PAIRS", 1)
+    monkeypatch.setattr(reading, "MEAN_COLOUR_PAIRS", 1)
     report = evaluate(one(), [held_out], trained)
     assert report.mean_colour_from == "1 training pairs"
     monkeypatch.undo()
@@ -147,15 +153,15 @@ def test_models_stand_side_by_side_each_with_its_own_normalisation(pairs_folder:
 
     models = [*one(watching("a"), "a"), *one(watching("b"), "b", spec)]
     report = evaluate(models, find_pairs(pairs_folder))
-    assert report.rows == ["a", "b", "mean colour", "grey copy", "inverted grey"]
+    assert report.raw.rows == ["a", "b", "mean colour", "grey copy", "inverted grey"]
     pixels = [cv2.imread(str(pair.thermal), -1) for pair in find_pairs(pairs_folder)]
     for name, used in (("a", SPEC), ("b", spec)):
         for frame, raw in zip(seen[name], pixels, strict=True):
             assert np.array_equal(frame[0, 0], normalize(raw, used))
-    assert report.mean("grey copy") == report.mean("a") != report.mean("b")
+    assert report.raw.mean("grey copy") == report.raw.mean("a") != report.raw.mean("b")
     assert "grey copies: the input of a" in str(table(report).caption)
     alone = evaluate(models[1:], find_pairs(pairs_folder))
-    assert alone.mean("b") == report.mean("b"), "what stands beside a model changes nothing"
+    assert alone.raw.mean("b") == report.raw.mean("b"), "what stands beside a model changes nothing"
 
 
 def test_differences_to_the_first_model(pairs_folder: Path) -> None:
@@ -170,29 +176,32 @@ def test_differences_to_the_first_model(pairs_folder: Path) -> None:
     assert found["interval"] is None, "one image"
     whole = values["differences"]["all"]["red"]["chroma"]
     assert whole["interval"][0] <= whole["mean"] <= whole["interval"][1]
-    shown = difference_table(report)
+    shown = difference_table(report.raw, RECORD)
     columns = {str(column.header): list(column.cells) for column in shown.columns}
     assert columns["image"] == ["red", "same"] * 3
     assert columns["chroma ratio"][4].split("\n")[0].endswith("*") and "+" in columns["L1"][4]
-    assert columns["SSIM"][5] == "+0.000\n[dim]+0.000 to +0.000[/dim]"
+    assert columns["SSIM"][5] == "+0.000\n[dim]±0.000[/dim]"
     assert "difference to grey" in str(shown.caption)
 
 
 def test_every_image_of_every_row_as_csv(pairs_folder: Path) -> None:
     report = evaluate_grey(pairs_folder)
     lines = list(csv.DictReader(report.to_csv().splitlines()))
-    assert [line["model"] for line in lines[::3]] == report.rows and len(lines) == 12
+    assert [line["model"] for line in lines[::3]] == report.raw.rows and len(lines) == 12
     night = lines[2]
     assert (night["name"], night["sequence"], night["light"]) == ("00002N", "pairs", "night")
-    assert float(night["ssim"]) == pytest.approx(report.mean("grey", "night").ssim, rel=1e-5)
-    assert set(night) == {"model", "name", "sequence", "light", *METRICS}
+    assert float(night["ssim"]) == pytest.approx(report.raw.mean("grey", "night").ssim, rel=1e-5)
+    assert set(night) == {
+        *("view", "model", "name", "sequence", "light"),
+        *(metric for metric in METRICS if metric != "perceptual"),
+    }
 
 
 def test_intervals_say_what_they_rest_on(pairs_folder: Path) -> None:
     report = evaluate_grey(pairs_folder)
-    interval = report.interval("grey", "ssim")
-    assert interval is not None and interval[0] < report.mean("grey").ssim < interval[1]
-    assert report.interval("grey", "ssim", "night") is None
+    interval = report.raw.interval("grey", "ssim")
+    assert interval is not None and interval[0] < report.raw.mean("grey").ssim < interval[1]
+    assert report.raw.interval("grey", "ssim", "night") is None
     values = report.to_dict()["intervals"]
     assert values["all"]["rows"]["grey"]["ssim"] == pytest.approx(interval, rel=1e-4)
     assert values["night"]["rows"]["grey"]["ssim"] is None
@@ -220,7 +229,7 @@ def test_unreadable_pairs_are_left_out(pairs_folder: Path) -> None:
     pairs[0].visible.write_text("no image")
     pairs[1].thermal.unlink()
     report = evaluate(one(), pairs)
-    assert [example.pair.name for example in report.examples] == ["00002N"]
+    assert [example.pair.name for example in report.raw.examples] == ["00002N"]
     assert "00000D.png" in report.failures[0] and "does not decode" in report.failures[0]
     assert "00001D.png" in report.failures[1] and "no such image" in report.failures[1]
     pairs[2].visible.write_text("no image")
@@ -236,7 +245,7 @@ def test_black_thermal_images_and_other_views_are_not_scored(pairs_folder: Path)
     noise = np.random.default_rng(0).integers(0, 256, (192, 384), dtype=np.uint8)
     cv2.imwrite(str(pairs[1].thermal), noise)
     report = evaluate(one(), pairs)
-    assert [example.pair.name for example in report.examples] == ["00002N"]
+    assert [example.pair.name for example in report.raw.examples] == ["00002N"]
     assert len(report.failures) == 2
     assert all(pair.name in line for pair, line in zip(pairs, report.failures, strict=False))
 
@@ -247,8 +256,8 @@ def test_mean_colour_on_block_e_is_the_figure_of_record(shared_data: Path) -> No
     trained = [pair for pair in pairs if pair.split == "train"]
     report = evaluate(one(), held_out, trained)
     assert report.mean_colour_from == "146 training pairs"
-    assert [report.lights(), report.count("all")] == [["all"], 24]
-    scores = report.mean("mean colour")
+    assert [report.raw.lights(), report.raw.count("all")] == [["all"], 24]
+    scores = report.raw.mean("mean colour")
     assert scores.ssim == pytest.approx(0.543, abs=1e-3)
     assert scores.ms_ssim == pytest.approx(0.294, abs=1e-3)
     assert scores.psnr_db == pytest.approx(13.9, abs=0.05)

@@ -12,7 +12,7 @@ import pytest
 from ladle_rt.datasets import find_pairs, read_visible
 from ladle_rt.evaluation.contestant import SIZE, Contestant
 from ladle_rt.evaluation.evaluate import evaluate
-from ladle_rt.evaluation.report import Report
+from ladle_rt.evaluation.outcome import Evaluation
 from ladle_rt.evaluation.sheet import CAPTION_HEIGHT, GAP, contact_sheet
 from ladle_rt.thermal.normalization import ThermalNormalization
 
@@ -53,9 +53,9 @@ def tiles(sheet: npt.NDArray[np.uint8], models: int) -> list[list[npt.NDArray[np
     ]
 
 
-def truths(sheet: npt.NDArray[np.uint8], report: Report, models: int) -> list[list[str]]:
+def truths(sheet: npt.NDArray[np.uint8], report: Evaluation, models: int) -> list[list[str]]:
     """Which pairs are shown, recognised by their truth."""
-    known = {e.pair.name: read_visible(e.pair.visible) for e in report.examples}
+    known = {e.pair.name: read_visible(e.pair.visible) for e in report.raw.examples}
     return [
         [
             next((n for n, v in known.items() if np.array_equal(tile[:, -WIDTH:], v)), "")
@@ -77,7 +77,7 @@ def test_thermal_every_model_and_truth_side_by_side(ten: Path) -> None:
 
 def test_worst_median_and_best_in_columns(ten: Path) -> None:
     report = evaluate(MODELS[:1], find_pairs(ten))
-    ranked = [e.pair.name for e in sorted(report.examples, key=lambda e: e.scores["red"].ssim)]
+    ranked = [e.pair.name for e in sorted(report.raw.examples, key=lambda e: e.scores["red"].ssim)]
     shown = truths(contact_sheet(report, MODELS[:1], 2), report, 1)
     assert shown == [[ranked[0], ranked[4], ranked[8]], [ranked[1], ranked[5], ranked[9]]]
     few = truths(contact_sheet(report, MODELS[:1], 4), report, 1)

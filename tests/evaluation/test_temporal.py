@@ -11,7 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ladle_rt.evaluation.temporal import Motion, TemporalMeter, estimate_motion, warp
+from ladle_rt.evaluation.tables import video_table
+from ladle_rt.evaluation.temporal import (
+    Motion,
+    TemporalMeter,
+    TemporalScores,
+    VideoReport,
+    estimate_motion,
+    warp,
+)
 
 Array = npt.NDArray[np.float32]
 SIZE = (192, 256)
@@ -108,6 +116,22 @@ def test_a_first_frame_and_a_gap_have_nothing_before_them() -> None:
     scores = meter.scores()
     assert np.isnan(scores.warping_l1) and np.isnan(scores.flicker) and scores.ssim < 1
     assert scores.to_dict()["flicker"] is None
+
+
+def test_warping_error_of_the_truth_is_the_measure() -> None:
+    steady = TemporalScores(2.0, 1e-4, 1.0, 0.5, 15.0)
+    truth = TemporalScores(1.6, 1e-4, 1.0, 1.0, float("inf"))
+    rows = {("m", "smoothed"): steady, ("truth", ""): truth}
+    report = VideoReport("clip", 9, 0, 0.9, 0.5, rows, None)
+    assert report.warping_ratio("m", "smoothed") == 1.25
+    assert [row["warping_ratio"] for row in report.to_dict()["rows"]] == [1.25, 1.0]
+    shown = video_table([report])
+    columns = {str(column.header): list(column.cells) for column in shown.columns}
+    assert columns["of the\ntruth's"] == ["1.25", "1.00"]
+    still = {**rows, ("truth", ""): TemporalScores(0.0, 0.0, 0.0, 1.0, float("inf"))}
+    report = VideoReport("still", 9, 0, 0.9, 0.5, still, None)
+    assert report.to_dict()["rows"][0]["warping_ratio"] is None, "a generated clip has no noise"
+    assert list(video_table([report]).columns[5].cells) == ["", ""]
 
 
 def test_steadiness_needs_neither_torch_nor_scikit_image() -> None:
