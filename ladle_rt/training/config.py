@@ -328,7 +328,7 @@ def config_from_values(values: Mapping[str, Any], data_root: Path = Path()) -> T
     if isinstance(values.get("validation"), Mapping):
         values["validation"] = (values["validation"],)
     phases = values.get("phases")
-    if phases and "steps" not in values:
+    if isinstance(phases, (list, tuple)) and phases and "steps" not in values:
         values["steps"] = sum(_steps(phase) for phase in phases)
     config = from_values(TrainConfig, values, "recipe")
     return replace(

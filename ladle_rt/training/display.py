@@ -89,7 +89,8 @@ def _describe(progress: Progress) -> str:
         scores = progress.scores
         text += (
             f"  SSIM {scores.ssim:.4f}  MS-SSIM {scores.ms_ssim:.4f}  "
-            f"PSNR {scores.psnr_db:.2f} dB  chroma {scores.chroma_ratio:.2f}"
+            f"PSNR {scores.psnr_db:.2f} dB  of the truth's chroma {scores.chroma_ratio:.2f}, "
+            f"contrast {scores.contrast_ratio:.2f}, sharpness {scores.sharpness_ratio:.2f}"
         )
     return text
 

@@ -154,10 +154,7 @@ class MixedSamples(Dataset[Sample]):
 
     def counts(self) -> dict[str, int]:
         """Pairs by dataset folder."""
-        counts: dict[str, int] = {}
-        for spec, pairs in self._sets:
-            counts[str(spec.path)] = counts.get(str(spec.path), 0) + len(pairs)
-        return counts
+        return {str(spec.path): len(pairs) for spec, pairs in self._sets}
 
     def describe(self, index: int) -> str:
         """The thermal files that sample ``index`` is made of, to find bad data by."""

@@ -15,6 +15,7 @@ from ladle_rt.training.config import (
     TrainConfig,
     config_from_values,
 )
+from ladle_rt.training.phases import Phase
 from ladle_rt.training.resolve import resolve_config
 
 DATA = (DataSpec(Path("x")),)
@@ -41,6 +42,28 @@ DATA = (DataSpec(Path("x")),)
             {"sampling": "paper", "data": (DataSpec(Path("x"), kind="mosaic"),)},
             "sampling paper takes data of kind scene, received mosaic",
         ),
+        ({"look": "sepia"}, "look must be one of"),
+        ({"augment": "wild"}, "augment must be one of"),
+        ({"size_share": 1.5}, r"size_share must be in \[0, 1\]"),
+        ({"sizes": ((64, 64),)}, r"no smaller than crop \(192, 256\), received \(64, 64\)"),
+        ({"sizes": ((288, 384),), "sampling": "paper"}, "has one size, received sizes"),
+        ({"clip_norm": 0.0}, "clip_norm must be > 0"),
+        (
+            {"steps": 5, "phases": (Phase("regression", 2), Phase("regression", 2))},
+            "phases add up to 4 steps; expected steps to be that or left out, .* received 5",
+        ),
+        (
+            {"steps": 2, "phases": (Phase("adversarial", 2),)},
+            "an adversarial phase and the loss weight adversarial go together",
+        ),
+        (
+            {
+                "steps": 2,
+                "phases": (Phase("discriminator", 2),),
+                "loss": LossConfig(adversarial=1.0),
+            },
+            "an adversarial phase and the loss weight adversarial go together",
+        ),
         ({"teacher": Path("t")}, "teacher and the loss weight distill go together"),
         ({"loss": LossConfig(distill=1)}, "received teacher None and distill 1"),
         (
@@ -61,11 +84,48 @@ def test_alpha_is_a_share(alpha: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["published", "l2", "ssim", "chroma", "saturation", "adversarial", "distill"]
+    "name",
+    [
+        "published",
+        "l2",
+        "ssim",
+        "chroma",
+        "saturation",
+        "blurred",
+        "moments",
+        "perceptual",
+        "semantics",
+        "stability",
+        "adversarial",
+        "distill",
+    ],
 )
 def test_loss_weights_are_not_negative(name: str) -> None:
     with pytest.raises(ConfigError, match=f"loss weight {name} must be >= 0, received -1"):
         LossConfig(**{name: -1})
+
+
+def test_adversarial_settings_go_together() -> None:
+    with pytest.raises(ConfigError, match="discriminator must be one of"):
+        LossConfig(discriminator="loud")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"feature_matching needs .* received 0.0 and 'patch'"):
+        LossConfig(feature_matching=1.0)
+    with pytest.raises(ConfigError, match="stability_every must be >= 1, received 0"):
+        LossConfig(stability_every=0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"kind": "warm"}, "kind of a phase must be one of"),
+        ({"steps": 0}, "a phase needs steps >= 1"),
+        ({"pixel": -1.0}, "pixel >= 0"),
+        ({"learning_rate": 0.0}, "learning_rate of a phase must be > 0"),
+    ],
+)
+def test_phases_are_checked(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Phase(**{"kind": "regression", "steps": 2, **values})
 
 
 def test_a_loss_without_terms_is_refused() -> None:
@@ -90,6 +150,8 @@ def test_data_specs_are_checked() -> None:
     ("text", "message"),
     [
         ("steps = ", "expected a TOML recipe"),
+        ('[[phases]]\nkind = "regression"', r"\[phases\]: expected a value for steps"),
+        ("phases = 3", "expected a list for phases, received 3"),
         ("speed = 1", "unknown setting 'speed'"),
         ("[loss]\nbeta = 1", r"\[loss\]: unknown setting 'beta'"),
         ("[[data]]\nweight = 1.0", r"\[data\]: expected a value for path, received none"),
@@ -121,8 +183,8 @@ def test_unknown_recipe_is_refused() -> None:
         resolve_config(None, "nothing", Path(), {})
 
 
-@pytest.mark.parametrize("recipe", ["compact", "paper"])
+@pytest.mark.parametrize("recipe", ["compact", "daylight", "paper"])
 def test_configuration_survives_json(recipe: str) -> None:
-    flags = {"teacher": "t.safetensors", "epochs": 3, "handle_weights": "imagenet"}
+    flags = {"teacher": "t.safetensors", "handle_weights": "imagenet"}
     config = resolve_config(None, recipe, Path("root"), flags, subset=9)
     assert config_from_values(json.loads(json.dumps(config.to_dict()))) == config

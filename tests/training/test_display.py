@@ -13,11 +13,21 @@ from ladle_rt.training.loop import Progress
 from ladle_rt.training.throughput import Throughput
 from ladle_rt.training.validate import Scores
 
-SCORES = Scores(0.61, 0.58, 18.5, 0.9)
+SCORES = Scores(0.61, 0.58, 18.5, 0.9, 0.95, 0.4)
 
 
 def progress(step: int, scores: Scores | None = None) -> Progress:
-    return Progress(step, 300, 0.25, Throughput(20.0, 0.02), Throughput(19.0, 0.03), 75.0, scores)
+    return Progress(
+        step=step,
+        steps=300,
+        phase="regression",
+        loss=0.25,
+        terms={"loss": 0.25, "l1": 0.1, "perceptual": 0.7},
+        speed=Throughput(20.0, 2.5, 0.02),
+        overall=Throughput(19.0, 2.4, 0.03),
+        eta_s=75.0,
+        scores=scores,
+    )
 
 
 def test_lines_now_and_then_and_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,9 +38,11 @@ def test_lines_now_and_then_and_a_summary(capsys: pytest.CaptureFixture[str]) ->
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "100/300 loss 0.2500  20.0 samples/s (2% waiting for data)  ETA 1:15",
-        "150/300 loss 0.2500  20.0 samples/s (2% waiting for data)  ETA 1:15  "
-        "SSIM 0.6100  MS-SSIM 0.5800  PSNR 18.50 dB  chroma 0.90",
+        "100/300 regression  loss 0.2500  perceptual 0.700  2.50 steps/s, 20.0 samples/s "
+        "(2% waiting for data)  ETA 1:15",
+        "150/300 regression  loss 0.2500  perceptual 0.700  2.50 steps/s, 20.0 samples/s "
+        "(2% waiting for data)  ETA 1:15  SSIM 0.6100  MS-SSIM 0.5800  PSNR 18.50 dB  "
+        "of the truth's chroma 0.90, contrast 0.95, sharpness 0.40",
         "trained to step 150: 19.0 samples/s (3% waiting for data)",
     ]
 
@@ -41,12 +53,14 @@ def test_bar_on_a_terminal(
     monkeypatch.setenv("TERM", "xterm")
     screen = io.StringIO()
     monkeypatch.setattr(
-        display, "Console", lambda **_: Console(file=screen, force_terminal=True, width=160)
+        display, "Console", lambda **_: Console(file=screen, force_terminal=True, width=240)
     )
     with show_progress(1) as show:
         # Epochs made more steps of it than the configuration said.
         show(progress(150, SCORES))
-    assert "150/300" in screen.getvalue() and "step 150: loss 0.2500" in screen.getvalue()
+    assert (
+        "150/300" in screen.getvalue() and "step 150: regression  loss 0.2500" in screen.getvalue()
+    )
     assert "trained to step 150" in capsys.readouterr().err
     screen.truncate(0)
     monkeypatch.setenv("RANK", "1")

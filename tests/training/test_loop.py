@@ -20,13 +20,14 @@ from ladle_rt.training import loop, run
 from ladle_rt.training.checkpoint import load_checkpoint
 from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.loop import Progress, train
+from ladle_rt.training.samples import Sample
 
 
 @pytest.fixture
 def config(pairs_folder: Path) -> TrainConfig:
     return TrainConfig(
         data=(DataSpec(pairs_folder),),
-        validation=DataSpec(pairs_folder, subset=2),
+        validation=(DataSpec(pairs_folder, subset=2),),
         preset="nano",
         steps=6,
         batch=2,
@@ -42,7 +43,7 @@ def config(pairs_folder: Path) -> TrainConfig:
 @pytest.fixture
 def small(config: TrainConfig) -> TrainConfig:
     """Quick steps: small crops, so no MS-SSIM and no validation."""
-    return replace(config, validation=None, crop=(64, 64), loss=LossConfig(alpha=0, chroma=1))
+    return replace(config, validation=(), crop=(64, 64), loss=LossConfig(alpha=0, chroma=1))
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -97,9 +98,9 @@ def test_resume_after_kill_is_bit_identical(config: TrainConfig, tmp_path: Path)
         f"torch.set_num_threads({torch.get_num_threads()})\n"
         "values = json.loads(sys.argv[1])\n"
         "advance = run.Run.advance\n"
-        "def dying(self, *batch):\n"
+        "def dying(self, batch):\n"
         "    if self.step == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return advance(self, *batch)\n"
+        "    return advance(self, batch)\n"
         "run.Run.advance = dying\n"
         "loop.train(config_from_values(values), pathlib.Path(sys.argv[2]), device='cpu')\n"
     )
@@ -146,10 +147,10 @@ def test_dropout_and_speed_settings_survive_resuming(
 def _failing_at(step: int, error: BaseException) -> object:
     advance = run.Run.advance
 
-    def failing(self: run.Run, *batch: torch.Tensor) -> dict[str, float]:
+    def failing(self: run.Run, batch: Sample) -> dict[str, float]:
         if self.step == step:
             raise error
-        return advance(self, *batch)
+        return advance(self, batch)
 
     return failing
 
@@ -235,12 +236,12 @@ def test_numbers_that_are_not_finite_end_the_run(
 ) -> None:
     advance = run.Run.advance
 
-    def poisoned(self: run.Run, thermal: torch.Tensor, visible: torch.Tensor) -> dict[str, float]:
+    def poisoned(self: run.Run, batch: Sample) -> dict[str, float]:
         if self.step == 3 and fault == "loss":
-            visible[1, 0, 0, 0] = float("nan")
+            batch.visible[1, 0, 0, 0] = float("nan")
         if self.step == 3 and fault == "gradient":
             self.parameters[0].register_hook(lambda gradient: gradient / 0)
-        return advance(self, thermal, visible)
+        return advance(self, batch)
 
     monkeypatch.setattr(run.Run, "advance", poisoned)
     with pytest.raises(TrainingError) as caught:
@@ -262,8 +263,8 @@ def test_weights_that_are_not_finite_are_not_saved(
 ) -> None:
     advance = run.Run.advance
 
-    def poisoned(self: run.Run, *batch: torch.Tensor) -> dict[str, float]:
-        values = advance(self, *batch)
+    def poisoned(self: run.Run, batch: Sample) -> dict[str, float]:
+        values = advance(self, batch)
         if self.step == 4:
             self.model.state_dict()["handle.encoder.0.widen.1.running_var"][0] = float("inf")
         return values
@@ -280,12 +281,12 @@ def test_out_of_memory_is_a_hint(
 ) -> None:
     advance = run.Run.advance
 
-    def greedy(self: run.Run, *batch: torch.Tensor) -> dict[str, float]:
+    def greedy(self: run.Run, batch: Sample) -> dict[str, float]:
         if self.step == 2 and where == "CPU":
             torch.empty(1 << 60, dtype=torch.uint8)
         elif self.step == 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate\n2.00 GiB")
-        return advance(self, *batch)
+        return advance(self, batch)
 
     monkeypatch.setattr(run.Run, "advance", greedy)
     with pytest.raises(TrainingError) as caught:

@@ -19,8 +19,11 @@ from ladle_rt.models.ladlenet import LadleNetConfig
 from ladle_rt.models.registry import build, config_to_dict
 from ladle_rt.models.weights import save_model
 from ladle_rt.thermal.normalization import ThermalNormalization
+from ladle_rt.training.adversary import PATIENCE
 from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
-from ladle_rt.training.objective import TERMS, Objective
+from ladle_rt.training.objective import TERMS, Objective, Painted
+from ladle_rt.training.phases import Moment, Phase
+from ladle_rt.training.samples import Sample
 
 SIDE = 176
 """The smallest MS-SSIM takes."""
@@ -32,11 +35,30 @@ def config(**values: Any) -> TrainConfig:
     return TrainConfig(**{"data": (DataSpec(Path("x")),), "loss": loss, **values})
 
 
-def batch(count: int = 1) -> tuple[Tensor, Tensor, Tensor]:
-    """Thermal, output (a leaf with gradient) and truth."""
+def sample(thermal: Tensor, truth: Tensor) -> Sample:
+    """A batch of scenes, all unsure of what they show."""
+    count, _, height, width = truth.shape
+    labels = torch.full((count, height // 4, width // 4), 255, dtype=torch.uint8)
+    rows = torch.tensor([[0.0, 1.0]]).expand(count, 2)
+    return Sample(thermal, truth, rows, labels, torch.ones(count))
+
+
+def batch(count: int = 1) -> tuple[Sample, Tensor]:
+    """Thermal with truth, and output (a leaf with gradient)."""
     torch.manual_seed(0)
     thermal, output, truth = (torch.rand(count, n, SIDE, SIDE) for n in (1, 3, 3))
-    return thermal, output.requires_grad_(), truth
+    return sample(thermal, truth), output.requires_grad_()
+
+
+def score(
+    objective: Objective, seen: Sample, output: Tensor, **more: Any
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The objective in a run of one phase that has all terms."""
+    return objective(seen, Painted(output, **more), moment())
+
+
+def moment(kind: Any = "adversarial", step: int = 0, **values: Any) -> Moment:
+    return Moment(Phase(kind, 10, **values), 0, step)
 
 
 @pytest.fixture(scope="module")
@@ -74,16 +96,23 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"chroma": 3.0}, lambda t: 3 * t["chroma"]),
         ({"saturation": 3.0}, lambda t: 3 * t["saturation"]),
         ({"distill": 3.0}, lambda t: 3 * t["distill"]),
+        ({"blurred": 3.0}, lambda t: 3 * t["blurred"]),
+        ({"moments": 3.0}, lambda t: 3 * t["moments"]),
+        ({"perceptual": 3.0}, lambda t: 3 * t["perceptual"]),
         ({"adversarial": 3.0}, lambda t: 3 * t["adversarial"]),
+        (
+            {"adversarial": 3.0, "feature_matching": 2.0, "discriminator": "projected"},
+            lambda t: 3 * t["adversarial"] + 2 * t["feature_matching"],
+        ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_each_weight_drives_the_output(
-    teacher: Path, weights: dict[str, float], expected: Any
+    teacher: Path, weights: dict[str, Any], expected: Any
 ) -> None:
     settings = config(loss=weights, teacher=teacher if "distill" in weights else None)
-    thermal, output, truth = batch()
-    loss, terms = Objective(settings)(thermal, output, truth)
+    seen, output = batch()
+    loss, terms = score(Objective(settings), seen, output)
     loss.backward()
     assert loss.item() == pytest.approx(float(expected(terms)), rel=1e-5)
     assert output.grad is not None and torch.isfinite(output.grad).all() and output.grad.any()
@@ -92,18 +121,20 @@ def test_each_weight_drives_the_output(
 
 
 def test_l2_is_the_mean_square() -> None:
-    thermal, output, truth = batch()
-    _, terms = Objective(config(loss={"l2": 1.0}))(thermal, output, truth)
-    assert float(terms["l2"]) == pytest.approx((output - truth).square().mean().item(), rel=1e-5)
+    seen, output = batch()
+    _, terms = score(Objective(config(loss={"l2": 1.0})), seen, output)
+    assert float(terms["l2"]) == pytest.approx(
+        (output - seen.visible).square().mean().item(), rel=1e-5
+    )
 
 
 def test_half_precision_is_compared_in_full(teacher: Path) -> None:
     settings = config(loss={"published": 1, "distill": 1}, teacher=teacher)
-    thermal, output, truth = batch()
+    seen, output = batch()
     half = output.detach().bfloat16()
-    full, expected = Objective(settings)(thermal, half.float(), truth)
+    full, expected = score(Objective(settings), seen, half.float())
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss, terms = Objective(settings)(thermal, half, truth)
+        loss, terms = score(Objective(settings), seen, half)
     assert loss.dtype == torch.float32 and loss.item() == pytest.approx(full.item(), rel=1e-6)
     assert {k: float(v) for k, v in terms.items()} == pytest.approx(
         {k: float(v) for k, v in expected.items()}, rel=1e-6
@@ -119,7 +150,7 @@ def test_student_learns_its_teacher_and_not_the_truth(teacher: Path) -> None:
     truth = torch.zeros(1, 3, SIDE, SIDE)
     history = []
     for _ in range(25):
-        loss, terms = objective(thermal, student(thermal), truth)
+        loss, terms = score(objective, sample(thermal, truth), student(thermal))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -147,30 +178,116 @@ def test_teachers_that_do_not_fit_are_refused(teacher: Path, tmp_path: Path) -> 
         Objective(replace(settings, teacher=tmp_path / "none.safetensors"))
 
 
-def test_the_two_steps_of_an_adversary_do_not_mix() -> None:
-    objective = Objective(config(loss={"adversarial": 1.0}))
-    assert objective.discriminator is not None
-    thermal, output, truth = batch()
-    before = [parameter.detach().clone() for parameter in objective.discriminator.parameters()]
-    objective(thermal, output, truth)[0].backward()
-    assert all(parameter.grad is None for parameter in objective.discriminator.parameters())
+@pytest.mark.parametrize("kind", ["patch", "projected"])
+def test_the_two_steps_of_an_adversary_do_not_mix(kind: str) -> None:
+    objective = Objective(config(loss={"adversarial": 1.0, "discriminator": kind}))
+    assert objective.adversary is not None
+    discriminator = objective.adversary.discriminator
+    seen, output = batch()
+    before = [parameter.detach().clone() for parameter in discriminator.parameters()]
+    score(objective, seen, output)[0].backward()
+    assert all(parameter.grad is None for parameter in discriminator.parameters())
     assert output.grad is not None
     reached = output.grad.clone()
-    terms = objective.update(thermal, output, truth)
+    terms = objective.update()
     assert set(terms) == {"discriminator"} and not terms["discriminator"].requires_grad
     assert torch.equal(output.grad, reached)
-    after = list(objective.discriminator.parameters())
+    after = list(discriminator.parameters())
     assert not all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
-def test_discriminator_learns_to_tell() -> None:
-    objective = Objective(config(loss={"adversarial": 1.0}, learning_rate=2e-4))
-    thermal, output, truth = batch()
+@pytest.mark.parametrize("kind", ["patch", "projected"])
+def test_discriminator_learns_to_tell(kind: str) -> None:
+    loss = {"adversarial": 1.0, "discriminator": kind}
+    objective = Objective(config(loss=loss, learning_rate=2e-4, discriminator_rate=4e-4))
+    seen, output = batch(2)
     blank = torch.full_like(output, 0.5)
-    first = float(objective(thermal, blank, truth)[1]["adversarial"])
-    losses = [float(objective.update(thermal, blank, truth)["discriminator"]) for _ in range(8)]
+    torch.manual_seed(3)
+    first = float(score(objective, seen, blank)[1]["adversarial"])
+    losses = []
+    for _ in range(12):
+        objective.look(seen, blank, judged=True)
+        losses.append(float(objective.update()["discriminator"]))
     assert losses[-1] < losses[0]
-    assert float(objective(thermal, blank, truth)[1]["adversarial"]) > first
+    assert float(score(objective, seen, blank)[1]["adversarial"]) > first
+
+
+def test_projections_stay_as_they_were_drawn() -> None:
+    loss = {"adversarial": 1.0, "discriminator": "projected"}
+    objective = Objective(config(loss=loss))
+    assert objective.adversary is not None
+    before = {k: v.clone() for k, v in objective.adversary.state()["discriminator"].items()}
+    seen, output = batch()
+    score(objective, seen, output)[0].backward()
+    objective.update()
+    after = objective.adversary.state()["discriminator"]
+    fixed = [name for name in before if name.startswith("across")]
+    assert fixed and all(torch.equal(before[name], after[name]) for name in fixed)
+    assert not torch.equal(before["judges.0.last.bias"], after["judges.0.last.bias"])
+
+
+def test_mosaics_are_not_shown_as_real() -> None:
+    loss = {"adversarial": 1.0, "discriminator": "projected"}
+    objective = Objective(config(loss=loss))
+    assert objective.adversary is not None
+    seen, output = batch(2)
+    mosaics = seen._replace(whole=torch.zeros(2))
+    _, terms = score(objective, mosaics, output)
+    assert float(terms["adversarial"]) == 0
+    objective.update()
+    judges = objective.adversary.discriminator.judges
+    assert all(not p.grad.any() for p in judges.parameters() if p.grad is not None)
+
+
+def test_a_discriminator_that_has_won_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    objective = Objective(config(loss={"adversarial": 1.0}))
+    assert objective.adversary is not None
+    for _ in range(PATIENCE):
+        objective.adversary._watch(0.01)
+    assert "the discriminator has won" in caplog.text and len(caplog.records) == 1
+    objective.adversary._watch(0.01)
+    assert len(caplog.records) == 1
+
+
+def test_phases_say_which_terms_count() -> None:
+    loss = {"published": 1.0, "alpha": 0.0, "adversarial": 1.0, "blurred": 2.0}
+    objective = Objective(config(loss=loss))
+    seen, output = batch()
+    painted = Painted(output)
+    plain, terms = objective(seen, painted, moment("regression"))
+    assert "adversarial" not in terms and objective.update() == {}
+    assert plain.item() == pytest.approx(float(terms["l1"] + 2 * terms["blurred"]), rel=1e-5)
+    half, terms = objective(seen, painted, moment(step=4, warmup=10, pixel=0.5))
+    expected = 0.5 * terms["l1"] + 2 * terms["blurred"] + 0.5 * terms["adversarial"]
+    assert half.item() == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_stability_is_measured_on_what_both_pictures_show() -> None:
+    objective = Objective(config(loss={"stability": 2.0}))
+    seen, output = batch(2)
+    moved = torch.roll(output[:1].detach(), (3, -5), (2, 3))
+    border = moved.clone()
+    border[..., :8, :] = 0
+    _, terms = score(objective, seen, output, later=border, shift=(3, -5))
+    assert float(terms["stability"]) == 0
+    loss, terms = score(objective, seen, output, later=moved + 0.1, shift=(3, -5))
+    assert float(terms["stability"]) == pytest.approx(0.1, rel=1e-4)
+    assert loss.item() == pytest.approx(0.2, rel=1e-4)
+
+
+def test_semantics_count_labelled_pixels_alone() -> None:
+    objective = Objective(config(loss={"semantics": 1.0, "l2": 1e-9}))
+    seen, output = batch()
+    logits = torch.zeros(1, 19, SIDE // 4, SIDE // 4, requires_grad=True)
+    loss, terms = score(objective, seen, output, logits=logits)
+    assert float(terms["semantics"]) == 0
+    seen.labels[0, 0, 0] = 3
+    loss, terms = score(objective, seen, output, logits=logits)
+    # One class in nineteen is sky.
+    assert float(terms["semantics"]) == pytest.approx(2.944, abs=1e-3)
+    loss.backward()
+    assert logits.grad is not None
+    assert logits.grad[0, 10, 0, 0] < 0 and not logits.grad[0, :, 1:].any()
 
 
 def test_discriminator_is_a_function_of_the_seed() -> None:
@@ -186,21 +303,27 @@ def test_discriminator_is_a_function_of_the_seed() -> None:
     assert not torch.equal(states[0][name], states[2][name])
 
 
-def test_restored_adversary_goes_on_bit_for_bit() -> None:
-    thermal, output, truth = batch()
-    whole = Objective(config(loss={"adversarial": 1.0}))
-    whole.update(thermal, output, truth)
-    resumed = Objective(config(loss={"adversarial": 1.0}, seed=9))
+@pytest.mark.parametrize("kind", ["patch", "projected"])
+def test_restored_adversary_goes_on_bit_for_bit(kind: str) -> None:
+    seen, output = batch()
+    loss = {"adversarial": 1.0, "discriminator": kind}
+    whole = Objective(config(loss=loss))
+    whole.look(seen, output, judged=True)
+    whole.update()
+    resumed = Objective(config(loss=loss, seed=9))
     resumed.restore(copy.deepcopy(whole.state()))
     for objective in (whole, resumed):
-        objective.update(thermal, output, truth)
+        torch.manual_seed(1)
+        objective.look(seen, output, judged=True)
+        objective.update()
     left, right = (objective.state()["discriminator"] for objective in (whole, resumed))
     assert all(torch.equal(left[name], right[name]) for name in left)
 
 
 def test_without_an_adversary_there_is_nothing_to_update_or_keep() -> None:
     objective = Objective(config(loss={"l2": 1.0}))
-    assert objective.update(*batch()) == {} and objective.state() == {}
+    objective.look(*batch(), judged=True)
+    assert objective.update() == {} and objective.state() == {}
     objective.restore({})
 
 
@@ -211,20 +334,30 @@ import torch
 from torch import distributed
 from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.objective import Objective
+from ladle_rt.training.samples import Sample
 from ladle_rt.training.sync_norm import synchronise_norms
 
 rank, store = int(sys.argv[1]), sys.argv[2]
 loss = LossConfig(published=0, adversarial=1)
 config = TrainConfig(data=(DataSpec(Path("x")),), crop=(64, 64), loss=loss)
 torch.manual_seed(0)
-batch = [torch.rand(4, channels, 64, 64) for channels in (1, 3, 3)]
+thermal, output, truth = [torch.rand(4, channels, 64, 64) for channels in (1, 3, 3)]
+
+
+def train(objective, part):
+    count = len(thermal[part])
+    seen = Sample(thermal[part], truth[part], None, None, torch.ones(count))
+    objective.look(seen, output[part], judged=True)
+    objective.update()
+
+
 alone, shared = Objective(config), Objective(config)
-alone.update(*batch)
+train(alone, slice(None))
 distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
 synchronise_norms(shared, torch.device("cpu"))
-shared.update(*[part[2 * rank : 2 * rank + 2] for part in batch])
-pairs = zip(alone.discriminator.parameters(), shared.discriminator.parameters(), strict=True)
-for expected, received in pairs:
+train(shared, slice(2 * rank, 2 * rank + 2))
+both = [objective.adversary.discriminator.parameters() for objective in (alone, shared)]
+for expected, received in zip(*both, strict=True):
     difference, scale = (expected.grad - received.grad).abs().max(), expected.grad.abs().max()
     assert difference <= 1e-3 * scale + 1e-6, (difference, scale, received.shape)
 distributed.destroy_process_group()

@@ -21,7 +21,7 @@ def test_recipe_resolves_to_a_network_that_takes_its_crops(name: str) -> None:
     config = recipe(name)
     multiple = preset_config(config.architecture, config.preset).size_multiple
     assert all(side % multiple == 0 for side in config.crop)
-    assert config.validation is not None
+    assert config.validation
     assert all(spec.terms for spec in config.data)
 
 
@@ -30,6 +30,7 @@ def test_recipes_are_those_of_the_publication_and_ours() -> None:
         "bridged-unet",
         "compact",
         "compact-plus",
+        "daylight",
         "paper",
         "paper-plus",
         "pix2pix",
@@ -37,7 +38,9 @@ def test_recipes_are_those_of_the_publication_and_ours() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", [name for name in recipe_names() if "compact" not in name])
+@pytest.mark.parametrize(
+    "name", [name for name in recipe_names() if "compact" not in name and name != "daylight"]
+)
 def test_published_recipes_share_data_and_length(name: str) -> None:
     config, paper = recipe(name), recipe("paper")
     assert config.data == paper.data and config.validation == paper.validation
@@ -53,22 +56,21 @@ def test_published_losses() -> None:
 
 def test_validation_drives_are_not_trained_on() -> None:
     config = recipe("paper")
-    assert config.validation is not None
-    assert config.data[0].split == config.validation.split == "train"
-    assert config.data[0].exclude == config.validation.include != ()
+    (validation,) = config.validation
+    assert config.data[0].split == validation.split == "train"
+    assert config.data[0].exclude == validation.include != ()
 
 
 def test_leaky_split_is_over_all_pairs() -> None:
     config = resolve_config(None, "paper", Path("root"), {}, leaky_random_split=True)
-    assert config.validation is not None
-    assert [config.data[0].split, config.validation.split] == ["leaky-train", "leaky-test"]
-    assert config.data[0].exclude == config.validation.include == ()
+    (validation,) = config.validation
+    assert [config.data[0].split, validation.split] == ["leaky-train", "leaky-test"]
+    assert config.data[0].exclude == validation.include == ()
 
 
 def test_smoke_run_is_short_unless_told_otherwise() -> None:
     config = resolve_config(None, "paper", Path("root"), {}, subset=100)
-    assert config.validation is not None
-    assert config.data[0].subset == config.validation.subset == 100
+    assert config.data[0].subset == config.validation[0].subset == 100
     assert (config.epochs, config.batch) == (2, 8)
     assert config.checkpoint_every == config.validate_every == 13 and config.warmup == 2
     assert resolve_config(None, "paper", Path("root"), {}, subset=3).batch == 3
@@ -98,18 +100,18 @@ def test_recipe_then_config_then_flags(tmp_path: Path) -> None:
 def test_data_given_replace_validation_too(tmp_path: Path) -> None:
     toml = tmp_path / "mine.toml"
     toml.write_text('[[data]]\npath = "mine"\n')
-    assert resolve_config(toml, "paper", Path("root"), {}).validation is None
+    assert resolve_config(toml, "paper", Path("root"), {}).validation == ()
     config = recipe("paper", data=[{"path": "mine"}])
-    assert config.data == (DataSpec(Path("root/mine")),) and config.validation is None
+    assert config.data == (DataSpec(Path("root/mine")),) and config.validation == ()
     both = recipe("paper", data=[{"path": "mine"}], validation={"path": "other"})
-    assert both.validation == DataSpec(Path("root/other"))
+    assert both.validation == (DataSpec(Path("root/other")),)
 
 
 def test_without_recipe_the_settings_of_compact_and_no_data() -> None:
     compact = recipe("compact")
     config = resolve_config(None, None, Path(), {"data": [{"path": "mine"}]})
     assert (config.preset, config.steps, config.loss) == ("compact", compact.steps, compact.loss)
-    assert config.data == (DataSpec(Path("mine")),) and config.validation is None
+    assert config.data == (DataSpec(Path("mine")),) and config.validation == ()
     with pytest.raises(ConfigError, match="at least one dataset; give --data"):
         resolve_config(None, None, Path(), {}, leaky_random_split=True, subset=2)
 
@@ -128,3 +130,21 @@ def test_recipes_start_no_more_workers_than_cores(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     assert (recipe("paper").workers, recipe("compact").workers) == (3, 1)
     assert recipe("paper", workers=6).workers == 6
+
+
+def test_daylight_is_three_phases_towards_one_look() -> None:
+    config = recipe("daylight")
+    assert [phase.kind for phase in config.phases] == ["regression", "discriminator", "adversarial"]
+    assert config.steps == sum(phase.steps for phase in config.phases)
+    assert config.look == "daylight" and len(config.validation) == 3
+    trained = {(spec.path, spec.split) for spec in config.data}
+    assert not trained & {(spec.path, spec.split) for spec in config.validation}
+    smoke = resolve_config(None, "daylight", Path("root"), {}, subset=4)
+    assert len(smoke.phases) == 3 and smoke.steps == sum(phase.steps for phase in smoke.phases) < 60
+
+
+def test_paper_recipes_have_none_of_our_terms() -> None:
+    ours = ("perceptual", "moments", "blurred", "semantics", "stability", "feature_matching")
+    for name in ("paper", "paper-plus"):
+        config = recipe(name)
+        assert not any(getattr(config.loss, term) for term in ours) and config.look == "none"

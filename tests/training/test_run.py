@@ -14,10 +14,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ladle_rt.errors import TrainingError
+from ladle_rt.errors import ConfigError, TrainingError
 from ladle_rt.models.ladlenet import LadleNet, LadleNetConfig
 from ladle_rt.models.registry import ARCHITECTURES, Architecture
 from ladle_rt.models.weights import load_model
+from ladle_rt.training import adversary
 from ladle_rt.training.average import AveragedWeights
 from ladle_rt.training.checkpoint import load_checkpoint
 from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
@@ -25,8 +26,9 @@ from ladle_rt.training.distributed import Processes
 from ladle_rt.training.guard import OVERFLOWS_IN_A_ROW
 from ladle_rt.training.log import COLUMNS
 from ladle_rt.training.loop import train
+from ladle_rt.training.phases import Phase
 from ladle_rt.training.run import Run
-from ladle_rt.training.samples import MixedSamples
+from ladle_rt.training.samples import MixedSamples, Sample
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 
@@ -51,6 +53,10 @@ def started(config: TrainConfig) -> Run:
     run = Run(config, MixedSamples(config), ALONE)
     run.start(None)
     return run
+
+
+def stacked(samples: list[Sample]) -> Sample:
+    return Sample(*(torch.stack(tensors) for tensors in zip(*samples, strict=True)))
 
 
 def test_schedules(config: TrainConfig) -> None:
@@ -136,15 +142,13 @@ def test_frozen_run_resumes_on_the_same_path(handled: TrainConfig, tmp_path: Pat
     samples = [run.samples[index] for index in range(4)]
     for step in (0, 1):
         part = samples[2 * step : 2 * step + 2]
-        thermal, visible = (torch.stack(tensors) for tensors in zip(*part, strict=True))
-        run.advance(thermal, visible)
+        run.advance(stacked(part))
     state = run.state()
     resumed = Run(handled, MixedSamples(handled), ALONE)
     resumed.start(state)
     for step in (2, 3):
         part = [resumed.samples[2 * step], resumed.samples[2 * step + 1]]
-        thermal, visible = (torch.stack(tensors) for tensors in zip(*part, strict=True))
-        resumed.advance(thermal, visible)
+        resumed.advance(stacked(part))
     expected, _ = load_model(whole)
     for name, tensor in resumed.averaged.state_dict().items():
         assert torch.equal(tensor, expected.state_dict()[name]), name
@@ -168,18 +172,19 @@ class SmallDiscriminator(nn.Module):
 def test_adversarial_run_resumes_on_the_same_path(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = ModuleType("ladle_rt.models.patchgan")
-    module.PatchDiscriminator = SmallDiscriminator  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    loss = LossConfig(alpha=0, adversarial=0.1)
-    config = replace(config, loss=loss, steps=4, checkpoint_every=2, learning_rate=1e-3)
+    monkeypatch.setattr(adversary, "PatchDiscriminator", SmallDiscriminator)
+    loss = LossConfig(alpha=0, adversarial=0.1, stability=1.0)
+    phases = (Phase("regression", 1), Phase("discriminator", 1), Phase("adversarial", 2, warmup=1))
+    config = replace(
+        config, loss=loss, steps=4, phases=phases, checkpoint_every=2, learning_rate=1e-3
+    )
     whole = train(config, tmp_path / "whole", device="cpu")
     advance = Run.advance
 
-    def stopped(self: Run, *batch: Tensor) -> dict[str, float]:
+    def stopped(self: Run, batch: Sample) -> dict[str, float]:
         if self.step == 3:
             raise KeyboardInterrupt
-        return advance(self, *batch)
+        return advance(self, batch)
 
     with monkeypatch.context() as patch:
         patch.setattr(Run, "advance", stopped)
@@ -194,6 +199,41 @@ def test_adversarial_run_resumes_on_the_same_path(
     row = (tmp_path / "cut" / "log.csv").read_text().splitlines()[-1].split(",")
     columns = dict(zip(COLUMNS, row, strict=True))
     assert float(columns["adversarial"]) > 0 and float(columns["discriminator"]) > 0
+
+
+def test_the_discriminator_phase_leaves_the_network_alone(config: TrainConfig) -> None:
+    loss = LossConfig(alpha=0, adversarial=0.1)
+    phases = (Phase("discriminator", 2), Phase("adversarial", 10))
+    run = started(replace(config, loss=loss, phases=phases))
+    before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
+    values = run.advance(stacked([run.samples[0], run.samples[1]]))
+    assert values.keys() == {"loss", "discriminator"} and run.step == 1
+    assert all(torch.equal(before[name], t) for name, t in run.model.state_dict().items())
+    assert run.objective.adversary is not None and run.objective.adversary.optimizer.state
+
+
+def test_phases_have_schedules_of_their_own(config: TrainConfig) -> None:
+    phases = (Phase("regression", 6), Phase("regression", 6, learning_rate=0.1, warmup=0))
+    run = started(replace(config, phases=phases))
+    rates = [run.learning_rate(step) for step in range(12)]
+    assert rates[0] == 0.5 and rates[2] == 1.0 and rates[5] < 0.2
+    assert rates[6] == 0.1 and rates[6:] == sorted(rates[6:], reverse=True)
+
+
+def test_fine_tuning_starts_from_a_model(
+    config: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    small = replace(config, steps=1, learning_rate=1e-3)
+    first = train(small, tmp_path / "first", device="cpu")
+    tuned = started(replace(small, init=first, seed=5))
+    expected = load_model(first)[0].state_dict()
+    assert all(torch.equal(t, expected[name]) for name, t in tuned.model.state_dict().items())
+    assert not caplog.records
+    path = train(replace(small, init=first), tmp_path / "second", device="cpu")
+    assert load_model(path)[1].training["config"]["init"] == first.name
+    other = replace(small, init=first, thermal=replace(config.thermal, mid_target=0.3))
+    with pytest.raises(ConfigError, match="with the run's thermal normalisation, received"):
+        started(other)
 
 
 def test_average_follows_slowly() -> None:
@@ -216,22 +256,22 @@ def test_overflow_of_fp16_is_skipped_until_it_does_not_end(config: TrainConfig) 
     run = started(config)
     # The scaler of a GPU run; on the CPU it works on fp32 too.
     run.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
-    thermal, visible = (torch.stack(t) for t in zip(*(run.samples[i] for i in (0, 1)), strict=True))
+    batch = stacked([run.samples[0], run.samples[1]])
     handle = run.parameters[0].register_hook(_infinite)
     before = {name: tensor.clone() for name, tensor in run.model.named_parameters()}
     for _ in range(3):
-        run.advance(thermal, visible)
+        run.advance(batch)
     assert run.step == 3 and run.scaler.get_scale() == 2.0**13
     assert all(torch.equal(tensor, before[name]) for name, tensor in run.model.named_parameters())
     handle.remove()
-    run.advance(thermal, visible)
+    run.advance(batch)
     assert run.overflows == 0
     assert not torch.equal(run.parameters[0], next(iter(before.values())))
     run.parameters[0].register_hook(_infinite)
     for _ in range(OVERFLOWS_IN_A_ROW - 1):
-        run.advance(thermal, visible)
+        run.advance(batch)
     with pytest.raises(TrainingError, match=f"step {4 + OVERFLOWS_IN_A_ROW}: expected a finite"):
-        run.advance(thermal, visible)
+        run.advance(batch)
 
 
 def _infinite(gradient: Tensor) -> Tensor:

@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from ladle_rt.datasets import find_pairs
+from ladle_rt.datasets import find_pairs, read_visible
+from ladle_rt.datasets.labels import UNSURE
 from ladle_rt.errors import ConfigError, DatasetError
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.training.augment import jitter_tone, random_box
-from ladle_rt.training.config import DataSpec, TrainConfig
+from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
+from ladle_rt.training.reader import PairReader
 from ladle_rt.training.samples import (
     MixedSamples,
-    PairReader,
+    batch_at,
     mosaic,
     select_pairs,
     validation_frame,
@@ -36,7 +38,7 @@ def test_samples_are_bounded_and_of_crop_size(pairs_folder: Path) -> None:
     samples = MixedSamples(config(pairs_folder))
     assert len(samples) == 8
     for index in range(len(samples)):
-        thermal, visible = samples[index]
+        thermal, visible, *_ = samples[index]
         assert thermal.shape == (1, 192, 256) and visible.shape == (3, 192, 256)
         assert thermal.dtype == visible.dtype == torch.float32
         assert min(thermal.min(), visible.min()) >= 0 and max(thermal.max(), visible.max()) <= 1
@@ -55,7 +57,7 @@ def test_thermal_and_visible_stay_aligned(pairs_folder: Path) -> None:
     # must correlate, since tone changes are monotone.
     samples = MixedSamples(config(pairs_folder))
     for index in range(8):
-        thermal, visible = samples[index]
+        thermal, visible, *_ = samples[index]
         green = visible[1].flatten()
         assert np.corrcoef(thermal.flatten(), green)[0, 1] > 0.9
 
@@ -86,9 +88,11 @@ def test_mosaic_fills_the_frame(pairs_folder: Path) -> None:
     pairs = find_pairs(pairs_folder)
     read = PairReader((64, 64))
     crops = itertools.cycle(pairs)
-    thermal, visible = mosaic(lambda: read(next(crops)), (192, 256), np.random.default_rng(0))
+    thermal, visible, labels = mosaic(
+        lambda: read(next(crops)), (192, 256), np.random.default_rng(0)
+    )
     assert thermal.shape == (192, 256) and visible.shape == (192, 256, 3)
-    assert thermal[:, -1].any() and thermal[-1].any()
+    assert thermal[:, -1].any() and thermal[-1].any() and labels is None
 
 
 def test_filters(pairs_folder: Path) -> None:
@@ -147,7 +151,7 @@ def test_paper_samples_are_the_centre_of_300x400(pairs_folder: Path) -> None:
     settings = config(pairs_folder, sampling="paper")
     samples = MixedSamples(settings)
     pair = next(p for p in find_pairs(pairs_folder) if str(p.thermal) == samples.describe(0))
-    thermal, visible = samples[0]
+    thermal, visible, *_ = samples[0]
     whole = cv2.resize(cv2.imread(str(pair.visible)), (400, 300), interpolation=cv2.INTER_LINEAR)
     centre = whole[54:246, 72:328, ::-1].transpose(2, 0, 1)
     assert np.abs(visible.numpy() * 255 - centre).max() <= 1
@@ -212,13 +216,13 @@ def test_validation_pairs_are_found_early_and_told_from_trained_ones(
 ) -> None:
     half = DataSpec(pairs_folder, include=("000", "001", "002"))
     rest = DataSpec(pairs_folder, exclude=half.include)
-    apart = MixedSamples(config(pairs_folder, data=(half,), validation=rest))
+    apart = MixedSamples(config(pairs_folder, data=(half,), validation=(rest,)))
     assert [pair.name for pair in apart.validation] == ["003", "004", "005"]
     assert not caplog.records
-    MixedSamples(config(pairs_folder, data=(half,), validation=DataSpec(pairs_folder)))
+    MixedSamples(config(pairs_folder, data=(half,), validation=(DataSpec(pairs_folder),)))
     assert "3 of the 6 validation pairs are trained on too" in caplog.text
     with pytest.raises(DatasetError, match="no pair left"):
-        MixedSamples(config(pairs_folder, validation=replace(rest, lights=("night",))))
+        MixedSamples(config(pairs_folder, validation=(replace(rest, lights=("night",)),)))
 
 
 def test_batch_larger_than_the_data_is_refused(pairs_folder: Path) -> None:
@@ -246,3 +250,62 @@ def test_tone_jitter_is_monotone() -> None:
     for seed in range(20):
         bent = jitter_tone(ramp, np.random.default_rng(seed))
         assert (np.diff(bent) >= 0).all() and 0 <= bent.min() and bent.max() <= 1
+
+
+def test_some_steps_are_larger_in_smaller_batches(pairs_folder: Path) -> None:
+    sizes = ((288, 384), (384, 512))
+    settings = config(pairs_folder, batch=6, steps=40, sizes=sizes, size_share=0.5)
+    samples = MixedSamples(settings)
+    drawn = [samples.size(step) for step in range(40)]
+    assert set(drawn) == {settings.crop, *sizes} and drawn == [samples.size(i) for i in range(40)]
+    assert [batch_at(settings, size) for size in (settings.crop, *sizes)] == [6, 3, 2]
+    step = drawn.index((384, 512))
+    indices = samples.indices(step)
+    assert list(indices) == [6 * step, 6 * step + 1]
+    sample = samples[indices[1]]
+    assert sample.thermal.shape == (1, 384, 512) and sample.labels.shape == (96, 128)
+
+
+def test_rows_say_where_a_crop_lies(pairs_folder: Path) -> None:
+    samples = MixedSamples(config(pairs_folder, steps=20))
+    rows = torch.stack([samples[index].rows for index in range(40)])
+    assert (rows[:, 0] < rows[:, 1]).all() and rows.min() == 0 and rows.max() == 1
+    assert len(rows.unique(dim=0)) > 5
+
+
+def test_truths_are_in_the_look_and_crops_share_one_grade(pairs_folder: Path) -> None:
+    plain = MixedSamples(config(pairs_folder))
+    graded = MixedSamples(config(pairs_folder, look="daylight"))
+    assert torch.equal(plain[1].thermal, graded[1].thermal)
+    assert not torch.equal(plain[1].visible, graded[1].visible)
+    data = (DataSpec(pairs_folder, kind="mosaic"),)
+    mosaics = MixedSamples(config(pairs_folder, look="daylight", data=data))
+    mosaics[0]
+    (grade,) = mosaics._grades.values()
+    visible = read_visible(pairs_folder / "vi" / "000.png")
+    reader = PairReader((400, 400))
+    loaded = reader(find_pairs(pairs_folder)[0], grade)
+    assert np.array_equal(loaded.visible, grade(visible))
+
+
+def test_label_maps_go_along(pairs_folder: Path) -> None:
+    (pairs_folder / "labels").mkdir()
+    for number in range(6):
+        half = np.zeros((100, 130), np.uint8)
+        half[:50] = 3
+        cv2.imwrite(str(pairs_folder / "labels" / f"{number:03d}.png"), half)
+    settings = config(pairs_folder, loss=LossConfig(semantics=1.0))
+    sample = MixedSamples(settings)[0]
+    assert sample.labels.shape == (48, 64) and set(sample.labels.unique().tolist()) == {0, 3}
+    assert (sample.labels[0] == 3).all() and (sample.labels[-1] == 0).all()
+    assert (MixedSamples(config(pairs_folder))[0].labels == UNSURE).all()
+
+
+def test_strong_augmentation_stays_in_range_and_inverts_few(pairs_folder: Path) -> None:
+    samples = MixedSamples(config(pairs_folder, augment="strong", steps=60))
+    signs = []
+    for index in range(120):
+        thermal, visible, *_ = samples[index]
+        assert 0 <= thermal.min() and thermal.max() <= 1
+        signs.append(np.corrcoef(thermal.flatten(), visible[1].flatten())[0, 1])
+    assert 0 < sum(sign < 0 for sign in signs) <= 20

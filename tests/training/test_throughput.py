@@ -22,14 +22,20 @@ def test_first_batch_and_what_is_between_steps_do_not_count(
             now += wait_s
             yield 0
 
-    meter = Meter(batch=8)
+    meter = Meter(processes=2)
     readings = []
     for _ in meter.waiting(batches()):
-        with meter.step():
+        with meter.step(4):
             now += 3.0
         readings.append(meter.read())
         now += 50.0
-    assert readings[0] == Throughput(samples_per_s=8 / 3, data_wait=0.0)
-    assert readings[1] == readings[2] == Throughput(samples_per_s=2.0, data_wait=0.25)
-    assert meter.overall == Throughput(pytest.approx(24 / 11), pytest.approx(2 / 11))
-    assert readings[1].columns() == {"samples_per_s": 2.0, "data_wait": 0.25}
+    assert readings[0] == Throughput(8 / 3, 1 / 3, data_wait=0.0)
+    assert readings[1] == readings[2] == Throughput(2.0, 0.25, data_wait=0.25)
+    assert meter.overall == Throughput(
+        pytest.approx(24 / 11), pytest.approx(3 / 11), pytest.approx(2 / 11)
+    )
+    assert readings[1].columns() == {
+        "samples_per_s": 2.0,
+        "steps_per_s": 0.25,
+        "data_wait": 0.25,
+    }
