@@ -11,6 +11,7 @@ from ladle_rt.errors import ConfigError
 Backend = Literal["auto", "tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino"]
 Detail = Literal["none", "guided"]
 Layout = Literal["colour", "side-by-side"]
+Quality = Literal["fast", "balanced", "best"]
 
 MIN_SIZE = 32
 """Smallest side of the network box, pixels."""
@@ -25,7 +26,11 @@ class TranslateOptions:
     threads: int | None = None
     """Frames translated at the same time, one thread each; ``None``: one per usable core."""
     size: tuple[int, int] | None = None
-    """Height and width of the box the network works in; ``None``: what it was trained with."""
+    """Height and width of the box the network works in; ``None``: what ``quality`` chooses, or,
+    where nothing chooses, what it was trained with."""
+    quality: Quality | None = None
+    """Chooses the box by the size of the frames, see `ladle_rt.geometry.network_box`; ``None``:
+    what the command and the model are used with, see `ladle_rt.pipeline.network_size`."""
     detail: Detail = "guided"
     """How the network-size picture is brought to full size; see `ladle_rt.translate.detail`."""
     layout: Layout = "colour"
@@ -45,6 +50,10 @@ class TranslateOptions:
         _one_of("backend", self.backend, Backend)
         _one_of("detail", self.detail, Detail)
         _one_of("layout", self.layout, Layout)
+        if self.quality is not None:
+            _one_of("quality", self.quality, Quality)
+            if self.size is not None:
+                raise ConfigError("quality and size both choose the network's size; give one")
         if self.threads is not None and self.threads < 1:
             raise ConfigError(f"threads must be >= 1, received {self.threads}")
         if self.size is not None and min(self.size) < MIN_SIZE:
