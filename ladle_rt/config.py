@@ -31,7 +31,7 @@ class TranslateOptions:
     quality: Quality | None = None
     """Chooses the box by the size of the frames, see `ladle_rt.geometry.network_box`; ``None``:
     what the command and the model are used with, see `ladle_rt.pipeline.network_size`."""
-    detail: Detail = "guided"
+    detail: Detail = "none"
     """How the network-size picture is brought to full size; see `ladle_rt.translate.detail`."""
     layout: Layout = "colour"
     """The colour picture alone, or the thermal one beside it."""

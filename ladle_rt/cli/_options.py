@@ -85,7 +85,7 @@ _TRANSLATE = (
     click.option(
         "--detail",
         type=click.Choice(["guided", "none"]),
-        help="Full-size edges from the thermal image, or plain interpolation.",
+        help="Full-size edges from the thermal image, or plain interpolation; none.",
     ),
     click.option("--layout", type=click.Choice(["colour", "side-by-side"]), help="What to show."),
     click.option("--mark", is_flag=True, help='Write "synthetic colour" into the picture.'),
