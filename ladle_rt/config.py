@@ -10,9 +10,11 @@ from ladle_rt.errors import ConfigError
 
 Backend = Literal["auto", "tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino"]
 Detail = Literal["none", "guided"]
-Layout = Literal["colour", "side-by-side"]
+Layout = Literal["colour", "side-by-side", "semantic"]
 Quality = Literal["fast", "balanced", "best"]
 
+CLASS_BACKENDS: tuple[Backend, ...] = ("onnxruntime", "openvino")
+"""Backends that can give a model's classes instead of its picture."""
 MIN_SIZE = 32
 """Smallest side of the network box, pixels."""
 
@@ -34,7 +36,8 @@ class TranslateOptions:
     detail: Detail = "none"
     """How the network-size picture is brought to full size; see `ladle_rt.translate.detail`."""
     layout: Layout = "colour"
-    """The colour picture alone, or the thermal one beside it."""
+    """The colour picture alone, or the thermal one beside it, or the thermal one tinted by what
+    the model takes things for; see `ladle_rt.translate.semantic`."""
     mark: bool = False
     """Write "synthetic colour" into the picture."""
     smoothing_s: float = 1.0
@@ -50,6 +53,10 @@ class TranslateOptions:
         _one_of("backend", self.backend, Backend)
         _one_of("detail", self.detail, Detail)
         _one_of("layout", self.layout, Layout)
+        if self.layout == "semantic" and self.backend not in ("auto", *CLASS_BACKENDS):
+            raise ConfigError(
+                f"layout semantic runs on {' or '.join(CLASS_BACKENDS)}, received {self.backend}"
+            )
         if self.quality is not None:
             _one_of("quality", self.quality, Quality)
             if self.size is not None:

@@ -87,7 +87,12 @@ _TRANSLATE = (
         type=click.Choice(["guided", "none"]),
         help="Full-size edges from the thermal image, or plain interpolation; none.",
     ),
-    click.option("--layout", type=click.Choice(["colour", "side-by-side"]), help="What to show."),
+    click.option(
+        "--layout",
+        type=click.Choice(["colour", "side-by-side", "semantic"]),
+        help="What to show; semantic: class colours over the thermal image, of models that have "
+        "classes, on the CPU.",
+    ),
     click.option("--mark", is_flag=True, help='Write "synthetic colour" into the picture.'),
 )
 

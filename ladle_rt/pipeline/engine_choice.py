@@ -57,7 +57,7 @@ def make_translator(
         MissingDependencyError: the same, because something is not installed.
         ModelError: the model cannot be used.
     """
-    if options.backend in ("onnxruntime", "openvino"):
+    if options.backend in ("onnxruntime", "openvino") or options.layout == "semantic":
         return create_translator(artifact, options, picture)
     try:
         device = probe_cuda()[0]

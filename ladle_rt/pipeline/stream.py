@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ladle_rt.config import Layout
 from ladle_rt.errors import ConfigError, OutputError
 from ladle_rt.frames import Frame, Prepared
 from ladle_rt.models.artifact import ModelArtifact
@@ -36,6 +35,7 @@ from ladle_rt.thermal.view import ThermalView
 from ladle_rt.translate.steady import SteadyTranslator
 
 if TYPE_CHECKING:
+    from ladle_rt.sinks.view import ViewLayout
     from ladle_rt.translate.base import Translator
 
 logger = logging.getLogger("ladle_rt.stream")
@@ -82,7 +82,7 @@ class StreamJob:
     """Thermal front end."""
     palette: str = "white-hot"
     """Of the thermal picture, where one is shown."""
-    layout: Layout = "colour"
+    layout: ViewLayout = "colour"
     """What the window shows first."""
     record_folder: Path = Path(".")
     """Where recordings and snapshots go that were asked for by key or button."""

@@ -75,6 +75,15 @@ def test_several_sizes_and_batches_in_one_plan(rtx: TensorRT, tiny: ModelArtifac
     assert len(build_plan(tiny, settings, rtx).plan) > 1000
 
 
+def test_a_second_output_is_left_out(
+    rtx: TensorRT, built: Built, tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    artifact = load_artifact(make_model(tmp_path / "tiny.onnx", classes=7))
+    plan = build_plan(artifact, SMALL, rtx).plan
+    assert b"thermal" in plan and b"rgb" in plan and b"classes" not in plan
+    assert len(plan) == len(built.plan)
+
+
 def test_profiles_fix_the_size_and_leave_the_batch() -> None:
     settings = BuildSettings(((64, 96), (32, 32)), batch=4)
     assert settings.profiles() == (
