@@ -7,6 +7,7 @@ between speed and fine detail, in words.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,12 @@ def network_box(
         for side, most, least in zip(sorted(frame), LARGEST_BOX[quality], train_size, strict=True)
     )
     return height, width
+
+
+def size_range(low: Sequence[int], high: Sequence[int]) -> str:
+    """Heights and widths from ``low`` to ``high`` in words."""
+    least, most = (f"{height}x{width}" for height, width in (low, high))
+    return least if least == most else f"{least} to {most}"
 
 
 def _cover(side: int, multiple: int) -> int:
