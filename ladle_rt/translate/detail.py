@@ -15,9 +15,9 @@ holds for the coarse edges does not for the fine ones: of 17 frames of 640x512 w
 partners, what it adds to a 192x256 picture correlates with the truth's fine detail by 0.02 (0.05
 of 43 RoadScene frames), and with what a perfect 192x256 picture, the truth itself made small,
 still lacks by 0.06, which costs that picture 0.2 dB. To the eye outlines are crisper but sawn,
-plain walls get the sensor's pattern, and its noise enters the video. A larger network draws
-better edges; where it is as large as the frame this does nothing. It costs a CPU core 1 ms a
-frame of 640x512 from 192x256 and 1 to 3 ms from 288x384.
+and plain walls get the sensor's pattern. A larger network draws better edges; where it is as
+large as the frame this does nothing. It costs a CPU core 1 to 1.5 ms a frame of 640x512 from
+192x256 and about 3 ms from 288x384.
 """
 
 from __future__ import annotations
