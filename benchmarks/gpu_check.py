@@ -50,7 +50,8 @@ from ladle_rt.translate.torch_backend import TorchEngine
 SHAPE = (512, 640)
 FRAMES = 300
 PICTURE = PictureSpec("yuv420p", True)
-OPTIONS = TranslateOptions(warm_start=False)
+# With detail every kernel runs.
+OPTIONS = TranslateOptions(detail="guided", warm_start=False)
 ARTIFACT = load_artifact()
 COPY_BYTES = 256 << 20
 REPEATS = 50

@@ -10,8 +10,11 @@ from ladle_rt.errors import ConfigError
 
 Backend = Literal["auto", "tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino"]
 Detail = Literal["none", "guided"]
-Layout = Literal["colour", "side-by-side"]
+Layout = Literal["colour", "side-by-side", "semantic"]
+Quality = Literal["fast", "balanced", "best"]
 
+CLASS_BACKENDS: tuple[Backend, ...] = ("onnxruntime", "openvino")
+"""Backends that can give a model's classes instead of its picture."""
 MIN_SIZE = 32
 """Smallest side of the network box, pixels."""
 
@@ -25,11 +28,16 @@ class TranslateOptions:
     threads: int | None = None
     """Frames translated at the same time, one thread each; ``None``: one per usable core."""
     size: tuple[int, int] | None = None
-    """Height and width of the box the network works in; ``None``: what it was trained with."""
-    detail: Detail = "guided"
+    """Height and width of the box the network works in; ``None``: what ``quality`` chooses, or,
+    where nothing chooses, what it was trained with."""
+    quality: Quality | None = None
+    """Chooses the box by the size of the frames, see `ladle_rt.geometry.network_box`; ``None``:
+    what the command and the model are used with, see `ladle_rt.pipeline.network_size`."""
+    detail: Detail = "none"
     """How the network-size picture is brought to full size; see `ladle_rt.translate.detail`."""
     layout: Layout = "colour"
-    """The colour picture alone, or the thermal one beside it."""
+    """The colour picture alone, or the thermal one beside it, or the thermal one tinted by what
+    the model takes things for; see `ladle_rt.translate.semantic`."""
     mark: bool = False
     """Write "synthetic colour" into the picture."""
     smoothing_s: float = 1.0
@@ -45,6 +53,14 @@ class TranslateOptions:
         _one_of("backend", self.backend, Backend)
         _one_of("detail", self.detail, Detail)
         _one_of("layout", self.layout, Layout)
+        if self.layout == "semantic" and self.backend not in ("auto", *CLASS_BACKENDS):
+            raise ConfigError(
+                f"layout semantic runs on {' or '.join(CLASS_BACKENDS)}, received {self.backend}"
+            )
+        if self.quality is not None:
+            _one_of("quality", self.quality, Quality)
+            if self.size is not None:
+                raise ConfigError("quality and size both choose the network's size; give one")
         if self.threads is not None and self.threads < 1:
             raise ConfigError(f"threads must be >= 1, received {self.threads}")
         if self.size is not None and min(self.size) < MIN_SIZE:

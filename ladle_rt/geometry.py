@@ -1,18 +1,24 @@
 """Where a frame of any size lands in the network's input, and how it gets back.
 
 The frame keeps its aspect ratio: it is scaled to fit the network box (turned for portrait
-frames), then padded by reflection at the right and bottom to the size multiple.
+frames), then padded by reflection at the right and bottom to the size multiple. The box is a choice
+between speed and fine detail, in words.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
+from ladle_rt.config import Quality
 from ladle_rt.frames import ThermalPixels
+
+LARGEST_BOX: dict[Quality, tuple[int, int]] = {"balanced": (288, 384), "best": (512, 640)}
+"""Height and width that a network is given at most, unless it was trained with more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,48 @@ class Fit:
     """Rows added at the bottom to reach the size multiple."""
     pad_width: int
     """Columns added at the right."""
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width of the network's input."""
+        return self.height + self.pad_height, self.width + self.pad_width
+
+
+def network_box(
+    frame: tuple[int, int], train_size: tuple[int, int], multiple: int, quality: Quality
+) -> tuple[int, int]:
+    """The box that a quality means for frames of a size.
+
+    ``fast`` is what the network was trained with. The others are the smallest box that covers
+    the frame, since more pixels than it has show nothing more, but at most `LARGEST_BOX` and at
+    least what the network was trained with.
+
+    Args:
+        frame: height and width of the frames, pixels.
+        train_size: height and width that the network was trained with, for landscape frames.
+        multiple: the network's sides are divisible by it.
+        quality: the word.
+
+    Returns:
+        Height and width for landscape frames, divisible by ``multiple``; `fit_box` turns it.
+    """
+    if quality == "fast":
+        return train_size
+    height, width = (
+        max(least, min(_cover(side, multiple), _cover(most, multiple)))
+        for side, most, least in zip(sorted(frame), LARGEST_BOX[quality], train_size, strict=True)
+    )
+    return height, width
+
+
+def size_range(low: Sequence[int], high: Sequence[int]) -> str:
+    """Heights and widths from ``low`` to ``high`` in words."""
+    least, most = (f"{height}x{width}" for height, width in (low, high))
+    return least if least == most else f"{least} to {most}"
+
+
+def _cover(side: int, multiple: int) -> int:
+    return side + -side % multiple
 
 
 def fit_box(height: int, width: int, box: tuple[int, int], multiple: int) -> Fit:

@@ -59,13 +59,15 @@ def write_model(
     outputs: int = 3,
     input_name: str = "thermal",
     bounded: bool = True,
+    classes: int = 0,
     info: ModelInfo = TINY_INFO,
     metadata: dict[str, Any] | None = None,
 ) -> Path:
     """Write a one-convolution translation network and its JSON.
 
     The network smooths the thermal image with a 3x3 box and tints it: red follows the thermal
-    value, green half of it, blue its inverse.
+    value, green half of it, blue its inverse. Of ``classes`` the last is likeliest where the
+    thermal value is above a half, the first below.
     """
     gains = np.resize(np.array([4.0, 2.0, -4.0], np.float32), outputs) * np.float32(weight)
     kernel = np.broadcast_to((gains / 9)[:, None, None, None], (outputs, inputs, 3, 3))
@@ -74,15 +76,22 @@ def write_model(
         helper.make_node("Conv", [input_name, "weight", "bias"], ["linear"], pads=[1, 1, 1, 1]),
         helper.make_node("Sigmoid" if bounded else "Identity", ["linear"], ["rgb"]),
     ]
+    weights = {"weight": np.ascontiguousarray(kernel), "bias": bias}
+    results = {"rgb": outputs}
+    if classes:
+        nodes.append(helper.make_node("Conv", [input_name, "scores", "offsets"], ["classes"]))
+        steps = np.linspace(-1, 1, classes, dtype=np.float32)
+        weights |= {"scores": steps.reshape(-1, 1, 1, 1), "offsets": -steps / 2}
+        results["classes"] = classes
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, ["n", inputs, "h", "w"])],
-        [helper.make_tensor_value_info("rgb", TensorProto.FLOAT, ["n", outputs, "h", "w"])],
         [
-            numpy_helper.from_array(np.ascontiguousarray(kernel), "weight"),
-            numpy_helper.from_array(bias, "bias"),
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", channels, "h", "w"])
+            for name, channels in results.items()
         ],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
     facts = info.facts() if metadata is None else metadata

@@ -21,6 +21,8 @@ from ladle_rt.errors import ConfigError
         ({"layout": "stacked"}, "layout must be one of"),
         ({"threads": 0}, "threads must be >= 1, received 0"),
         ({"size": (16, 256)}, "size must be at least 32x32, received 16x256"),
+        ({"quality": "better"}, "quality must be one of"),
+        ({"quality": "best", "size": (64, 64)}, "quality and size both"),
         ({"smoothing_s": -1.0}, "smoothing_s must be >= 0"),
     ],
 )

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ladle_rt.geometry import crop, fit_box, pad, shrink
+from ladle_rt.config import Quality
+from ladle_rt.geometry import crop, fit_box, network_box, pad, shrink
 
 SIDES = st.integers(1, 9000)
 
@@ -75,3 +76,43 @@ def test_a_large_frame_is_averaged() -> None:
     # 6000 columns on 192 are 31.25 each: column 4 of every four starts on a whole one.
     expected = columns.reshape(48, 125).mean(axis=1)
     assert np.abs(small.reshape(256, 48, 4).mean(axis=2) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("frame", "quality", "box"),
+    [
+        ((512, 640), "fast", (192, 256)),
+        ((512, 640), "balanced", (288, 384)),
+        ((512, 640), "best", (512, 640)),
+        ((640, 512), "best", (512, 640)),
+        ((480, 640), "best", (480, 640)),
+        ((720, 1280), "best", (512, 640)),
+        # No more than covers the frame, and no less than it was trained with.
+        ((240, 320), "best", (256, 320)),
+        ((240, 320), "balanced", (256, 320)),
+        ((288, 384), "best", (288, 384)),
+        ((120, 160), "best", (192, 256)),
+        ((1, 1), "balanced", (192, 256)),
+        ((100, 1000), "best", (192, 640)),
+    ],
+)
+def test_a_quality_chooses_the_box(
+    frame: tuple[int, int], quality: Quality, box: tuple[int, int]
+) -> None:
+    assert network_box(frame, (192, 256), 32, quality) == box
+
+
+def test_boxes_keep_the_multiple_and_a_large_training_size() -> None:
+    assert network_box((512, 640), (192, 256), 64, "balanced") == (320, 384)
+    assert network_box((512, 640), (384, 512), 32, "balanced") == (384, 512)
+    assert network_box((1024, 1280), (640, 800), 32, "best") == (640, 800)
+
+
+@pytest.mark.parametrize("frame", [(512, 640), (480, 640), (720, 1280), (240, 320), (640, 480)])
+@pytest.mark.parametrize("quality", ["balanced", "best"])
+def test_a_frame_is_never_enlarged_beyond_the_training_size(
+    frame: tuple[int, int], quality: Quality
+) -> None:
+    fit = fit_box(*frame, network_box(frame, (192, 256), 32, quality), 32)
+    assert fit.height <= frame[0] and fit.width <= frame[1]
+    assert fit.padded == (fit.height + fit.pad_height, fit.width + fit.pad_width)

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from ladle_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ladle_rt.config import TranslateOptions
+
+
+QUALITIES = ("fast", "balanced", "best")
 
 
 def parse_size(
@@ -15,10 +23,32 @@ def parse_size(
     """HEIGHTxWIDTH as two positive integers."""
     if value is None:
         return None
-    height, _, width = value.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+    size = _sides(value)
+    if size is None:
         raise click.BadParameter(f"expected HEIGHTxWIDTH such as 192x256, received {value!r}")
-    return int(height), int(width)
+    return size
+
+
+def parse_quality(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | tuple[int, int] | None:
+    """A word, or WIDTHxHEIGHT as height and width."""
+    if value is None or value.lower() in QUALITIES:
+        return value and value.lower()
+    size = _sides(value)
+    if size is None:
+        raise click.BadParameter(
+            f"expected {', '.join(QUALITIES)} or WIDTHxHEIGHT such as 512x384, received {value!r}"
+        )
+    return size[1], size[0]
+
+
+def _sides(value: str) -> tuple[int, int] | None:
+    """Two positive integers around an x, as written."""
+    first, _, second = value.lower().partition("x")
+    if not (first.isdecimal() and second.isdecimal() and int(first) and int(second)):
+        return None
+    return int(first), int(second)
 
 
 _TRANSLATE = (
@@ -39,13 +69,30 @@ _TRANSLATE = (
         help="Start on the next best engine while a plan is built; on.",
     ),
     click.option("--threads", type=click.IntRange(min=1), help="Frames translated at a time."),
-    click.option("--size", callback=parse_size, metavar="HxW", help="Box the network works in."),
+    click.option(
+        "--quality",
+        callback=parse_quality,
+        metavar="fast|balanced|best|WxH",
+        help="Size the network works in: the larger the finer and slower, WIDTHxHEIGHT for one "
+        "of your own; balanced for files, best for images, fast for live sources.",
+    ),
+    click.option(
+        "--size",
+        callback=parse_size,
+        metavar="HxW",
+        help="The same as --quality WxH, but HEIGHTxWIDTH.",
+    ),
     click.option(
         "--detail",
         type=click.Choice(["guided", "none"]),
-        help="Full-size edges from the thermal image, or plain interpolation.",
+        help="Full-size edges from the thermal image, or plain interpolation; none.",
     ),
-    click.option("--layout", type=click.Choice(["colour", "side-by-side"]), help="What to show."),
+    click.option(
+        "--layout",
+        type=click.Choice(["colour", "side-by-side", "semantic"]),
+        help="What to show; semantic: class colours over the thermal image, of models that have "
+        "classes, on the CPU.",
+    ),
     click.option("--mark", is_flag=True, help='Write "synthetic colour" into the picture.'),
 )
 
@@ -53,11 +100,28 @@ _TRANSLATE = (
 def translate_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: --model and the options of `ladle_rt.config.TranslateOptions`.
 
-    The command receives ``model`` and the rest as keywords for `given`.
+    The command receives ``model`` and the rest as keywords for `translate_settings`.
     """
     for option in reversed(_TRANSLATE):
         function = option(function)
     return function
+
+
+def translate_settings(
+    quality: str | tuple[int, int] | None, size: tuple[int, int] | None, **values: Any
+) -> TranslateOptions:
+    """The settings that `translate_options` and the command's own ``values`` mean.
+
+    Raises:
+        ConfigError: two sizes, or values that the library refuses.
+    """
+    from ladle_rt.config import TranslateOptions
+
+    if quality is not None and size is not None:
+        raise ConfigError("--quality and --size both choose the network's size; give one")
+    if isinstance(quality, tuple):
+        quality, size = None, quality
+    return TranslateOptions(**given(quality=quality, size=size, **values))
 
 
 def given(**values: Any) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def _targets(
     callback=_sizes,
     multiple=True,
     metavar="HxW",
-    help="Network size, one profile each; the model's training size.",
+    help="Network size, one profile each; the model's training size, and one for all others.",
 )
 @click.option("--batch", type=click.IntRange(min=1), help="Most frames at a time; 1.")
 @click.option("--workspace", type=click.IntRange(min=1), metavar="MIB", help="Scratch memory.")

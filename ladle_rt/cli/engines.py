@@ -28,6 +28,7 @@ def list_command(folder: Path) -> None:
     from rich.table import Table
 
     from ladle_rt.engines.plan.cache import describe_device, list_plans
+    from ladle_rt.geometry import size_range
 
     table = Table()
     for name in ("plan", "precision", "for", "TensorRT", "sizes", "MB", "ms", "state"):
@@ -40,7 +41,7 @@ def list_command(folder: Path) -> None:
             manifest.precision if manifest else "?",
             describe_device(manifest.device) if manifest else "?",
             f"{header.flavour} {header.version}" if header else "?",
-            ", ".join(f"{shapes[-1][2]}x{shapes[-1][3]}" for shapes in manifest.profiles)
+            ", ".join(size_range(low[2:], high[2:]) for low, _, high in manifest.profiles)
             if manifest
             else "?",
             f"{entry.size / 1e6:.1f}",

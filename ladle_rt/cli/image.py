@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ladle_rt.cli._options import given, translate_options
+from ladle_rt.cli._options import translate_options, translate_settings
 
 
 @click.command("image")
@@ -36,17 +36,19 @@ def command(
     The colours are synthesised, not measured. Images that fail are named; the others are
     written all the same, and the exit code is 3.
     """
-    from ladle_rt.config import TranslateOptions
     from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
     from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator
     from ladle_rt.pipeline.images import ImageJob, translate_images
+    from ladle_rt.pipeline.network_size import NetworkSize
 
-    settings = TranslateOptions(**given(**options), smoothing_s=0)
+    settings = translate_settings(**options, smoothing_s=0)
     artifact = load_artifact(model or DEFAULT_MODEL)
+    size = NetworkSize(settings, artifact.info, usual="best")
     picture = PictureSpec(pixel_format="rgb24", even=False)
     count = translate_images(
         ImageJob(inputs, output, overwrite, allow_colour),
-        lambda: make_translator(artifact, settings, picture),
+        lambda frame: make_translator(artifact, size.settled(frame), picture, size.shapes(frame)),
+        size.box,
         on_failure=lambda error: click.echo(f"ladle-rt: error: {error}", err=True),
     )
     click.echo(f"{output}: {count} images")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ladle_rt.cli._options import given, translate_options
+from ladle_rt.cli._options import given, translate_options, translate_settings
 
 if TYPE_CHECKING:
     from ladle_rt.translate.base import Translator
@@ -50,7 +50,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--max-frames", type=click.IntRange(min=1), help="End after so many captured.")
 @click.option("--latency-budget", "latency_budget_ms", type=click.FloatRange(min=0, min_open=True),
-              metavar="MS", help="Use a smaller network rather than be later.")  # fmt: skip
+              metavar="MS", help="Use the largest network that is not later.")  # fmt: skip
 @click.option("--steady", type=click.FloatRange(0, 1), help="Flicker suppression, 0 to 1; 0.75.")
 @click.option("--skip-unchanged", is_flag=True, help="No network while nothing changes.")
 @click.option("--agc", metavar="MODE", help="percentile, fixed:LOW:HIGH, plateau, clahe.")
@@ -89,10 +89,10 @@ def command(
     """
     import logging
 
-    from ladle_rt.config import TranslateOptions
     from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
     from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator
     from ladle_rt.pipeline.interrupt import stop_on_signals
+    from ladle_rt.pipeline.network_size import NetworkSize
     from ladle_rt.pipeline.stream import StreamJob, stream
     from ladle_rt.sources.base import SourceOptions
     from ladle_rt.thermal.frontend import FrontEndOptions
@@ -111,18 +111,27 @@ def command(
     front = FrontEndOptions.parse(
         agc or "percentile", dead_pixels=dead_pixels, stripes=stripes, shutter=not no_shutter
     )
-    names = ("backend", "engines", "warm_start", "threads", "size", "detail", "layout", "mark")
+    names = ("backend", "engines", "warm_start", "threads", "quality", "size", "detail", "layout",
+             "mark")  # fmt: skip
     translate = {name: options.pop(name) for name in names}
-    settings = TranslateOptions(**given(**translate, fixed_range=front.fixed_range))
+    settings = translate_settings(**translate, fixed_range=front.fixed_range)
     job = StreamJob(device=device, source=source, front=front, **given(**options))
     artifact = load_artifact(model or DEFAULT_MODEL)
+    climbs = job.latency_budget_ms is not None
+    size = NetworkSize(settings, artifact.info, usual="fast", climbs=climbs)
 
-    def make() -> Translator:
-        return make_translator(artifact, settings, PictureSpec("yuv420p", even=True))
+    def make(frame: tuple[int, int]) -> Translator:
+        picture = PictureSpec("yuv420p", even=True)
+        return make_translator(artifact, size.settled(frame), picture, size.shapes(frame))
 
     with stop_on_signals() as stop:
         result = stream(
-            job, artifact, make, stop=stop, tell=lambda line: click.echo(line, err=True)
+            job,
+            artifact,
+            make,
+            size.largest,
+            stop=stop,
+            tell=lambda line: click.echo(line, err=True),
         )
     run = result.statistics
     dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(run.dropped.items()))

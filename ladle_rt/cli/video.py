@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ladle_rt.cli._options import given, translate_options
+from ladle_rt.cli._options import translate_options, translate_settings
 
 if TYPE_CHECKING:
     from ladle_rt.translate.base import Translator
@@ -48,15 +48,15 @@ def command(
     """
     import sys
 
-    from ladle_rt.config import TranslateOptions
     from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
     from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator
     from ladle_rt.pipeline.interrupt import stop_on_signals
+    from ladle_rt.pipeline.network_size import NetworkSize
     from ladle_rt.pipeline.progress import ProgressBar
     from ladle_rt.pipeline.video import VideoJob, translate_video
     from ladle_rt.sinks.encoding import VideoEncoding
 
-    settings = TranslateOptions(**given(**options))
+    settings = translate_settings(**options)
     job = VideoJob(
         input=source,
         output=target,
@@ -67,9 +67,11 @@ def command(
         allow_colour=allow_colour,
     )
 
-    def make() -> Translator:
+    def make(frame: tuple[int, int]) -> Translator:
+        artifact = load_artifact(model or DEFAULT_MODEL)
+        size = NetworkSize(settings, artifact.info, usual="balanced")
         picture = PictureSpec(pixel_format="yuv420p", even=True)
-        return make_translator(load_artifact(model or DEFAULT_MODEL), settings, picture)
+        return make_translator(artifact, size.settled(frame), picture, size.shapes(frame))
 
     with stop_on_signals() as stop, ProgressBar(sys.stderr, source.name) as bar:
         result = translate_video(

@@ -1,4 +1,4 @@
-"""Keeping a latency: a smaller network before dropped frames, and back when there is room."""
+"""Keeping a latency: a smaller network before dropped frames, a larger one when there is room."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ladder(size: tuple[int, int]) -> list[tuple[int, int]]:
     found = [size]
     for share in STEPS[1:]:
         step = tuple(max(MULTIPLE, round(side * share / MULTIPLE) * MULTIPLE) for side in size)
-        if step[0] * step[1] < found[-1][0] * found[-1][1]:
+        if _work((step[0], step[1])) < _work(found[-1]):
             found.append((step[0], step[1]))
     return found
 
@@ -43,11 +43,14 @@ class Move:
 class LatencyBudget:
     """Decides on the network's box from what was measured; a pure state machine over time."""
 
-    def __init__(self, budget_ms: float, size: tuple[int, int]) -> None:
+    def __init__(
+        self, budget_ms: float, size: tuple[int, int], largest: tuple[int, int] | None = None
+    ) -> None:
         """
         Args:
             budget_ms: the 95th percentile of capture to presented should stay below.
-            size: height and width of the full box.
+            size: height and width of the box to begin with.
+            largest: height and width of the full box; ``None``: ``size``.
 
         Raises:
             ConfigError: a budget that is not positive.
@@ -55,8 +58,9 @@ class LatencyBudget:
         if not budget_ms > 0:
             raise ConfigError(f"latency budget must be > 0 ms, received {budget_ms:g}")
         self._budget_ms = budget_ms
-        self._ladder = ladder(size)
-        self._step = 0
+        above = [box for box in ladder(largest or size) if _work(box) > _work(size)]
+        self._ladder = above + ladder(size)
+        self._step = len(above)
         self._bad_since_s: float | None = None
         self._good_since_s: float | None = None
         self._calm_s = CALM_S
@@ -97,5 +101,8 @@ class LatencyBudget:
 
     def _growth(self) -> float:
         """How much more work the next larger box is."""
-        now, larger = self._ladder[self._step], self._ladder[self._step - 1]
-        return larger[0] * larger[1] / (now[0] * now[1])
+        return _work(self._ladder[self._step - 1]) / _work(self._ladder[self._step])
+
+
+def _work(size: tuple[int, int]) -> int:
+    return size[0] * size[1]

@@ -20,6 +20,7 @@ from ladle_rt.device import CudaDevice, CudaUnavailableError, probe_cuda
 from ladle_rt.engines.plan.cache import Entry, inspect_plan, list_plans
 from ladle_rt.engines.plan.flavour import TensorRT, find_tensorrt, same_version
 from ladle_rt.engines.plan.gpu import gpu_facts, target_of
+from ladle_rt.engines.plan.settings import BuildSettings, takes
 from ladle_rt.errors import BackendError, InputError, MissingDependencyError, require
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.translate.base import Translator
@@ -31,12 +32,16 @@ __all__ = ["PictureSpec", "make_translator"]
 
 logger = logging.getLogger("ladle_rt.engine")
 
+Shapes = tuple[tuple[int, int], ...]
 PRECISIONS = ("int8", "fp16", "fp32")
 """From the fastest to the slowest, where nothing was measured."""
 
 
 def make_translator(
-    artifact: ModelArtifact, options: TranslateOptions, picture: PictureSpec
+    artifact: ModelArtifact,
+    options: TranslateOptions,
+    picture: PictureSpec,
+    shapes: Shapes = (),
 ) -> Translator:
     """Make the translator that the options ask for, or the best that this machine has.
 
@@ -44,47 +49,52 @@ def make_translator(
         artifact: the model.
         options: ``backend``, ``engines`` and ``warm_start`` decide here.
         picture: what the sink wants.
+        shapes: heights and widths that the network will be given, the first at once; empty: the
+            model's training size.
 
     Raises:
         BackendError: a backend was asked for by name, and this machine cannot run it.
         MissingDependencyError: the same, because something is not installed.
         ModelError: the model cannot be used.
     """
-    if options.backend in ("onnxruntime", "openvino"):
+    if options.backend in ("onnxruntime", "openvino") or options.layout == "semantic":
         return create_translator(artifact, options, picture)
     try:
         device = probe_cuda()[0]
     except (CudaUnavailableError, IndexError) as error:
         reason = str(error) if isinstance(error, CudaUnavailableError) else "the driver shows none"
         return _without_gpu(artifact, options, picture, reason)
+    shapes = shapes or (artifact.info.train_size,)
     if options.backend in ("torch", "torch-tensorrt"):
-        return _torch(artifact, options, picture)
+        return _torch(artifact, options, picture, shapes[0])
     try:
         _require_cuda()
         tensorrt = find_tensorrt()
     except (MissingDependencyError, BackendError) as error:
         if options.backend == "tensorrt":
             raise
-        return _second_best(artifact, options, picture, str(error))
+        return _second_best(artifact, options, picture, shapes[0], str(error))
 
     def build() -> Translator:
-        return _tensorrt(artifact, options, picture, device, tensorrt)
+        return _tensorrt(artifact, options, picture, device, tensorrt, shapes)
 
     if not options.warm_start:
         return build()
     return WarmStartTranslator(
-        _second_best(artifact, options, picture, "until the TensorRT plan is ready"), build
+        _second_best(artifact, options, picture, shapes[0], "until the TensorRT plan is ready"),
+        build,
     )
 
 
 def fitting_plan(
-    folder: Path, artifact: ModelArtifact, device: CudaDevice, tensorrt: TensorRT
+    folder: Path, artifact: ModelArtifact, device: CudaDevice, tensorrt: TensorRT, shapes: Shapes
 ) -> Entry | None:
-    """The fastest plan of a model for a GPU: measured ones first, then by precision.
+    """The fastest plan of a model for a GPU that takes all shapes.
 
+    Those with kernels for the first shape come first, then measured ones, then by precision.
     Damaged plans and those of other models, versions and GPUs are passed over.
     """
-    found: list[tuple[Entry, float, int]] = []
+    found: list[tuple[Entry, bool, float, int]] = []
     for entry in _entries(folder):
         manifest = entry.manifest
         if entry.problem or manifest is None:
@@ -97,9 +107,11 @@ def fitting_plan(
             and here
             and manifest.flavour == tensorrt.flavour
             and same_version(manifest.version, tensorrt.version)
+            and all(takes(manifest.profiles, shape) for shape in shapes)
         ):
             measured = float("inf") if manifest.latency_ms is None else manifest.latency_ms
-            found.append((entry, measured, PRECISIONS.index(manifest.precision)))
+            other = all(list(best[2:]) != list(shapes[0]) for _, best, _ in manifest.profiles)
+            found.append((entry, other, measured, PRECISIONS.index(manifest.precision)))
     return min(found, key=lambda item: item[1:])[0] if found else None
 
 
@@ -116,14 +128,17 @@ def _tensorrt(
     picture: PictureSpec,
     device: CudaDevice,
     tensorrt: TensorRT,
+    shapes: Shapes,
 ) -> Translator:
-    entry = fitting_plan(options.engines, artifact, device, tensorrt)
+    entry = fitting_plan(options.engines, artifact, device, tensorrt, shapes)
     if entry is None:
         require("onnx", "engines")
         from ladle_rt.engines.plan.produce import Request, produce
-        from ladle_rt.engines.plan.settings import BuildSettings
 
-        settings = BuildSettings(sizes=(options.size,) if options.size else ())
+        settings = BuildSettings()
+        usual = settings.for_model(artifact.info).profiles()
+        if not all(takes(usual, shape) for shape in shapes):
+            settings = BuildSettings(sizes=shapes)
         request = Request(model=artifact.onnx_path, folder=options.engines, settings=settings)
         entry = inspect_plan(produce(request, logger.info).plan.path)
         if entry.problem:
@@ -143,14 +158,16 @@ def _tensorrt(
     return _on_gpu(open_engine, artifact, options, picture)
 
 
-def _torch(artifact: ModelArtifact, options: TranslateOptions, picture: PictureSpec) -> Translator:
+def _torch(
+    artifact: ModelArtifact, options: TranslateOptions, picture: PictureSpec, shape: tuple[int, int]
+) -> Translator:
     _require_cuda()
 
     def open_engine(gpu: Gpu) -> EnqueueEngine:
         if options.backend == "torch-tensorrt":
             from ladle_rt.translate.torch_tensorrt import torch_tensorrt_engine
 
-            return torch_tensorrt_engine(artifact)
+            return torch_tensorrt_engine(artifact, shape)
         from ladle_rt.translate.torch_backend import TorchEngine
 
         return TorchEngine(artifact)
@@ -184,12 +201,16 @@ def _without_gpu(
 
 
 def _second_best(
-    artifact: ModelArtifact, options: TranslateOptions, picture: PictureSpec, reason: str
+    artifact: ModelArtifact,
+    options: TranslateOptions,
+    picture: PictureSpec,
+    shape: tuple[int, int],
+    reason: str,
 ) -> Translator:
     """torch on the GPU where it is at hand, else the CPU."""
     if options.backend == "auto" and importlib.util.find_spec("torch"):
         try:
-            made = _torch(artifact, replace(options, backend="torch"), picture)
+            made = _torch(artifact, replace(options, backend="torch"), picture, shape)
         except (BackendError, MissingDependencyError) as error:
             reason = f"{reason}; torch: {error}"
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,15 +31,18 @@ class ImageJob:
 
 def translate_images(
     job: ImageJob,
-    make_translator: Callable[[], Translator],
+    make_translator: Callable[[tuple[int, int]], Translator],
+    network_box: Callable[[tuple[int, int]], tuple[int, int]],
     on_failure: Callable[[LadleError], None],
 ) -> int:
     """Translate every image that can be; one that cannot does not stop the others.
 
     Args:
         job: what to do.
-        make_translator: makes the engine; its pictures must be ``rgb24`` with uneven sides
-            kept and without smoothing. It is closed at the end.
+        make_translator: makes the engine, given the height and width of the first image; its
+            pictures must be ``rgb24`` with uneven sides kept and without smoothing. It is closed
+            at the end.
+        network_box: the box for an image of a height and width.
         on_failure: told of each image that failed.
 
     Returns:
@@ -52,10 +56,11 @@ def translate_images(
     """
     targets = _plan(job)
     written = 0
-    with make_translator() as translator:
+    with ExitStack() as stack:
+        translator: Translator | None = None
         pending: list[Path] = []
 
-        def finish() -> int:
+        def finish(translator: Translator) -> int:
             target = pending.pop(0)
             try:
                 write_png(target, translator.collect().picture)
@@ -70,13 +75,17 @@ def translate_images(
             except LadleError as error:
                 on_failure(error)
                 continue
+            height, width = pixels.shape
+            if translator is None:
+                translator = stack.enter_context(make_translator((height, width)))
             # A warm start may go over to an engine that takes fewer.
             while len(pending) >= translator.depth:
-                written += finish()
+                written += finish(translator)
+            translator.resize(network_box((height, width)))
             translator.submit(Frame(pixels, number, timestamp_ns=number))
             pending.append(target)
-        while pending:
-            written += finish()
+        while translator is not None and pending:
+            written += finish(translator)
     failed = len(targets) - written
     if not written:
         raise InputError(f"none of {failed} images could be translated")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ladle_rt.config import Layout
 from ladle_rt.errors import ConfigError, OutputError
 from ladle_rt.frames import Frame, Prepared
 from ladle_rt.models.artifact import ModelArtifact
@@ -36,6 +35,7 @@ from ladle_rt.thermal.view import ThermalView
 from ladle_rt.translate.steady import SteadyTranslator
 
 if TYPE_CHECKING:
+    from ladle_rt.sinks.view import ViewLayout
     from ladle_rt.translate.base import Translator
 
 logger = logging.getLogger("ladle_rt.stream")
@@ -72,7 +72,7 @@ class StreamJob:
     trace: Path | None = None
     """Chrome trace of every frame."""
     latency_budget_ms: float | None = None
-    """Use a smaller network rather than be later than this."""
+    """Use a smaller network rather than be later than this, and the largest that is not."""
     steady: float = 0.75
     """Strength of flicker suppression, 0 to 1. Three quarters halve the flicker of two real
     videos, at half a count of difference where the scene moves (``benchmarks/flicker.py``)."""
@@ -82,7 +82,7 @@ class StreamJob:
     """Thermal front end."""
     palette: str = "white-hot"
     """Of the thermal picture, where one is shown."""
-    layout: Layout = "colour"
+    layout: ViewLayout = "colour"
     """What the window shows first."""
     record_folder: Path = Path(".")
     """Where recordings and snapshots go that were asked for by key or button."""
@@ -115,7 +115,8 @@ class StreamResult:
 def stream(
     job: StreamJob,
     artifact: ModelArtifact,
-    make_translator: Callable[[], Translator],
+    make_translator: Callable[[tuple[int, int]], Translator],
+    largest_box: Callable[[tuple[int, int]], tuple[int, int]],
     *,
     stop: threading.Event,
     tell: Callable[[str], None],
@@ -127,8 +128,9 @@ def stream(
     Args:
         job: what to do.
         artifact: the model; its normalisation makes the thermal picture.
-        make_translator: makes the engine; its pictures must be ``yuv420p`` with even sides.
-            It is closed at the end.
+        make_translator: makes the engine for frames of a height and width; its pictures must
+            be ``yuv420p`` with even sides. It is closed at the end.
+        largest_box: how far a latency budget may enlarge the network's box for such frames.
         stop: ends the stream in an orderly way; also set by the window and the page.
         tell: gets lines for people, such as the page's address.
 
@@ -150,12 +152,18 @@ def stream(
         if job.stats is not None:
             rows = StatsFile(job.stats, job.overwrite)
             stack.callback(rows.close)
-        translator = make_translator()
+        size = (source.info.height, source.info.width)
+        translator = make_translator(size)
         if job.steady > 0:
             translator = SteadyTranslator(translator, job.steady, artifact.info.thermal)
         stack.enter_context(translator)
         monitor.attach(translator)
-        keeper = _Keeper(job, account, monitor, translator, rows)
+        budget = None
+        if job.latency_budget_ms is not None:
+            budget = LatencyBudget(
+                job.latency_budget_ms, translator.network_size, largest_box(size)
+            )
+        keeper = _Keeper(job.log_every_s, account, monitor, translator, rows, budget)
         try:
             statistics = run(
                 source,
@@ -252,17 +260,15 @@ class _Keeper:
 
     def __init__(
         self,
-        job: StreamJob,
+        log_every_s: float,
         account: Account,
         monitor: Monitor,
         translator: Translator,
         rows: StatsFile | None,
+        budget: LatencyBudget | None,
     ) -> None:
         self._monitor, self._account, self._translator = monitor, account, translator
-        self._rows, self._log_every_s = rows, job.log_every_s
-        self._budget = None
-        if job.latency_budget_ms is not None:
-            self._budget = LatencyBudget(job.latency_budget_ms, translator.network_size)
+        self._rows, self._log_every_s, self._budget = rows, log_every_s, budget
         now_s = time.monotonic()
         self._row_s = self._log_s = self._budget_s = self._moved_s = now_s
         self._late = 0

@@ -61,7 +61,7 @@ class VideoResult:
 
 def translate_video(
     job: VideoJob,
-    make_translator: Callable[[], Translator],
+    make_translator: Callable[[tuple[int, int]], Translator],
     *,
     stop: threading.Event | None = None,
     on_source: Callable[[SourceInfo], None] | None = None,
@@ -73,8 +73,8 @@ def translate_video(
 
     Args:
         job: what to do.
-        make_translator: makes the engine; its pictures must be ``yuv420p`` with even sides.
-            It is closed at the end.
+        make_translator: makes the engine for frames of a height and width; its pictures must
+            be ``yuv420p`` with even sides. It is closed at the end.
         stop: when set, the frames so far become a shorter, whole file.
         on_source: told once what the input is.
         on_progress: told after each translated frame.
@@ -98,7 +98,7 @@ def translate_video(
         )
         if on_source is not None:
             on_source(source.info)
-        with make_translator() as translator:
+        with make_translator((source.info.height, source.info.width)) as translator:
             statistics = run(source, translator, sink, stop=stop, on_progress=on_progress)
     return VideoResult(job.output if statistics.presented else None, statistics)
 

@@ -51,7 +51,7 @@ class Rendering:
     """One frame's material for `render`."""
 
     rgb: Plane
-    """[3,h,w] float32, RGB in [0,1], network output without padding."""
+    """[3,h,w] float32, RGB in [0,1], network output without padding, or colours of classes."""
     thermal_small: Plane
     """[h,w] float32 in [0,1], what the network saw."""
     pixels: ThermalPixels
@@ -76,7 +76,8 @@ def render(
         spec: the model's normalisation.
         picture: layout of the result.
         detail: add full-resolution detail from the thermal image.
-        layout: colour alone, or thermal at the left and colour at the right.
+        layout: colour alone, or thermal at the left and colour at the right, or colour half over
+            thermal.
         mark: write the label at the bottom right.
 
     Returns:
@@ -87,16 +88,20 @@ def render(
     channels, small_height, small_width = item.rgb.shape
     flat = RGB_TO_YCBCR @ item.rgb.reshape(channels, -1)
     small = flat.reshape(3, small_height, small_width)
-    side_by_side = layout == "side-by-side"
-    sharpen = detail and (height > small_height or width > small_width)
+    side_by_side, blend = layout == "side-by-side", layout == "semantic"
+    sharpen = detail and not blend and (height > small_height or width > small_width)
     luma: Plane | None = None
     shown: Bytes | None = None
-    if side_by_side or sharpen:
+    if side_by_side or sharpen or blend:
         thermal = apply_levels(pixels, item.levels, spec)
         if side_by_side:
             shown = _to_byte(thermal * np.float32(219), 16)
         if sharpen:
             luma = _sharpened(small[0], item.thermal_small, thermal)
+        if blend:
+            small = small * np.float32(0.5)
+            luma = _resize(small[0], (width, height), cv2.INTER_LINEAR)
+            luma += thermal * np.float32(219 / 2)
     if luma is None:
         luma = _resize(small[0], (width, height), cv2.INTER_CUBIC)
     if picture.pixel_format == "yuv420p":

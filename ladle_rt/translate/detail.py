@@ -7,9 +7,17 @@ to the full-size T. Here b is taken per pixel, Y - a T, so that nothing of the o
 
     Y_full = up(Y - a T) + up(a) T_full
 
-Where hot is bright a is positive, where hot is dark negative: unlike adding
-the thermal image's high frequencies, polarity is right everywhere, and where the two have
-nothing in common a is near zero and nothing is added.
+Where hot is bright a is positive, where hot is dark negative; where the two have nothing in
+common a is near zero and nothing is added.
+
+It is off unless asked for. A thermal edge says where an edge is, not its sign, and a slope that
+holds for the coarse edges does not for the fine ones: of 17 frames of 640x512 with their visible
+partners, what it adds to a 192x256 picture correlates with the truth's fine detail by 0.02 (0.05
+of 43 RoadScene frames), and with what a perfect 192x256 picture, the truth itself made small,
+still lacks by 0.06, which costs that picture 0.2 dB. To the eye outlines are crisper but sawn,
+and plain walls get the sensor's pattern. A larger network draws better edges; where it is as
+large as the frame this does nothing. It costs a CPU core 1 to 1.5 ms a frame of 640x512 from
+192x256 and about 3 ms from 288x384.
 """
 
 from __future__ import annotations

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.errors import BackendError, ModelError
-from ladle_rt.models.artifact import INPUT_NAME, OUTPUT_NAME, ModelArtifact
+from ladle_rt.models.artifact import INPUT_NAME, ModelArtifact
+from ladle_rt.translate.semantic import PALETTE
 
 Array = npt.NDArray[np.float32]
+Output = Literal["rgb", "classes"]
+"""Outputs of a graph: the picture, [N,3,H,W] in [0,1], and, of some models, scores of the groups
+of `ladle_rt.translate.semantic`, [N,7,H,W] of any range. A network computes one of them."""
+CHANNELS: dict[Output, int] = {"rgb": 3, "classes": len(PALETTE)}
 
 TOLERANCE = 1e-3
 """How far outside [0,1] an output may be before the graph counts as unbounded."""
@@ -33,7 +38,7 @@ class Runner(Protocol):
     """Runs the graph for one worker."""
 
     def __call__(self, thermal: Array) -> Array:
-        """float32 [1,1,H,W] in [0,1] to [1,3,H,W]; the result is valid until the next call.
+        """float32 [1,1,H,W] in [0,1] to the network's output; valid until the next call.
 
         Raises:
             BackendError: the engine failed on this frame, for example because of its size.
@@ -60,6 +65,7 @@ def check_interface(
     artifact: ModelArtifact,
     inputs: list[tuple[str, str, list[Any]]],
     outputs: list[tuple[str, str, list[Any]]],
+    wanted: Output = "rgb",
 ) -> None:
     """Hold a graph to the contract.
 
@@ -67,13 +73,22 @@ def check_interface(
         artifact: for the message.
         inputs: name, element type and shape of each input; unknown dimensions are not integers.
         outputs: the same of each output.
+        wanted: an output that must be there.
 
     Raises:
-        ModelError: other names, types, ranks or channel counts.
+        ModelError: other names, types, ranks or channel counts, or no such output.
     """
+    classes = [one for one in outputs if one[0] == "classes"]
+    others = [one for one in outputs if one[0] != "classes"]
+    if wanted == "classes" and not classes:
+        raise ModelError(
+            f"{artifact.onnx_path}: expected a model with classes, this one has none; leave out "
+            "--layout semantic"
+        )
     for kind, expected_name, channels, found in (
         ("input", INPUT_NAME, 1, inputs),
-        ("output", OUTPUT_NAME, 3, outputs),
+        ("output", "rgb", CHANNELS["rgb"], others),
+        *(("output", "classes", CHANNELS["classes"], [one]) for one in classes),
     ):
         described = ", ".join(f"{name} {element} {shape}" for name, element, shape in found)
         fits = len(found) == 1 and (
@@ -90,11 +105,11 @@ def check_interface(
             )
 
 
-def check_output(artifact: ModelArtifact, run: Runner) -> None:
-    """Run a probe and refuse a graph whose picture is not a picture.
+def check_output(artifact: ModelArtifact, run: Runner, wanted: Output = "rgb") -> None:
+    """Run a probe and refuse a graph whose picture is not a picture, or classes are not classes.
 
     Raises:
-        ModelError: an engine error, another shape, NaN, or values outside [0,1].
+        ModelError: an engine error, another shape, NaN, or a picture outside [0,1].
     """
     height, width = artifact.info.train_size
     ramp = np.linspace(0, 1, width, dtype=np.float32)
@@ -104,10 +119,10 @@ def check_output(artifact: ModelArtifact, run: Runner) -> None:
     except Exception as error:
         line = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise ModelError(f"{artifact.onnx_path}: the graph does not run: {line}") from error
-    if output.shape != (1, 3, height, width):
+    expected = (1, CHANNELS[wanted], height, width)
+    if output.shape != expected:
         raise ModelError(
-            f"{artifact.onnx_path}: expected an output of shape {(1, 3, height, width)}, "
-            f"received {output.shape}"
+            f"{artifact.onnx_path}: expected an output of shape {expected}, received {output.shape}"
         )
     if not np.isfinite(output).all():
         raise ModelError(
@@ -115,7 +130,7 @@ def check_output(artifact: ModelArtifact, run: Runner) -> None:
             "export the model again"
         )
     low, high = float(output.min()), float(output.max())
-    if low < -TOLERANCE or high > 1 + TOLERANCE:
+    if wanted == "rgb" and (low < -TOLERANCE or high > 1 + TOLERANCE):
         raise ModelError(
             f"{artifact.onnx_path}: expected an output in [0,1], received {low:.3g} to {high:.3g}"
         )

@@ -8,9 +8,11 @@ from typing import Any
 import onnxruntime
 
 from ladle_rt.errors import ModelError
-from ladle_rt.models.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, ModelArtifact
+from ladle_rt.models.artifact import INPUT_NAME, METADATA_KEY, ModelArtifact
+from ladle_rt.translate.graph_outputs import only_output
 from ladle_rt.translate.network import (
     Array,
+    Output,
     Runner,
     check_interface,
     check_output,
@@ -21,7 +23,7 @@ _ELEMENTS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(u
 
 
 class OnnxRuntimeNetwork:
-    """One session that all workers share, one thread per run.
+    """One session that all workers share, one thread per run, for one output of the graph.
 
     One thread per frame and several frames at a time: no barriers inside the network, and no
     thread pool that spins beside the decoder and the encoder.
@@ -32,34 +34,42 @@ class OnnxRuntimeNetwork:
 
     name = "onnxruntime"
 
-    def __init__(self, artifact: ModelArtifact) -> None:
+    def __init__(self, artifact: ModelArtifact, output: Output = "rgb") -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            session = onnxruntime.InferenceSession(
-                str(artifact.onnx_path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            line = str(error).strip().splitlines()[0]
-            raise ModelError(f"{artifact.onnx_path}: expected an ONNX graph: {line}") from error
-        check_interface(artifact, _describe(session.get_inputs()), _describe(session.get_outputs()))
+        session = _open(artifact, str(artifact.onnx_path), options)
+        outputs = _describe(session.get_outputs())
+        check_interface(artifact, _describe(session.get_inputs()), outputs, output)
         _check_metadata(artifact, session.get_modelmeta().custom_metadata_map)
-        self._session = session
-        check_output(artifact, self.runner())
+        if len(outputs) > 1:
+            reduced = only_output(artifact.onnx_path.read_bytes(), output)
+            session = _open(artifact, reduced, options)
+        self._session, self._output = session, output
+        check_output(artifact, self.runner(), output)
 
     def runner(self) -> Runner:
         """A call into the shared session; ONNX Runtime allows concurrent runs."""
-        session = self._session
+        session, names = self._session, [self._output]
 
         def run(thermal: Array) -> Array:
             with engine_errors(self.name, thermal):
-                output: Array = session.run([OUTPUT_NAME], {INPUT_NAME: thermal})[0]
+                output: Array = session.run(names, {INPUT_NAME: thermal})[0]
             return output
 
         return run
+
+
+def _open(
+    artifact: ModelArtifact, model: str | bytes, options: onnxruntime.SessionOptions
+) -> onnxruntime.InferenceSession:
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        line = str(error).strip().splitlines()[0]
+        raise ModelError(f"{artifact.onnx_path}: expected an ONNX graph: {line}") from error
 
 
 def _describe(values: Any) -> list[tuple[str, str, list[Any]]]:

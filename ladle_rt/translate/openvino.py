@@ -12,6 +12,7 @@ from ladle_rt.metrics.similarity import psnr_db
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.translate.network import (
     Array,
+    Output,
     Runner,
     check_interface,
     check_output,
@@ -25,7 +26,7 @@ LEAST_PSNR_DB = 32.0
 
 
 class OpenVinoNetwork:
-    """One compiled model with a stream of one thread per worker.
+    """One compiled model with a stream of one thread per worker, for one output of the graph.
 
     Raises:
         MissingDependencyError: OpenVINO is not installed.
@@ -35,19 +36,22 @@ class OpenVinoNetwork:
 
     name = "openvino"
 
-    def __init__(self, artifact: ModelArtifact, workers: int) -> None:
-        core = _core(require("openvino", "openvino"))
+    def __init__(self, artifact: ModelArtifact, workers: int, output: Output = "rgb") -> None:
+        openvino = require("openvino", "openvino")
+        core = _core(openvino)
         try:
             model = core.read_model(str(artifact.onnx_path))
         except Exception as error:
             line = str(error).strip().splitlines()[-1].strip()
             raise ModelError(f"{artifact.onnx_path}: expected an ONNX graph: {line}") from error
-        check_interface(artifact, _describe(model.inputs), _describe(model.outputs))
+        check_interface(artifact, _describe(model.inputs), _describe(model.outputs), output)
+        if len(model.outputs) > 1:
+            model = openvino.Model([model.output(output)], model.get_parameters())
         self._compiled = core.compile_model(
             model, "CPU", {"NUM_STREAMS": workers, "INFERENCE_NUM_THREADS": workers}
         )
-        check_output(artifact, self.runner())
-        if artifact.info.precision == "int8":
+        check_output(artifact, self.runner(), output)
+        if artifact.info.precision == "int8" and output == "rgb":
             _check_int8(artifact, self.runner())
 
     def runner(self) -> Runner:

@@ -12,13 +12,18 @@ from ladle_rt.errors import ConfigError
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.colorize import PictureSpec
-from ladle_rt.translate.network import Network
+from ladle_rt.translate.network import Network, Output
 from ladle_rt.translate.workers import CpuTranslator
 
 __all__ = ["PictureSpec", "create_translator", "load_network"]
 
 
-def load_network(artifact: ModelArtifact, backend: Backend = "auto", workers: int = 1) -> Network:
+def load_network(
+    artifact: ModelArtifact,
+    backend: Backend = "auto",
+    workers: int = 1,
+    output: Output = "rgb",
+) -> Network:
     """Load a model into an engine on the CPU and check it.
 
     Args:
@@ -26,16 +31,17 @@ def load_network(artifact: ModelArtifact, backend: Backend = "auto", workers: in
         backend: ``auto`` is ONNX Runtime. OpenVINO runs the shipped fp32 network no faster and
             starts later; see ``benchmarks/results/video_cpu.json``.
         workers: threads that will run it.
+        output: what the network's runners give.
 
     Raises:
         MissingDependencyError: the engine is not installed.
-        ModelError: the graph is damaged, foreign or gives no picture.
+        ModelError: the graph is damaged, foreign, gives no picture or has no such output.
         ConfigError: an engine that has no CPU form.
     """
     if backend == "openvino":
         from ladle_rt.translate.openvino import OpenVinoNetwork
 
-        return OpenVinoNetwork(artifact, workers)
+        return OpenVinoNetwork(artifact, workers, output)
     if backend == "torch":
         from ladle_rt.translate.torch_backend import TorchNetwork
 
@@ -44,7 +50,7 @@ def load_network(artifact: ModelArtifact, backend: Backend = "auto", workers: in
         raise ConfigError(f"{backend} runs on a GPU only; choose onnxruntime, openvino or torch")
     from ladle_rt.translate.onnxruntime import OnnxRuntimeNetwork
 
-    return OnnxRuntimeNetwork(artifact)
+    return OnnxRuntimeNetwork(artifact, output)
 
 
 def create_translator(
@@ -54,9 +60,11 @@ def create_translator(
 
     Raises:
         MissingDependencyError: the engine is not installed.
-        ModelError: the graph is damaged, foreign or gives no picture.
+        ModelError: the graph is damaged, foreign, gives no picture or lacks the classes that
+            the layout shows.
         ConfigError: an engine that has no CPU form.
     """
     workers = options.threads or usable_cores()
-    network = load_network(artifact, options.backend, workers)
+    output: Output = "classes" if options.layout == "semantic" else "rgb"
+    network = load_network(artifact, options.backend, workers, output)
     return CpuTranslator(network, artifact.info, options, picture, workers)

@@ -106,7 +106,7 @@ class TorchEngine:
         self.network_dtype = dtype
         self._dtype = getattr(torch, dtype)
         module = module.to(self._dtype).cuda().to(memory_format=torch.channels_last)
-        self._module = compile_module(torch, module, artifact.info) if compile_module else module
+        self._module = compile_module(torch, module) if compile_module else module
         self._shape = (0, 0)
         self._views: dict[tuple[int, int], tuple[Any, Any]] = {}
         self.name = f"torch {torch.__version__} ({dtype})"

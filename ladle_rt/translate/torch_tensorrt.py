@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from ladle_rt.errors import require
-from ladle_rt.models.artifact import ModelArtifact, ModelInfo
+from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.translate.cuda.probe import find_gpu
 from ladle_rt.translate.torch_backend import TorchEngine
 
 
-def torch_tensorrt_engine(artifact: ModelArtifact) -> TorchEngine:
-    """A `TorchEngine` whose module is compiled for the model's training size.
+def torch_tensorrt_engine(artifact: ModelArtifact, shape: tuple[int, int]) -> TorchEngine:
+    """A `TorchEngine` whose module is compiled for one height and width.
 
     Raises:
         BackendError: no GPU.
@@ -24,9 +24,8 @@ def torch_tensorrt_engine(artifact: ModelArtifact) -> TorchEngine:
     find_gpu()
     compiler = require("torch_tensorrt", "torch-tensorrt")
 
-    def compile_module(torch: Any, module: Any, info: ModelInfo) -> Any:
-        height, width = info.train_size
-        frame = torch.zeros((1, 1, height, width), dtype=torch.float16, device="cuda")
+    def compile_module(torch: Any, module: Any) -> Any:
+        frame = torch.zeros((1, 1, *shape), dtype=torch.float16, device="cuda")
         return compiler.compile(
             module, ir="dynamo", inputs=[frame], enabled_precisions={torch.float16}
         )

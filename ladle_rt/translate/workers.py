@@ -25,6 +25,7 @@ from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.thermal.normalization import Levels, LevelTracker, apply_levels
 from ladle_rt.translate.colorize import PictureSpec, Rendering, render
 from ladle_rt.translate.network import Network, Runner
+from ladle_rt.translate.semantic import class_colours
 
 logger = logging.getLogger("ladle_rt")
 
@@ -35,7 +36,7 @@ class CpuTranslator:
     """A `Translator` over a pool of threads; see the module's docstring.
 
     Args:
-        network: the loaded graph.
+        network: the loaded graph; of the classes, where the layout shows them.
         info: the model's facts.
         options: how to translate.
         picture: what the sink wants.
@@ -165,8 +166,11 @@ class CpuTranslator:
     ) -> TranslatedFrame:
         thermal = apply_levels(small, levels, self._info.thermal)
         output = self._run()(np.ascontiguousarray(pad(thermal, fit))[None, None])
+        rgb = np.ascontiguousarray(crop(output[0], fit))
+        if self._options.layout == "semantic":
+            rgb = class_colours(rgb)
         picture = render(
-            Rendering(np.ascontiguousarray(crop(output[0], fit)), thermal, frame.pixels, levels),
+            Rendering(rgb, thermal, frame.pixels, levels),
             self._info.thermal,
             self._picture,
             detail=self._options.detail == "guided",

@@ -21,7 +21,10 @@ MANIFEST = PlanManifest(
     precision="fp16",
     flavour="tensorrt",
     version="10.3.0.26",
-    profiles=[[[1, 1, 192, 256], [2, 1, 192, 256], [2, 1, 192, 256]]],
+    profiles=[
+        [[1, 1, 192, 256], [2, 1, 192, 256], [2, 1, 192, 256]],
+        [[1, 1, 32, 32], [2, 1, 384, 512], [2, 1, 640, 640]],
+    ],
     flags={"optimization_level": 3},
     device={"name": "Orin", "compute_capability": "8.7", "cuda": "12.6"},
     calibration_sha256=None,
@@ -55,7 +58,15 @@ def test_list(plan: Path) -> None:
     done = run("list", "--folder", plan.parent)
     assert done.exit_code == 0, done.output
     words = " ".join(done.output.replace("│", " ").split())
-    for word in ("fp16", "Orin (sm 8.7", "tensorrt 10.3.0.26", "192x256", "1.50", "fits"):
+    for word in (
+        "fp16",
+        "Orin (sm 8.7",
+        "tensorrt 10.3.0.26",
+        "192x256",
+        "32x32 to 640x640",
+        "1.50",
+        "fits",
+    ):
         assert word in words, word
     assert "received 7 bytes" in words
 

@@ -189,10 +189,13 @@ def test_options_reach_the_translator(tiny_model: Path, stills: Path, tmp_path: 
     assert both.shape == (199, 480, 3) and np.array_equal(both[:, 240:], plain)
     changed = np.argwhere((made("--mark") != plain).any(axis=2))
     assert changed.size and changed[:, 0].min() > 99
-    for flags in (("--detail", "none"), ("--size", "32x64")):
+    for flags in (("--detail", "guided"), ("--size", "32x64"), ("--quality", "96x32")):
         assert not np.array_equal(made(*flags), plain), flags
-    for flags in (("--threads", "1"), ("--detail", "guided"), ("--size", "64x96")):
+    same = (("--threads", "1"), ("--detail", "none"), ("--size", "64x96"), ("--quality", "96x64"))
+    # A model without a look works in what it was trained with unless told otherwise.
+    for flags in (*same, ("--quality", "fast")):
         assert np.array_equal(made(*flags), plain), flags
+    assert not np.array_equal(made("--quality", "best"), plain)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +204,7 @@ def test_options_reach_the_translator(tiny_model: Path, stills: Path, tmp_path: 
         (["--threads", "0"], "--threads"),
         (["--backend", "cuda"], "--backend"),
         (["--detail", "sharp"], "--detail"),
+        (["--quality", "better"], "expected fast, balanced, best or WIDTHxHEIGHT"),
         (["--size", "0x64"], "expected HEIGHTxWIDTH"),
         (["--size", "64x"], "expected HEIGHTxWIDTH"),
         (["--size", "64x64x64"], "expected HEIGHTxWIDTH"),

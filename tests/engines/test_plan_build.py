@@ -14,7 +14,7 @@ import pytest
 from ladle_rt.engines.plan.builder import Built, build_plan
 from ladle_rt.engines.plan.flavour import TensorRT, find_tensorrt, same_version, version_numbers
 from ladle_rt.engines.plan.header import PlanHeader, read_header
-from ladle_rt.engines.plan.settings import BuildSettings
+from ladle_rt.engines.plan.settings import BuildSettings, takes
 from ladle_rt.errors import (
     BackendError,
     ConfigError,
@@ -75,6 +75,15 @@ def test_several_sizes_and_batches_in_one_plan(rtx: TensorRT, tiny: ModelArtifac
     assert len(build_plan(tiny, settings, rtx).plan) > 1000
 
 
+def test_a_second_output_is_left_out(
+    rtx: TensorRT, built: Built, tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    artifact = load_artifact(make_model(tmp_path / "tiny.onnx", classes=7))
+    plan = build_plan(artifact, SMALL, rtx).plan
+    assert b"thermal" in plan and b"rgb" in plan and b"classes" not in plan
+    assert len(plan) == len(built.plan)
+
+
 def test_profiles_fix_the_size_and_leave_the_batch() -> None:
     settings = BuildSettings(((64, 96), (32, 32)), batch=4)
     assert settings.profiles() == (
@@ -83,8 +92,21 @@ def test_profiles_fix_the_size_and_leave_the_batch() -> None:
     )
 
 
-def test_sizes_default_to_the_training_size(tiny: ModelArtifact) -> None:
-    assert BuildSettings().for_model(tiny.info).sizes == (tiny.info.train_size,)
+def test_without_sizes_the_training_size_is_best_and_every_other_fits(tiny: ModelArtifact) -> None:
+    profiles = BuildSettings(batch=2).for_model(tiny.info).profiles()
+    assert profiles == (
+        ((1, 1, 64, 96), (2, 1, 64, 96), (2, 1, 64, 96)),
+        ((1, 1, 32, 32), (2, 1, 384, 512), (2, 1, 640, 640)),
+    )
+    assert takes(profiles, (640, 512)) and not takes(profiles, (672, 512))
+    # A DLA takes no ranges.
+    assert len(BuildSettings(dla=0).for_model(tiny.info).profiles()) == 1
+    assert BuildSettings(((32, 32),)).for_model(tiny.info).span is None
+
+
+def test_a_plan_for_every_size_builds(rtx: TensorRT, tiny: ModelArtifact) -> None:
+    settings = BuildSettings(targets=("sm89",), optimization_level=0)
+    assert len(build_plan(tiny, settings, rtx).plan) > 1000
 
 
 def test_a_size_the_network_cannot_take(rtx: TensorRT, tiny: ModelArtifact) -> None:

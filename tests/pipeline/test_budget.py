@@ -91,3 +91,13 @@ def test_dropped_frames_count_as_late() -> None:
 def test_nonsense_is_refused() -> None:
     with pytest.raises(ConfigError, match="> 0 ms, received 0"):
         LatencyBudget(0, FULL)
+
+
+def test_climbs_from_a_small_box_as_far_as_it_keeps_up() -> None:
+    largest = (512, 640)
+    assert simulate(LatencyBudget(1000, FULL, largest), 60, by_work(10))[-1][1] == largest
+    moves = simulate(LatencyBudget(30, FULL, largest), 60, by_work(10))
+    assert [size for _, size in moves] == [(256, 320)]
+    # And from there down as before.
+    moves = simulate(LatencyBudget(30, FULL, largest), 60, by_work(50))
+    assert [size for _, size in moves] == [(160, 224), (128, 160)]

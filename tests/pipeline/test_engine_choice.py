@@ -85,6 +85,10 @@ def test_a_gpu_without_pycuda_falls_back_and_names_the_extra(
         make_translator(artifact, TranslateOptions(backend="tensorrt"), RGB)
 
 
+def profile(*size: int) -> list[list[int]]:
+    return [[1, 1, *size]] * 3
+
+
 class TestPlans:
     """Real plan files and manifests, as the builder stores them."""
 
@@ -97,7 +101,7 @@ class TestPlans:
             precision="fp32",
             flavour="tensorrt",
             version=TENSORRT.version,
-            profiles=[],
+            profiles=[profile(64, 96)],
             flags={},
             device=gpu_facts(ADA),
             calibration_sha256=None,
@@ -113,8 +117,14 @@ class TestPlans:
 
         return put
 
-    def chosen(self, folder: Path, model: Path, device: CudaDevice = ADA) -> str | None:
-        entry = fitting_plan(folder, load_artifact(model), device, TENSORRT)
+    def chosen(
+        self,
+        folder: Path,
+        model: Path,
+        device: CudaDevice = ADA,
+        shapes: tuple[tuple[int, int], ...] = ((64, 96),),
+    ) -> str | None:
+        entry = fitting_plan(folder, load_artifact(model), device, TENSORRT, shapes)
         return entry.path.stem if entry else None
 
     def test_none_fits(self, tmp_path: Path, tiny_model: Path, put: Any) -> None:
@@ -141,6 +151,20 @@ class TestPlans:
         put("slow", precision="int8", onnx_sha256="3" * 64, model=made_from, latency_ms=3.0)
         put("fast", precision="fp16", onnx_sha256="4" * 64, model=made_from, latency_ms=2.0)
         assert self.chosen(tmp_path, tiny_model) == "fast"
+
+    def test_a_plan_must_take_every_size_and_the_one_made_for_the_first_is_best(
+        self, tmp_path: Path, tiny_model: Path, put: Any
+    ) -> None:
+        put("small")
+        assert self.chosen(tmp_path, tiny_model, shapes=((96, 96),)) is None
+        span = [[1, 1, 32, 32], [1, 1, 96, 128], [1, 1, 160, 160]]
+        put("any", precision="fp16", onnx_sha256="1" * 64, profiles=[span], model={
+            "derivation": {"from_sha256": load_artifact(tiny_model).info.onnx_sha256}
+        })  # fmt: skip
+        assert self.chosen(tmp_path, tiny_model, shapes=((96, 96),)) == "any"
+        assert self.chosen(tmp_path, tiny_model, shapes=((64, 96),)) == "small"
+        assert self.chosen(tmp_path, tiny_model, shapes=((64, 96), (160, 160))) == "any"
+        assert self.chosen(tmp_path, tiny_model, shapes=((64, 96), (192, 160))) is None
 
     def test_targets_fit_by_architecture(self, tmp_path: Path, tiny_model: Path, put: Any) -> None:
         put("ahead", device={"targets": ["sm86", "sm89"]})

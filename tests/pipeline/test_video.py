@@ -31,7 +31,9 @@ QUICK = VideoEncoding(preset="ultrafast")
 def translate(thread_translator: Any) -> Callable[..., VideoResult]:
     def go(source: Path, target: Path, stop: threading.Event | None = None, **settings: Any):
         settings.setdefault("encoding", QUICK if target.suffix != ".webm" else VideoEncoding())
-        return translate_video(VideoJob(source, target, **settings), thread_translator, stop=stop)
+        return translate_video(
+            VideoJob(source, target, **settings), lambda frame: thread_translator(), stop=stop
+        )
 
     return go
 
@@ -209,7 +211,14 @@ def test_stopping_leaves_a_whole_shorter_file(
             stop.set()
 
     job = VideoJob(write_clip("in.mp4", 200, audio="aac"), tmp_path / "out.mp4", encoding=QUICK)
-    result = translate_video(job, lambda: thread_translator(work=work), stop=stop)
+    sizes = []
+
+    def make(frame: tuple[int, int]) -> Any:
+        sizes.append(frame)
+        return thread_translator(work=work)
+
+    result = translate_video(job, make, stop=stop)
+    assert sizes == [(48, 64)]
     count = result.statistics.presented
     assert result.statistics.stopped
     assert 30 < count < 60
@@ -238,7 +247,7 @@ def test_a_damaged_input_gives_what_could_be_read(
     assert 5 < len(video_times(tmp_path / "out.mp4")) < 80
 
 
-def refuse() -> Any:
+def refuse(frame: tuple[int, int]) -> Any:
     raise AssertionError("a translator was made before the check")
 
 
@@ -318,10 +327,10 @@ def test_overwriting_replaces_only_at_the_end(
 
     job = VideoJob(write_clip("in.mp4"), target, overwrite=True, encoding=QUICK)
     with pytest.raises(RuntimeError, match="engine broke"):
-        translate_video(job, lambda: thread_translator(work=fail))
+        translate_video(job, lambda frame: thread_translator(work=fail))
     assert target.read_text() == "old"
     assert leftovers(tmp_path) == []
-    translate_video(job, thread_translator)
+    translate_video(job, lambda frame: thread_translator())
     assert len(video_times(target)) == 20
 
 
@@ -338,7 +347,7 @@ def test_memory_does_not_grow_with_length(
 
         source = write_clip(name, frames, (320, 256), audio="aac")
         job = VideoJob(source, tmp_path / f"out-{name}", encoding=QUICK)
-        translate_video(job, thread_translator, on_progress=sample)
+        translate_video(job, lambda frame: thread_translator(), on_progress=sample)
         return peak * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     short = peak_mib("short.mp4", 100)

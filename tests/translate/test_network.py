@@ -32,6 +32,16 @@ def test_fixed_and_open_dimensions_fit(artifact: ModelArtifact) -> None:
     check_interface(artifact, [("thermal", "float32", [1, None, 64, 96])], OUTPUTS)
 
 
+CLASSES = ("classes", "float32", [None, 7, None, None])
+
+
+def test_classes_may_be_there_and_must_be_where_they_are_wanted(artifact: ModelArtifact) -> None:
+    check_interface(artifact, INPUTS, [*OUTPUTS, CLASSES])
+    check_interface(artifact, INPUTS, [CLASSES, *OUTPUTS], "classes")
+    with pytest.raises(ModelError, match="expected a model with classes, this one has none"):
+        check_interface(artifact, INPUTS, OUTPUTS, "classes")
+
+
 @pytest.mark.parametrize(
     ("inputs", "outputs", "received"),
     [
@@ -40,6 +50,8 @@ def test_fixed_and_open_dimensions_fit(artifact: ModelArtifact) -> None:
         ([("thermal", "uint8", [None, 1, None, None])], OUTPUTS, "thermal uint8"),
         ([("thermal", "float32", [None, None])], OUTPUTS, "one input 'thermal'"),
         (INPUTS, [("rgb", "float32", [1, 4, 64, 96])], r"rgb float32 \[1, 4, 64, 96\]"),
+        (INPUTS, [CLASSES], "one output 'rgb' .* received none"),
+        (INPUTS, [*OUTPUTS, ("classes", "float32", [1, 19, 64, 96])], "one output 'classes'"),
         (INPUTS, [("colour", "float32", [1, 3, 64, 96])], "one output 'rgb'"),
     ],
 )
@@ -95,6 +107,12 @@ def test_outputs_that_are_no_picture(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         check_output(artifact, lambda thermal: output)
+
+
+def test_scores_may_be_of_any_range_but_one_for_each_group(artifact: ModelArtifact) -> None:
+    check_output(artifact, lambda thermal: np.full((1, 7, 64, 96), -9, np.float32), "classes")
+    with pytest.raises(ModelError, match=r"shape \(1, 7, 64, 96\), received \(1, 7, 16, 24\)"):
+        check_output(artifact, lambda thermal: np.zeros((1, 7, 16, 24), np.float32), "classes")
 
 
 def fixed_size(path: Path) -> Path:

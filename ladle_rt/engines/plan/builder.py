@@ -17,7 +17,7 @@ from ladle_rt.engines.plan.flavour import TensorRT
 from ladle_rt.engines.plan.settings import BuildSettings
 from ladle_rt.errors import BackendError, OutputError
 from ladle_rt.files import write_whole
-from ladle_rt.models.artifact import INPUT_NAME, ModelArtifact
+from ladle_rt.models.artifact import INPUT_NAME, OUTPUT_NAME, ModelArtifact
 
 Progress = Callable[[str, float], object]
 """Called with the builder's phase and how far that phase is, 0 to 1."""
@@ -76,6 +76,7 @@ def _build(
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(artifact.onnx_path.read_bytes()):
         raise BackendError(f"{artifact.onnx_path}: {_parser_words(parser, messages)}")
+    _keep_picture_alone(network)
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     config.builder_optimization_level = settings.optimization_level
@@ -107,6 +108,14 @@ def _build(
     if settings.timing_cache is not None:
         _save_timings(config, settings.timing_cache)
     return Built(bytes(serialized), seconds)
+
+
+def _keep_picture_alone(network: Any) -> None:
+    """Unmark a second output, so that what only it needs is left out."""
+    outputs = [network.get_output(index) for index in range(network.num_outputs)]
+    for tensor in outputs:
+        if tensor.name != OUTPUT_NAME:
+            network.unmark_output(tensor)
 
 
 def _explain(messages: deque[str]) -> str:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ladle_rt.errors import ConfigError
+from ladle_rt.geometry import LARGEST_BOX
 from ladle_rt.models.artifact import ModelInfo
 
 Shape = tuple[int, int, int, int]
+Size = tuple[int, int]
+LARGEST_SIDE = max(LARGEST_BOX["best"])
+"""Of the sizes that a plan for every size takes, pixels, unless the model was trained with more."""
+SPAN_BEST = (384, 512)
+"""Height and width that the kernels of a span are chosen for."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildSettings:
     """How to build a plan; precision is a property of the graph, not of the build."""
 
-    sizes: tuple[tuple[int, int], ...] = ()
+    sizes: tuple[Size, ...] = ()
     """Heights and widths that the plan will take, one optimisation profile each, pixels; empty:
-    the model's training size."""
+    the model's training size, and ``span`` for every other up to `LARGEST_SIDE`."""
     batch: int = 1
     """Most frames at a time; every smaller number works too."""
     targets: tuple[str, ...] = ()
@@ -33,7 +40,10 @@ class BuildSettings:
     timing_cache: Path | None = None
     """File with measured kernel times, read and extended (TensorRT only)."""
     dla: int | None = None
-    """Deep Learning Accelerator to use."""
+    """Deep Learning Accelerator to use; it takes fixed sizes only."""
+    span: tuple[Size, Size] | None = None
+    """Smallest and largest height and width of one more profile, whose kernels serve every size
+    between them, though they are chosen for `SPAN_BEST`."""
 
     def __post_init__(self) -> None:
         if any(min(size) < 1 for size in self.sizes):
@@ -63,18 +73,30 @@ class BuildSettings:
                     f"{info.size_multiple}; try {_nearest(height, info.size_multiple)}x"
                     f"{_nearest(width, info.size_multiple)}"
                 )
-        return replace(self, sizes=self.sizes or (info.train_size,))
+        if self.sizes:
+            return self
+        span = None
+        if self.dla is None:
+            side = LARGEST_SIDE + -LARGEST_SIDE % info.size_multiple
+            largest = max(side, *info.train_size)
+            span = ((info.size_multiple,) * 2, (largest, largest))
+        return replace(self, sizes=(info.train_size,), span=span)
 
     def profiles(self) -> tuple[tuple[Shape, Shape, Shape], ...]:
         """Smallest, best and largest input shape [N,1,H,W] of each optimisation profile.
 
-        Height and width are fixed within a profile: the kernels are chosen for them, and a CUDA
-        graph stays valid. A DLA takes no range of batches.
+        Height and width are fixed within a profile, for which the kernels are chosen; but for
+        the last where there is a span. A DLA takes no range of batches.
         """
         smallest = self.batch if self.dla is not None else 1
+        ranges = [(size, size, size) for size in self.sizes]
+        if self.span is not None:
+            low, high = self.span
+            middle = (min(SPAN_BEST[0], high[0]), min(SPAN_BEST[1], high[1]))
+            ranges.append((low, middle, high))
         return tuple(
-            ((smallest, 1, h, w), (self.batch, 1, h, w), (self.batch, 1, h, w))
-            for h, w in self.sizes
+            ((smallest, 1, *low), (self.batch, 1, *best), (self.batch, 1, *high))
+            for low, best, high in ranges
         )
 
     def flags(self) -> dict[str, Any]:
@@ -85,6 +107,14 @@ class BuildSettings:
             "version_compatible": self.version_compatible,
             "dla": self.dla,
         }
+
+
+def takes(profiles: Iterable[Sequence[Sequence[int]]], size: Size) -> bool:
+    """Whether one of `BuildSettings.profiles` takes frames of a height and width."""
+    height, width = size
+    return any(
+        low[2] <= height <= high[2] and low[3] <= width <= high[3] for low, _, high in profiles
+    )
 
 
 def _nearest(side: int, multiple: int) -> int:

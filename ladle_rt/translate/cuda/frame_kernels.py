@@ -174,7 +174,7 @@ class FrameKernels:
     @property
     def network_shape(self) -> tuple[int, int]:
         """Height and width of the network's input and output."""
-        return self._fit.height + self._fit.pad_height, self._fit.width + self._fit.pad_width
+        return self._fit.padded
 
     @property
     def input_bytes(self) -> int:
@@ -355,7 +355,7 @@ def _check(
     network_dtype: str,
     smoothing_s: float,
 ) -> None:
-    network = (fit.height + fit.pad_height, fit.width + fit.pad_width)
+    network = fit.padded
     sides = (height, width, fit.height, fit.width, *network)
     if not (1 <= min(sides) and max(sides) <= MAX_SIDE and min(fit.pad_height, fit.pad_width) >= 0):
         raise ConfigError(

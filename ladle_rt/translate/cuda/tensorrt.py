@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ladle_rt.errors import BackendError, ConfigError, require
+from ladle_rt.geometry import size_range
 from ladle_rt.models.artifact import INPUT_NAME, OUTPUT_NAME
 from ladle_rt.translate.cuda.gpu import Gpu, gpu_error
 from ladle_rt.translate.cuda.probe import find_gpu
@@ -159,7 +160,7 @@ class TensorRtEngine:
             if all(a <= side <= b for a, side, b in zip(low, shape, high, strict=True))
         ]
         if not fitting:
-            known = ", ".join(_range_of(low, high) for low, _, high in limits)
+            known = ", ".join(size_range(low, high) for low, _, high in limits)
             raise ConfigError(
                 f"this plan takes {known} at the network, received {shape[0]}x{shape[1]}; use "
                 "another --size, or build one: "
@@ -232,8 +233,3 @@ def _layer_times(trt: Any) -> Any:
             self.layers.append((layer_name, ms))
 
     return LayerTimes()
-
-
-def _range_of(low: tuple[int, ...], high: tuple[int, ...]) -> str:
-    least, most = (f"{dims[0]}x{dims[1]}" for dims in (low, high))
-    return least if least == most else f"{least} to {most}"

@@ -25,7 +25,7 @@ from ladle_rt.translate.cuda.pycuda_gpu import PycudaGpu
 from ladle_rt.translate.cuda.translator import GpuTranslator
 from ladle_rt.translate.workers import CpuTranslator
 
-OPTIONS = TranslateOptions(size=(64, 96), mark=True)
+OPTIONS = TranslateOptions(size=(64, 96), detail="guided", mark=True)
 PICTURE = PictureSpec("yuv420p", True)
 FAILURES = {
     "cuDevicePrimaryCtxRetain": 999,

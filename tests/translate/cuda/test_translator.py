@@ -100,7 +100,7 @@ def test_pictures_are_those_of_the_cpu(
     """The whole way of a sequence, ONNX Runtime in place of the engine; sizes change midway."""
     artifact = load_artifact(tiny_model)
     network = OnnxRuntimeNetwork(artifact)
-    options = TranslateOptions(size=(64, 96), layout=layout, mark=True)
+    options = TranslateOptions(size=(64, 96), detail="guided", layout=layout, mark=True)
     shapes = [(100, 140)] * 4 + [(75, 61)] * 2 + [(100, 140)] * 2
     frames = [frame(number, shape, dtype) for number, shape in enumerate(shapes)]
     cpu = CpuTranslator(network, artifact.info, options, picture, 1)
@@ -121,7 +121,7 @@ def test_levels_start_anew_with_another_dtype(host_gpu: Any, tiny_model: Path) -
     network = OnnxRuntimeNetwork(artifact)
     frames = [frame(0), frame(1), frame(2, dtype=np.uint16), frame(3)]
     gpu = FakeGpu(host_gpu.launch)
-    options = TranslateOptions(size=(64, 96))
+    options = TranslateOptions(size=(64, 96), detail="guided")
     actual = pictures(translator(gpu, artifact.info, network.runner(), options), frames)
     expected = pictures(CpuTranslator(network, artifact.info, options, YUV, 1), frames)
     for mine, theirs in zip(actual, expected, strict=True):
