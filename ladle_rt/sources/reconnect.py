@@ -157,7 +157,7 @@ class ReconnectingSource:
                     self._tell("back", f"{self.info.name or 'the source'} is back")
                     attempt = 0
                 placed = self._place(frame, fresh)
-                fresh = False
+                fresh = fresh and frame.fault is not None
                 yield placed
             if self._closed:
                 return
@@ -240,7 +240,10 @@ class ReconnectingSource:
         own_s = (frame.pts if frame.pts is not None else frame.timestamp_ns) * base
         if self._last is not None:
             last_s, last_ns = self._last
-            if fresh:
+            if frame.fault is not None:
+                # Its time is as doubtful as its pixels, and has no say in those of later frames.
+                own_s, now_ns = last_s - self._shift, last_ns
+            elif fresh:
                 # As much later as the clock on the wall says.
                 self._shift = last_s + Fraction(now_ns - last_ns, 1_000_000_000) - own_s
             elif own_s + self._shift <= last_s:
