@@ -200,6 +200,8 @@ class ReconnectingSource:
             if self._reader is reader:
                 self._reader = None
             ended, error = reader.ended, reader.error
+        if not reader.leave():
+            self._abandoned.append(reader)
         if error is not None and not isinstance(error, LadleError | OSError):
             raise error
         if error is not None:
@@ -208,8 +210,6 @@ class ReconnectingSource:
             reason = "it ended"
         else:
             reason = f"no frame for {self._timeout_s:g} s"
-        if not reader.leave():
-            self._abandoned.append(reader)
         name = self.info.name or "the source"
         self._tell("lost", reason if name in reason else f"{name}: {reason}")
 
