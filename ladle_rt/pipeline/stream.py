@@ -144,7 +144,8 @@ def stream(
         source = stack.enter_context(open_source(job.device, job.source, monitor.hear))
         monitor.source = source.info.name or job.device
         sinks = FanOut()
-        stack.callback(sinks.abort)
+        opening = stack.enter_context(ExitStack())
+        opening.callback(sinks.abort)
         _open_outputs(job, source.info, artifact, monitor, sinks, stop, tell)
         rows = None
         if job.stats is not None:
@@ -156,6 +157,8 @@ def stream(
         stack.enter_context(translator)
         monitor.attach(translator)
         keeper = _Keeper(job, account, monitor, translator, rows)
+        # From here on the run ends them: it alone knows whether a writer still hangs in one.
+        opening.pop_all()
         try:
             statistics = run(
                 source,
