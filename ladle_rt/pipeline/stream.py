@@ -177,7 +177,7 @@ def stream(
             raise
         monitor.ended()
         keeper.finish()
-        return StreamResult(statistics, tuple(sinks.failures))
+        return StreamResult(statistics, (*sinks.failures, *keeper.failures))
 
 
 def _policy(source: Source) -> Policy:
@@ -269,6 +269,8 @@ class _Keeper:
         now_s = time.monotonic()
         self._row_s = self._log_s = self._budget_s = self._moved_s = now_s
         self._late = 0
+        self.failures: list[str] = []
+        """What ended early, one line each."""
 
     def look(self, statistics: RunStatistics) -> None:
         """Do what is due."""
@@ -276,7 +278,7 @@ class _Keeper:
         if self._budget is not None and now_s - self._budget_s >= BUDGET_EVERY_S:
             self._budget_s = now_s
             self._hold_budget(self._budget, statistics, now_s)
-        if self._rows is not None and now_s - self._row_s >= ROW_EVERY_S:
+        if now_s - self._row_s >= ROW_EVERY_S:
             self._row_s = now_s
             self._write_row()
         if self._log_every_s and now_s - self._log_s >= self._log_every_s:
@@ -285,12 +287,18 @@ class _Keeper:
 
     def finish(self) -> None:
         """The last row."""
-        if self._rows is not None:
-            self._write_row()
+        self._write_row()
 
     def _write_row(self) -> None:
-        assert self._rows is not None
-        self._rows.write({"time": round(time.time(), 3), **self._monitor.figures().to_dict()})
+        """Where rows are kept; a disk that is full ends them, not the stream."""
+        if self._rows is None:
+            return
+        try:
+            self._rows.write({"time": round(time.time(), 3), **self._monitor.figures().to_dict()})
+        except OutputError as error:
+            self._rows = None
+            self.failures.append(str(error))
+            logger.error("%s; going on without it", error)
 
     def _hold_budget(self, budget: LatencyBudget, statistics: RunStatistics, now_s: float) -> None:
         late = statistics.dropped.get("late", 0)

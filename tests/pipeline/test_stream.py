@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from ladle_rt.errors import BackendError, PipelineError
-from ladle_rt.frames import TranslatedFrame
+from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import ModelArtifact, load_artifact
 from ladle_rt.pipeline import run as run_module
 from ladle_rt.pipeline import stream as stream_module
 from ladle_rt.pipeline.stream import StreamJob, StreamResult, stream
+from ladle_rt.sinks import atomic
 from ladle_rt.sources.base import SourceOptions
 
 LIMIT_S = 20
@@ -83,6 +84,25 @@ def test_a_hanging_sink_is_not_torn_down_under_its_writer(
         assert sink.writing and sink.ended == ""
     finally:
         release.set()
+
+
+def test_a_full_disk_ends_the_figures_alone(
+    artifact: ModelArtifact, thread_translator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "check_target", lambda *_, **__: None)
+    # A row before every frame.
+    monkeypatch.setattr(stream_module, "ROW_EVERY_S", 0)
+    full = {"stats": Path("/dev/full")}
+    sink = WatchedSink()
+    result = play(artifact, thread_translator, [sink], monkeypatch, max_frames=20, **full)
+    assert result.statistics.captured == 20 and sink.ended == "closed"
+    assert len(result.failures) == 1 and "No space left" in result.failures[0]
+
+    def fail(frame: Frame) -> None:
+        raise BackendError("the GPU is gone")
+
+    with pytest.raises(BackendError, match="the GPU is gone"):
+        play(artifact, lambda: thread_translator(work=fail), [WatchedSink()], monkeypatch, **full)
 
 
 def test_sinks_are_aborted_when_the_engine_cannot_be_made(
