@@ -231,7 +231,7 @@ def _open_outputs(
         job.record_folder, lambda path: LiveVideoSink(path, replace(context, overwrite=False)), stop
     )
     if job.preview is not None or window:
-        sinks.add(recorder)
+        sinks.add(recorder, idle=True)
 
     def thermal_view() -> ThermalView:
         return ThermalView(artifact.info.thermal, job.palette)

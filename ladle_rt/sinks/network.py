@@ -7,7 +7,6 @@ the stream up: it misses frames instead, and is called again.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from contextlib import suppress
 from typing import Any
@@ -21,6 +20,7 @@ from ladle_rt.sinks.encoding import plan_live_encoder
 from ladle_rt.sinks.newest import NewestSlot
 from ladle_rt.sinks.picture_stream import PictureStream
 from ladle_rt.sinks.scheduling import OrdinaryScheduling
+from ladle_rt.sinks.thread import SinkThread
 
 logger = logging.getLogger("ladle_rt")
 
@@ -56,11 +56,11 @@ class NetworkSink:
         self._plan = plan_live_encoder("mpegts" if self._format != "rtsp" else "rtsp")
         self._slot = NewestSlot()
         self._told = False
-        self._thread = threading.Thread(target=self._serve, name="network sink", daemon=True)
-        self._thread.start()
+        self._thread = SinkThread(self._serve, "network sink")
 
     def write(self, translated: TranslatedFrame) -> None:
         """Hand over one picture; returns at once."""
+        self._thread.check()
         self._slot.put(translated)
 
     @property

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import subprocess
 import sys
 import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from ladle_rt.sinks.raw16 import RecordingSink
 from ladle_rt.sinks.raw_header import HEADER
 from ladle_rt.sinks.select import open_sinks
 from ladle_rt.sinks.shared_memory import SharedMemorySink
+from ladle_rt.sinks.thread import SinkThread
 
 CONTEXT = SinkContext(32, 24, Fraction(30), Fraction(1, 1000))
 
@@ -82,6 +85,38 @@ def test_nobody_reads_the_pipe_and_nobody_waits(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(OutputError, match="found a file"):
         PipeSink(tmp_path / "file")
+
+
+def test_a_pipe_that_breaks_for_good_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    sink = PipeSink(tmp_path / "pipe")
+    monkeypatch.setattr(sink, "_push", fail)
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+
+    def write_on() -> None:
+        end_s = time.monotonic() + 20
+        while time.monotonic() < end_s:
+            sink.write(translated(0))
+            time.sleep(0.005)
+
+    try:
+        with pytest.raises(OutputError, match="cannot be written"):
+            write_on()
+    finally:
+        os.close(reader)
+        sink.abort()
+
+
+def test_an_untold_death_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def serve() -> None:
+        raise TypeError("bug")
+
+    SinkThread(serve, "page").join(20)
+    assert "page: bug" in caplog.text and "Traceback" in caplog.text
 
 
 READER = """
