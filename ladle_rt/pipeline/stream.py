@@ -177,6 +177,9 @@ def stream(
             raise
         monitor.ended()
         keeper.finish()
+        for name, count in statistics.skipped.items():
+            if count:
+                logger.warning("%s: skipped %d of %d pictures", name, count, statistics.presented)
         return StreamResult(statistics, (*sinks.failures, *keeper.failures))
 
 

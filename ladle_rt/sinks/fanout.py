@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ladle_rt.errors import LadleError, OutputError
 from ladle_rt.frames import PixelFormat, TranslatedFrame
-from ladle_rt.sinks.base import Sink
+from ladle_rt.sinks.base import Sink, skipped_by
 
 logger = logging.getLogger("ladle_rt")
 
@@ -27,6 +27,7 @@ class FanOut:
             sinks: they belong to this object.
         """
         self._sinks = list(sinks)
+        self._all = list(sinks)
         self._idle: list[Sink] = []
         self.failures: list[str] = []
         """What ended sinks early, one line each."""
@@ -40,8 +41,14 @@ class FanOut:
                 to go on when all others have failed.
         """
         self._sinks.append(sink)
+        self._all.append(sink)
         if idle:
             self._idle.append(sink)
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """Of all sinks, those that ended early included; see `SkippingSink.skipped`."""
+        return {name: count for sink in self._all for name, count in skipped_by(sink).items()}
 
     def write(self, translated: TranslatedFrame) -> None:
         """Give the picture to each sink.

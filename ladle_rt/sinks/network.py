@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -64,9 +65,9 @@ class NetworkSink:
         self._slot.put(translated)
 
     @property
-    def missed(self) -> int:
+    def skipped(self) -> Mapping[str, int]:
         """Pictures that the peer never got."""
-        return self._slot.missed
+        return {masked(self._url): self._slot.missed}
 
     def close(self) -> None:
         """Say goodbye to the peer; bounded."""
@@ -85,6 +86,7 @@ class NetworkSink:
                 self._talk(first)
                 return
             except (av.FFmpegError, OSError, ValueError) as error:
+                self._slot.lost()
                 self._tell(error)
             if time.monotonic() - begin_s > LONGEST_RETRY_S:
                 retry_s = FIRST_RETRY_S

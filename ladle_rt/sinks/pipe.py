@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from ladle_rt.errors import OutputError
@@ -60,9 +61,9 @@ class PipeSink:
         self._slot.put(translated)
 
     @property
-    def missed(self) -> int:
+    def skipped(self) -> Mapping[str, int]:
         """Pictures that no reader got."""
-        return self._slot.missed
+        return {str(self._path): self._slot.missed}
 
     def close(self) -> None:
         """Let the reader see the end; calling it twice is harmless."""
@@ -86,6 +87,7 @@ class PipeSink:
             try:
                 self._feed(pipe)
             except OSError as error:
+                self._slot.lost()
                 if error.errno not in (errno.EPIPE, errno.ETIMEDOUT):
                     raise OutputError(
                         f"{self._path}: cannot be written ({error.strerror})"

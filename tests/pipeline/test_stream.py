@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from ladle_rt.pipeline import run as run_module
 from ladle_rt.pipeline import stream as stream_module
 from ladle_rt.pipeline.stream import StreamJob, StreamResult, stream
 from ladle_rt.sinks import atomic
+from ladle_rt.sinks.pipe import PipeSink
 from ladle_rt.sources.base import SourceOptions
 
 LIMIT_S = 20
@@ -116,3 +118,23 @@ def test_sinks_are_aborted_when_the_engine_cannot_be_made(
     with pytest.raises(BackendError, match="no GPU"):
         play(artifact, refuse, [sink], monkeypatch)
     assert sink.ended == "aborted"
+
+
+def test_pictures_that_an_output_skipped_show(
+    artifact: ModelArtifact,
+    thread_translator: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    pipe = PipeSink(tmp_path / "pipe")
+    rows = tmp_path / "rows.jsonl"
+    result = play(
+        artifact, thread_translator, [WatchedSink(), pipe], monkeypatch, max_frames=20, stats=rows
+    )
+    counts = result.statistics
+    # Nobody reads: but for the one that waits, none arrived.
+    skipped = {str(tmp_path / "pipe"): counts.presented - 1}
+    assert counts.skipped == skipped and counts.presented > 1
+    assert json.loads(rows.read_text().splitlines()[-1])["skipped"] == skipped
+    assert f"pipe: skipped {counts.presented - 1} of {counts.presented} pictures" in caplog.text
