@@ -32,7 +32,7 @@ class WarmStartTranslator:
         self._retiring: Translator | None = None
         self._size: tuple[int, int] | None = None
         self._flying: deque[Translator] = deque()
-        """Engines of the frames in flight; like the next two under the lock."""
+        """Engines of the frames in flight; all of these change under the lock only."""
         self._lock = threading.Lock()
         self._closed = False
         self._tickets = 0
@@ -60,8 +60,9 @@ class WarmStartTranslator:
 
     def resize(self, size: tuple[int, int]) -> None:
         """See `Translator.resize`; the engine that is being made will follow."""
-        self._size = size
-        self._current.resize(size)
+        with self._lock:
+            self._size = size
+            self._current.resize(size)
 
     def submit(self, frame: Frame) -> int:
         """Enqueue one frame; see `Translator.submit`."""

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,6 +139,44 @@ def test_what_is_built_after_closing_is_closed(engines: tuple[Translator, Transl
     for engine in (first, second):
         with pytest.raises(BackendError, match="closed"):
             engine.submit(frame(1))
+
+
+class Idle:
+    """An engine that only has a size; ``before_resize`` runs while it is being changed."""
+
+    name, depth, network_size = "idle", 1, (0, 0)
+
+    def __init__(self, before_resize: Callable[[], None] = lambda: None) -> None:
+        self._before_resize = before_resize
+
+    def resize(self, size: tuple[int, int]) -> None:
+        self._before_resize()
+        self.network_size = size
+
+    def submit(self, frame: Frame) -> int:
+        return 0
+
+    def close(self) -> None: ...
+
+
+def test_a_size_asked_for_during_the_change_is_not_lost() -> None:
+    asking: list[threading.Thread] = []
+
+    def ask_meanwhile() -> None:
+        if not asking:
+            asking.append(threading.Thread(target=translator.resize, args=((64, 96),)))
+            asking[0].start()
+            asking[0].join(0.3)
+
+    second: Any = Idle(ask_meanwhile)
+    first: Any = Idle()
+    translator = WarmStartTranslator(first, lambda: second)
+    translator.resize((32, 48))
+    assert translator.ready.wait(LIMIT_S)
+    translator.submit(frame(0))
+    asking[0].join(LIMIT_S)
+    assert translator.network_size == second.network_size == (64, 96)
+    translator.close()
 
 
 def test_a_timeout_leaves_the_frame_in_flight() -> None:
