@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Protocol, runtime_checkable
 
+from ladle_rt.config import Layout
 from ladle_rt.frames import Frame, TranslatedFrame
 
 
@@ -28,6 +29,10 @@ class Translator(Protocol):
     @property
     def network_size(self) -> tuple[int, int]:
         """Height and width of the box the network works in, from the next frame on."""
+
+    @property
+    def layout(self) -> Layout:
+        """How its pictures are laid out, from the first to the last."""
 
     def resize(self, size: tuple[int, int]) -> None:
         """Let the network work in another box from the next submitted frame on.

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
+from ladle_rt.config import Layout
 from ladle_rt.errors import LadleError, PipelineError
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.translate.base import Translator
@@ -57,6 +58,11 @@ class WarmStartTranslator:
     def network_size(self) -> tuple[int, int]:
         """Of the engine that the next frame goes to."""
         return self._current.network_size
+
+    @property
+    def layout(self) -> Layout:
+        """Of both engines."""
+        return self._current.layout
 
     def resize(self, size: tuple[int, int]) -> None:
         """See `Translator.resize`; the engine that is being made will follow."""

@@ -17,7 +17,7 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from ladle_rt.config import TranslateOptions
+from ladle_rt.config import Layout, TranslateOptions
 from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame, ThermalPixels, TranslatedFrame
 from ladle_rt.geometry import Fit, crop, fit_box, pad, shrink
@@ -81,6 +81,11 @@ class CpuTranslator:
     def network_size(self) -> tuple[int, int]:
         """See `Translator.network_size`."""
         return self._box
+
+    @property
+    def layout(self) -> Layout:
+        """See `Translator.layout`."""
+        return self._options.layout
 
     def resize(self, size: tuple[int, int]) -> None:
         """See `Translator.resize`."""

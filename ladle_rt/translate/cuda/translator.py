@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from types import TracebackType
 
-from ladle_rt.config import TranslateOptions
+from ladle_rt.config import Layout, TranslateOptions
 from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import ModelInfo
@@ -63,6 +63,7 @@ class GpuTranslator:
         image: Callable[[tuple[int, int]], bytes] = cubin,
     ) -> None:
         self._picture, self._depth = picture, slots
+        self._layout = options.layout
         self._size = options.size or info.train_size
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(slots)
@@ -116,6 +117,11 @@ class GpuTranslator:
     def network_size(self) -> tuple[int, int]:
         """See `Translator.network_size`."""
         return self._size
+
+    @property
+    def layout(self) -> Layout:
+        """See `Translator.layout`."""
+        return self._layout
 
     def resize(self, size: tuple[int, int]) -> None:
         """See `Translator.resize`; the ring is planned anew for it."""
