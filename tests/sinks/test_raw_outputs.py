@@ -11,6 +11,7 @@ import threading
 import time
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ import pytest
 
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
+from ladle_rt.sinks import shared_memory
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.folder import FolderSink
 from ladle_rt.sinks.live_video import LiveVideoSink
@@ -162,6 +164,44 @@ def test_another_process_reads_shared_memory() -> None:
         sink.close()
     sink.close()
     assert not os.path.exists(f"/dev/shm/{name}")
+
+
+def test_a_barrier_lies_between_any_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without, ARM may show a picture's end before its lock; no x86 would ever show that."""
+    steps: list[str] = []
+
+    def noted(name: str) -> None:
+        real = getattr(shared_memory, name)
+        monkeypatch.setattr(shared_memory, name, lambda *args: (steps.append(name), real(*args))[1])
+
+    class Noting:
+        def __init__(self, memory: Any) -> None:
+            self.buf, self._memory = self, memory
+
+        def __getitem__(self, key: slice) -> memoryview:
+            return self._memory.buf[key]
+
+        def __setitem__(self, key: slice, data: bytes) -> None:
+            steps.append("pixels")
+            self._memory.buf[key] = data
+
+    name = f"ladle-{secrets.token_hex(4)}"
+    sink = SharedMemorySink(name, CONTEXT)
+    try:
+        noted("_store")
+        noted("_load")
+        monkeypatch.setattr(shared_memory.Fence, "__call__", lambda self: steps.append("|"))
+        memory = sink._memory
+        monkeypatch.setattr(sink, "_memory", Noting(memory))
+        sink.write(translated(1))
+        assert steps == ["_store", "|", "pixels", "|", "_store", "|", "_store"]
+        steps.clear()
+        found = shared_memory.read_newest(name)
+        assert found is not None and set(found[1][: 32 * 24]) == {17}
+        assert steps == ["_load", "|", "_load", "|", "|", "_load"]
+        monkeypatch.setattr(sink, "_memory", memory)
+    finally:
+        sink.close()
 
 
 def test_a_folder_of_pictures(tmp_path: Path) -> None:
