@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from ladle_rt.config import Layout
 from ladle_rt.frames import Frame, TranslatedFrame
+from ladle_rt.thermal.normalization import FollowedLevels
 
 
 @runtime_checkable
@@ -62,6 +63,22 @@ class Translator(Protocol):
             PipelineError: nothing in flight, or the timeout passed.
             BackendError: the translator is closed, and this frame was dropped.
             LadleError: whatever made this frame fail, with its original traceback.
+        """
+
+    def followed_levels(self) -> FollowedLevels | None:
+        """The thermal levels after the last submitted frame; ``None`` before the first.
+
+        Called in the submitting thread; may wait for the frames in flight.
+
+        Raises:
+            BackendError: the translator is closed, or its engine failed.
+        """
+
+    def resume_levels(self, followed: FollowedLevels) -> None:
+        """Go on from another translator's levels; before the first frame.
+
+        Raises:
+            BackendError: the translator is closed, or its engine failed.
         """
 
     def close(self) -> None:

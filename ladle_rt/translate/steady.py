@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ladle_rt.config import Layout
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
-from ladle_rt.thermal.normalization import LevelTracker, ThermalNormalization
+from ladle_rt.thermal.normalization import FollowedLevels, LevelTracker, ThermalNormalization
 from ladle_rt.translate.base import Translator
 
 Plane = npt.NDArray[np.float32]
@@ -208,6 +208,14 @@ class SteadyTranslator:
         """The next result, blended; see `Translator.collect`."""
         result = self._inner.collect(timeout_s)
         return TranslatedFrame(result.frame, self._blender.blend(result.frame, result.picture))
+
+    def followed_levels(self) -> FollowedLevels | None:
+        """The inner engine's."""
+        return self._inner.followed_levels()
+
+    def resume_levels(self, followed: FollowedLevels) -> None:
+        """See `Translator.resume_levels`."""
+        self._inner.resume_levels(followed)
 
     def close(self) -> None:
         """Close the inner engine."""

@@ -22,7 +22,7 @@ from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame, ThermalPixels, TranslatedFrame
 from ladle_rt.geometry import Fit, crop, fit_box, pad, shrink
 from ladle_rt.models.artifact import ModelInfo
-from ladle_rt.thermal.normalization import Levels, LevelTracker, apply_levels
+from ladle_rt.thermal.normalization import FollowedLevels, Levels, LevelTracker, apply_levels
 from ladle_rt.translate.colorize import PictureSpec, Rendering, render
 from ladle_rt.translate.network import Network, Runner
 
@@ -134,6 +134,14 @@ class CpuTranslator:
             raise PipelineError(f"no frame translated within {timeout_s} s") from None
         self._pop()
         return future.result()
+
+    def followed_levels(self) -> FollowedLevels | None:
+        """See `Translator.followed_levels`."""
+        return self._tracker.followed
+
+    def resume_levels(self, followed: FollowedLevels) -> None:
+        """See `Translator.resume_levels`."""
+        self._tracker.resume(followed)
 
     def close(self) -> None:
         """Drop what waits, let the workers finish their frame, end them."""

@@ -75,6 +75,37 @@ def test_the_change_comes_between_two_frames(
             translator.collect(LIMIT_S)
 
 
+@pytest.mark.parametrize("change_at", [1, 4])
+def test_brightness_makes_no_step_at_the_change(tiny_model: Path, change_at: int) -> None:
+    """As if there had been one engine: levels that follow slowly go on where they were."""
+    options = TranslateOptions(threads=1, smoothing_s=1.0)
+    scene = np.tile(np.linspace(20, 120, 96), (64, 1))
+    frames = [
+        Frame((scene + 12 * number).astype(np.uint8), number, timestamp_ns=number * 100_000_000)
+        for number in range(8)
+    ]
+
+    def make() -> Translator:
+        return create_translator(load_artifact(tiny_model), options, RGB)
+
+    release = threading.Event()
+
+    def build() -> Translator:
+        assert release.wait(LIMIT_S)
+        return make()
+
+    with make() as one, WarmStartTranslator(make(), build) as two:
+        for number, item in enumerate(frames):
+            if number == change_at:
+                release.set()
+                assert two.ready.wait(LIMIT_S)
+            for translator in (one, two):
+                translator.submit(item)
+            expected, actual = (each.collect(LIMIT_S).picture.data for each in (one, two))
+            np.testing.assert_array_equal(actual, expected, f"frame {number}")
+        assert two.followed_levels() == one.followed_levels() is not None
+
+
 def test_many_frames_keep_their_order(engines: tuple[Translator, Translator]) -> None:
     first, second = engines
     with WarmStartTranslator(first, lambda: second) as translator:
@@ -155,6 +186,9 @@ class Idle:
 
     def submit(self, frame: Frame) -> int:
         return 0
+
+    def followed_levels(self) -> None:
+        return None
 
     def close(self) -> None: ...
 
