@@ -34,15 +34,17 @@ class LiveFigures:
     network_size: tuple[int, int]
     """Height and width of the box the network works in now."""
     captured: int
-    """Frames that the source delivered."""
+    """Frames that the source delivered, and those that its driver dropped before."""
     presented: int
-    """Pictures that the sinks took."""
+    """Pictures that the sinks took; `skipped` says what became of some."""
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Frames given up, by reason."""
     in_flight: int = 0
     """Frames between capture and sinks."""
     held: int = 0
     """Presented frames that showed an earlier picture again (shutter, unchanged)."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """Presented pictures that an output took and let go for a slow or absent peer, by output."""
     reconnects: int = 0
     """How often the source came back."""
     problem: str | None = None

@@ -36,6 +36,8 @@ class Frame:
     fault: str | None = None
     """Why the pixels cannot be used, for example a short buffer; such a frame is counted and
     dropped, and its ``pixels`` may be empty."""
+    missed: int = 0
+    """Frames right before this one that the camera made and nobody took in time."""
 
     @property
     def time_s(self) -> float:

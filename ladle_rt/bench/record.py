@@ -75,7 +75,7 @@ def write_result(
     """Write one result as JSON (`benchmarks/schema.json` describes it)."""
     record = {
         "benchmark": benchmark,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "command": " ".join(["python", *(Path(sys.argv[0]).as_posix(), *sys.argv[1:])]),
         "machine": machine(),
         "versions": versions(),

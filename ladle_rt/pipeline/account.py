@@ -77,13 +77,17 @@ class Account:
         """Ended on request before the source was exhausted."""
         self.queues: Callable[[], Mapping[str, int]] = dict
         """Frames waiting now, by queue; set by the run."""
+        self.skipped: Callable[[], Mapping[str, int]] = dict
+        """Presented pictures that single outputs let go, by output; set by the run."""
 
     def captured(self, frame: Frame) -> Passage:
-        """A frame has come."""
+        """A frame has come, and with it the news of those that its driver dropped."""
         now_ns = time.monotonic_ns()
         plausible = 0 <= now_ns - frame.timestamp_ns <= PLAUSIBLE_AGE_NS
         with self._lock:
-            self._captured += 1
+            self._captured += 1 + frame.missed
+            if frame.missed:
+                self._dropped["driver"] += frame.missed
             self._captures.add(now_ns * 1e-9)
         return Passage(frame, frame.timestamp_ns if plausible else now_ns)
 
@@ -112,6 +116,7 @@ class Account:
 
     def statistics(self) -> RunStatistics:
         """Where every frame went so far."""
+        skipped = dict(self.skipped())
         with self._lock:
             return RunStatistics(
                 captured=self._captured,
@@ -119,6 +124,7 @@ class Account:
                 dropped=dict(self._dropped),
                 in_flight=self._captured - self._presented - self._dropped.total(),
                 held=self._held,
+                skipped=skipped,
                 elapsed_s=time.monotonic() - self._begin_s,
                 first_picture_s=self._first_picture_s,
                 latency_ms=self._latency.percentiles(),

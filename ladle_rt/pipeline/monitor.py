@@ -73,6 +73,7 @@ class Monitor:
             dropped=counts.dropped,
             in_flight=counts.in_flight,
             held=counts.held,
+            skipped=counts.skipped,
             reconnects=reconnects,
             problem=problem,
             fps_captured=round(captured, 2),
@@ -99,6 +100,7 @@ def summary(figures: LiveFigures) -> str:
         f"{figures.presented} presented",
         *(f"{count} {reason}" for reason, count in sorted(figures.dropped.items())),
     ]
+    parts += [f"{count} skipped by {name}" for name, count in figures.skipped.items() if count]
     if figures.reconnects:
         parts.append(f"{figures.reconnects} reconnects")
     if figures.problem:

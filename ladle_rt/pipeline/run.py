@@ -22,7 +22,7 @@ from ladle_rt.frames import Frame, Picture, Prepared, TranslatedFrame
 from ladle_rt.pipeline.account import Account, Passage
 from ladle_rt.pipeline.channel import Channel, ChannelCancelledError
 from ladle_rt.pipeline.statistics import RunStatistics
-from ladle_rt.sinks.base import Sink
+from ladle_rt.sinks.base import Sink, skipped_by
 from ladle_rt.sources.base import Source
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ def run(
         account: keeps the books, for those who want to look in from other threads.
 
     Returns:
-        The counts; ``in_flight`` is 0. Reasons in ``dropped``: ``late`` (a newer frame was
-        there), ``corrupt`` (`Frame.fault`), ``slow sink``, and those of ``prepare`` where there
-        was no picture to hold yet.
+        The counts; ``in_flight`` is 0. Reasons in ``dropped``: ``driver`` (`Frame.missed`),
+        ``late`` (a newer frame was there), ``corrupt`` (`Frame.fault`), ``slow sink``, and those
+        of ``prepare`` where there was no picture to hold yet.
 
     Raises:
         PartialResultError: the source's own, after everything readable was published.
@@ -135,6 +135,7 @@ class _Run:
             get_timeout_s=None,
         )
         account.queues = lambda: {"inbox": len(self._inbox), "outbox": len(self._outbox)}
+        account.skipped = lambda: skipped_by(sink)
         self._failure: BaseException | None = None
         self._failure_lock = threading.Lock()
         self._partial: PartialResultError | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,15 @@ class StatsFile:
         """Append one row.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: it cannot be written; no more rows can be.
         """
         try:
             self._file.write(json.dumps(row) + "\n")
             self._file.flush()
         except OSError as error:
+            # What is still buffered would fail once more at the end.
+            with suppress(OSError):
+                self._file.close()
             raise OutputError(f"{self._path}: cannot be written ({error.strerror})") from error
 
     def close(self) -> None:

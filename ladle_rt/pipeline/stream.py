@@ -146,7 +146,8 @@ def stream(
         source = stack.enter_context(open_source(job.device, job.source, monitor.hear))
         monitor.source = source.info.name or job.device
         sinks = FanOut()
-        stack.callback(sinks.abort)
+        opening = stack.enter_context(ExitStack())
+        opening.callback(sinks.abort)
         _open_outputs(job, source.info, artifact, monitor, sinks, stop, tell)
         rows = None
         if job.stats is not None:
@@ -164,6 +165,8 @@ def stream(
                 job.latency_budget_ms, translator.network_size, largest_box(size)
             )
         keeper = _Keeper(job.log_every_s, account, monitor, translator, rows, budget)
+        # From here on the run ends them: it alone knows whether a writer still hangs in one.
+        opening.pop_all()
         try:
             statistics = run(
                 source,
@@ -182,7 +185,10 @@ def stream(
             raise
         monitor.ended()
         keeper.finish()
-        return StreamResult(statistics, tuple(sinks.failures))
+        for name, count in statistics.skipped.items():
+            if count:
+                logger.warning("%s: skipped %d of %d pictures", name, count, statistics.presented)
+        return StreamResult(statistics, (*sinks.failures, *keeper.failures))
 
 
 def _policy(source: Source) -> Policy:
@@ -236,7 +242,7 @@ def _open_outputs(
         job.record_folder, lambda path: LiveVideoSink(path, replace(context, overwrite=False)), stop
     )
     if job.preview is not None or window:
-        sinks.add(recorder)
+        sinks.add(recorder, idle=True)
 
     def thermal_view() -> ThermalView:
         return ThermalView(artifact.info.thermal, job.palette)
@@ -272,6 +278,8 @@ class _Keeper:
         now_s = time.monotonic()
         self._row_s = self._log_s = self._budget_s = self._moved_s = now_s
         self._late = 0
+        self.failures: list[str] = []
+        """What ended early, one line each."""
 
     def look(self, statistics: RunStatistics) -> None:
         """Do what is due."""
@@ -279,7 +287,7 @@ class _Keeper:
         if self._budget is not None and now_s - self._budget_s >= BUDGET_EVERY_S:
             self._budget_s = now_s
             self._hold_budget(self._budget, statistics, now_s)
-        if self._rows is not None and now_s - self._row_s >= ROW_EVERY_S:
+        if now_s - self._row_s >= ROW_EVERY_S:
             self._row_s = now_s
             self._write_row()
         if self._log_every_s and now_s - self._log_s >= self._log_every_s:
@@ -288,12 +296,18 @@ class _Keeper:
 
     def finish(self) -> None:
         """The last row."""
-        if self._rows is not None:
-            self._write_row()
+        self._write_row()
 
     def _write_row(self) -> None:
-        assert self._rows is not None
-        self._rows.write({"time": round(time.time(), 3), **self._monitor.figures().to_dict()})
+        """Where rows are kept; a disk that is full ends them, not the stream."""
+        if self._rows is None:
+            return
+        try:
+            self._rows.write({"time": round(time.time(), 3), **self._monitor.figures().to_dict()})
+        except OutputError as error:
+            self._rows = None
+            self.failures.append(str(error))
+            logger.error("%s; going on without it", error)
 
     def _hold_budget(self, budget: LatencyBudget, statistics: RunStatistics, now_s: float) -> None:
         late = statistics.dropped.get("late", 0)

@@ -7,6 +7,7 @@ dropped frames. Times are microseconds of the monotonic clock.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 from ladle_rt.errors import OutputError
 from ladle_rt.pipeline.account import STAGES, Passage
 from ladle_rt.sinks import atomic
+
+logger = logging.getLogger("ladle_rt.stream")
 
 MOST_EVENTS = 1_000_000
 """About 100 MB and 2 hours of 30 frames per second; viewers take no more."""
@@ -91,7 +94,13 @@ class Trace:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except OutputError as lost:
+            if error is None:
+                raise
+            # What ended the stream is the news, not the trace that went with it.
+            logger.error("%s", lost)
 
     def _event(self, name: str, phase: str, row: int, start_ns: int, **fields: Any) -> None:
         if self._full:

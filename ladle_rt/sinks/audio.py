@@ -51,7 +51,8 @@ class _Track:
                 yield from self._copy(packet, origin_s)
             return
         for frame in packet.decode():
-            frame.pts = frame.pts - int(origin_s / frame.time_base)
+            if frame.pts is not None:
+                frame.pts -= int(origin_s / frame.time_base)
             yield from self._encode(frame)
 
     def flush(self) -> Iterator[Any]:
@@ -111,6 +112,7 @@ class AudioCarrier:
             logger.warning("%s: %s not carried over", plan.path.name, " and ".join(sorted(others)))
         self._packets = self._read()
         self._waiting: Any = None
+        self._told_damage = False
 
     def mux_until(self, time_s: Fraction | None) -> None:
         """Write all audio up to an output time; ``None`` writes the rest."""
@@ -135,8 +137,24 @@ class AudioCarrier:
         self._input.close()
 
     def _mux(self, packets: Iterable[Any]) -> None:
-        for packet in packets:
-            self._output.mux(packet)
+        """Write what a packet becomes; one that is damaged is left out.
+
+        Raises:
+            OSError: the output cannot be written.
+        """
+        try:
+            for packet in packets:
+                self._output.mux(packet)
+        except (av.FFmpegError, ValueError) as error:
+            # What a disk or a pipe says is an `OSError` too; the rest is about the packet.
+            if isinstance(error, OSError):
+                raise
+            self._tell_damage("parts are left out")
+
+    def _tell_damage(self, result: str) -> None:
+        if not self._told_damage:
+            self._told_damage = True
+            logger.warning("%s: its audio is damaged; %s", self._plan.path.name, result)
 
     def _time_s(self, packet: Any) -> Fraction:
         time = packet.pts if packet.pts is not None else packet.dts
@@ -160,7 +178,7 @@ class AudioCarrier:
             except StopIteration:
                 return
             except av.FFmpegError:
-                logger.warning("%s: its audio is damaged and ends early", plan.path.name)
+                self._tell_damage("it ends early")
                 return
             if packet.dts is None:
                 continue

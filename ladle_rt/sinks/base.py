@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -34,6 +35,20 @@ class Sink(Protocol):
 
     def abort(self) -> None:
         """Leave nothing behind; harmless after `close` or a second time."""
+
+
+@runtime_checkable
+class SkippingSink(Protocol):
+    """A `Sink` that takes every picture at once and lets some go for a slow or absent peer."""
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """How many so far, by output, without credentials; from any thread."""
+
+
+def skipped_by(sink: Sink) -> Mapping[str, int]:
+    """`SkippingSink.skipped`; nothing for a sink that keeps what it takes."""
+    return sink.skipped if isinstance(sink, SkippingSink) else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ladle_rt.errors import LadleError, OutputError
 from ladle_rt.frames import PixelFormat, TranslatedFrame
-from ladle_rt.sinks.base import Sink
+from ladle_rt.sinks.base import Sink, skipped_by
 
 logger = logging.getLogger("ladle_rt")
 
@@ -15,8 +15,8 @@ logger = logging.getLogger("ladle_rt")
 class FanOut:
     """Gives every picture to every sink, in the order they were given.
 
-    A sink that refuses a picture is aborted and left out from then on; the last one that
-    is left raises instead, because nobody would see the pictures any more.
+    A sink that refuses a picture is aborted and left out from then on; the last one that shows
+    or keeps pictures by itself raises instead, because nobody would see them any more.
     """
 
     pixel_format: PixelFormat = "yuv420p"
@@ -27,18 +27,34 @@ class FanOut:
             sinks: they belong to this object.
         """
         self._sinks = list(sinks)
+        self._all = list(sinks)
+        self._idle: list[Sink] = []
         self.failures: list[str] = []
         """What ended sinks early, one line each."""
 
-    def add(self, sink: Sink) -> None:
-        """Take one more, before the first picture."""
+    def add(self, sink: Sink, idle: bool = False) -> None:
+        """Take one more, before the first picture.
+
+        Args:
+            sink: belongs to this object from now on.
+            idle: it does nothing of its own accord, as a recorder that waits for a key: no reason
+                to go on when all others have failed.
+        """
         self._sinks.append(sink)
+        self._all.append(sink)
+        if idle:
+            self._idle.append(sink)
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """Of all sinks, those that ended early included; see `SkippingSink.skipped`."""
+        return {name: count for sink in self._all for name, count in skipped_by(sink).items()}
 
     def write(self, translated: TranslatedFrame) -> None:
         """Give the picture to each sink.
 
         Raises:
-            LadleError: the last sink failed.
+            LadleError: the last sink that counts failed.
         """
         for sink in list(self._sinks):
             try:
@@ -69,7 +85,7 @@ class FanOut:
         self._sinks.clear()
 
     def _lose(self, sink: Sink, error: LadleError) -> None:
-        if len(self._sinks) == 1:
+        if all(one is sink or one in self._idle for one in self._sinks):
             raise error
         sink.abort()
         self._sinks.remove(sink)

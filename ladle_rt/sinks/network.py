@@ -7,8 +7,8 @@ the stream up: it misses frames instead, and is called again.
 from __future__ import annotations
 
 import logging
-import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +21,7 @@ from ladle_rt.sinks.encoding import plan_live_encoder
 from ladle_rt.sinks.newest import NewestSlot
 from ladle_rt.sinks.picture_stream import PictureStream
 from ladle_rt.sinks.scheduling import OrdinaryScheduling
+from ladle_rt.sinks.thread import SinkThread
 
 logger = logging.getLogger("ladle_rt")
 
@@ -56,17 +57,17 @@ class NetworkSink:
         self._plan = plan_live_encoder("mpegts" if self._format != "rtsp" else "rtsp")
         self._slot = NewestSlot()
         self._told = False
-        self._thread = threading.Thread(target=self._serve, name="network sink", daemon=True)
-        self._thread.start()
+        self._thread = SinkThread(self._serve, "network sink")
 
     def write(self, translated: TranslatedFrame) -> None:
         """Hand over one picture; returns at once."""
+        self._thread.check()
         self._slot.put(translated)
 
     @property
-    def missed(self) -> int:
+    def skipped(self) -> Mapping[str, int]:
         """Pictures that the peer never got."""
-        return self._slot.missed
+        return {masked(self._url): self._slot.missed}
 
     def close(self) -> None:
         """Say goodbye to the peer; bounded."""
@@ -85,6 +86,7 @@ class NetworkSink:
                 self._talk(first)
                 return
             except (av.FFmpegError, OSError, ValueError) as error:
+                self._slot.lost()
                 self._tell(error)
             if time.monotonic() - begin_s > LONGEST_RETRY_S:
                 retry_s = FIRST_RETRY_S

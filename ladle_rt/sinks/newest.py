@@ -16,7 +16,7 @@ class NewestSlot:
         self.closed = False
         """No more pictures come."""
         self.missed = 0
-        """Pictures that were replaced before they were taken."""
+        """Pictures that were replaced before they were taken, or `lost` after."""
 
     def put(self, translated: TranslatedFrame) -> None:
         """Make a picture the newest; never waits."""
@@ -31,6 +31,11 @@ class NewestSlot:
             self._changed.wait_for(lambda: self.closed or self._newest is not None)
             picture, self._newest = self._newest, None
             return picture
+
+    def lost(self) -> None:
+        """Say that the picture taken last did not arrive."""
+        with self._changed:
+            self.missed += 1
 
     def pause(self, seconds: float) -> None:
         """Wait, but not beyond the end."""

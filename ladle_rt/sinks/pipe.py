@@ -6,13 +6,14 @@ import errno
 import os
 import select
 import stat
-import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import PixelFormat, TranslatedFrame
 from ladle_rt.sinks.newest import NewestSlot
 from ladle_rt.sinks.raw_header import describe
+from ladle_rt.sinks.thread import SinkThread
 
 OPEN_EVERY_S = 0.1
 WRITE_TIMEOUT_S = 0.5
@@ -48,17 +49,21 @@ class PipeSink:
         except OSError as error:
             raise OutputError(f"{path}: no named pipe can be made ({error.strerror})") from error
         self._slot = NewestSlot()
-        self._thread = threading.Thread(target=self._serve, name="pipe", daemon=True)
-        self._thread.start()
+        self._thread = SinkThread(self._serve, "pipe")
 
     def write(self, translated: TranslatedFrame) -> None:
-        """Hand over one picture; returns at once."""
+        """Hand over one picture; returns at once.
+
+        Raises:
+            OutputError: the pipe cannot be written any more.
+        """
+        self._thread.check()
         self._slot.put(translated)
 
     @property
-    def missed(self) -> int:
+    def skipped(self) -> Mapping[str, int]:
         """Pictures that no reader got."""
-        return self._slot.missed
+        return {str(self._path): self._slot.missed}
 
     def close(self) -> None:
         """Let the reader see the end; calling it twice is harmless."""
@@ -82,8 +87,11 @@ class PipeSink:
             try:
                 self._feed(pipe)
             except OSError as error:
+                self._slot.lost()
                 if error.errno not in (errno.EPIPE, errno.ETIMEDOUT):
-                    raise
+                    raise OutputError(
+                        f"{self._path}: cannot be written ({error.strerror})"
+                    ) from error
             finally:
                 os.close(pipe)
 

@@ -17,7 +17,8 @@ from ladle_rt.sinks.images import write_png
 class Recorder:
     """A `Sink` that keeps nothing until it is told to, and the `Controls` that tell it.
 
-    A recording that fails ends alone; the stream goes on.
+    A recording that fails ends alone; the stream goes on. Files are opened and finished in the
+    thread that asks for it: neither holds up the next picture.
     """
 
     pixel_format: PixelFormat = "yuv420p"
@@ -34,8 +35,12 @@ class Recorder:
         self._folder = folder
         self._open_video = open_video
         self._stop = stop
+        self._switching = threading.Lock()
+        """Held while a recording is started or finished."""
         self._lock = threading.Lock()
-        self._newest: Picture | None = None
+        """Held while a picture is written; never while a file is opened or finished."""
+        self._closed = False
+        self._newest: TranslatedFrame | None = None
         self._recording: tuple[Path, Sink] | None = None
         self.problem: str | None = None
         """Why the last recording ended early."""
@@ -43,7 +48,7 @@ class Recorder:
     def write(self, translated: TranslatedFrame) -> None:
         """Keep the picture at hand and, while recording, in the file."""
         with self._lock:
-            self._newest = translated.picture
+            self._newest = translated
             if self._recording is None:
                 return
             try:
@@ -59,12 +64,14 @@ class Recorder:
         Raises:
             OutputError: it cannot be finished.
         """
-        self.record(False)
+        with self._switching:
+            self._closed = True
+            self._finish()
 
     def abort(self) -> None:
         """Finish a recording that runs: what was recorded on request is kept."""
         try:
-            self.record(False)
+            self.close()
         except OutputError as error:
             self.problem = str(error)
 
@@ -76,32 +83,49 @@ class Recorder:
 
     def record(self, on: bool) -> Path | None:
         """Start or stop recording; see `Controls.record`."""
-        with self._lock:
-            if on == (self._recording is not None):
-                return None
-            if on:
-                path = self._name(".mkv")
-                self._recording = path, self._open_video(path)
-                self.problem = None
-                return path
-            assert self._recording is not None
-            (path, sink), self._recording = self._recording, None
-            sink.close()
-            return path
+        with self._switching:
+            return self._start() if on else self._finish()
 
     def snapshot(self) -> Path:
         """Save the newest picture; see `Controls.snapshot`."""
-        picture = self._newest
-        if picture is None:
+        newest = self._newest
+        if newest is None:
             raise OutputError("no picture yet; wait for the first frame")
         path = self._name(".png")
-        rgb = to_rgb(picture)
+        rgb = to_rgb(newest.picture)
         write_png(path, Picture("rgb24", rgb, rgb.shape[1], rgb.shape[0]))
         return path
 
     def quit(self) -> None:
         """End the stream in an orderly way."""
         self._stop.set()
+
+    def _start(self) -> Path | None:
+        if self._closed or self._recording is not None:
+            return None
+        path = self._name(".mkv")
+        sink = self._open_video(path)
+        newest = self._newest
+        if newest is not None:
+            # The encoder opens at its first picture, which takes long: here, not at the next one.
+            try:
+                sink.write(newest)
+            except BaseException:
+                sink.abort()
+                raise
+        with self._lock:
+            self.problem = None
+            self._recording = path, sink
+        return path
+
+    def _finish(self) -> Path | None:
+        with self._lock:
+            recording, self._recording = self._recording, None
+        if recording is None:
+            return None
+        path, sink = recording
+        sink.close()
+        return path
 
     def _name(self, suffix: str) -> Path:
         """A new file, named by the time of day."""

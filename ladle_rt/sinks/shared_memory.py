@@ -5,12 +5,14 @@
     slots, one after another: 8 bytes sequence lock, header, pixels
 
 Picture n - 1 lies in slot (n - 1) % slots. A slot's lock is odd while it is being written: a
-reader copies the slot between two equal, even reads of it, or tries again (a seqlock).
+reader copies the slot between two equal, even reads of it, or tries again (a seqlock). Both
+sides need a memory barrier between any two steps: ARM reorders reads and writes alike.
 """
 
 from __future__ import annotations
 
 import struct
+import threading
 from multiprocessing import resource_tracker, shared_memory
 
 from ladle_rt.errors import OutputError
@@ -50,6 +52,7 @@ class SharedMemorySink:
                 f"shm:{name}: cannot be made ({getattr(error, 'strerror', None) or error}); choose "
                 f"another name, or remove /dev/shm/{name} if nobody uses it"
             ) from error
+        self._fence = Fence()
         self._count = 0
         self._closed = False
         buffer = self._memory.buf
@@ -74,8 +77,11 @@ class SharedMemorySink:
         at = START.size + self._count % SLOTS * self._slot
         lock = 2 * (self._count // SLOTS)
         _store(buffer, at, lock + 1)
+        self._fence()
         buffer[at + WORD : at + WORD + len(data)] = data
+        self._fence()
         _store(buffer, at, lock + 2)
+        self._fence()
         self._count += 1
         _store(buffer, 0, self._count)
 
@@ -102,6 +108,7 @@ def read_newest(name: str) -> tuple[bytes, bytes] | None:
     resource_tracker.unregister(memory._name, "shared_memory")  # type: ignore[attr-defined]
     buffer = memory.buf
     assert buffer is not None
+    fence = Fence()
     try:
         while True:
             _, slots, size = START.unpack_from(buffer, 0)
@@ -109,8 +116,11 @@ def read_newest(name: str) -> tuple[bytes, bytes] | None:
             if count == 0:
                 return None
             at = START.size + (count - 1) % slots * size
+            fence()
             before = _load(buffer, at)
+            fence()
             slot = bytes(buffer[at + WORD : at + size])
+            fence()
             after = _load(buffer, at)
             if before == after and before % 2 == 0:
                 header, length = slot[: HEADER.size], HEADER.unpack_from(slot)[5]
@@ -118,6 +128,24 @@ def read_newest(name: str) -> tuple[bytes, bytes] | None:
     finally:
         del buffer
         memory.close()
+
+
+class Fence:
+    """A memory barrier for one thread: nobody sees what comes after it before what came before.
+
+    Python has none of its own, but a lock's release keeps what comes before it, its acquisition
+    keeps what comes after it, and ARMv8 keeps an acquisition behind an earlier release (the
+    "barrier-ordered-before" relation of its manual, DDI 0487, B2.3). On x86 the lock's own
+    instructions are full barriers.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def __call__(self) -> None:
+        self._lock.release()
+        self._lock.acquire()
 
 
 def _store(buffer: memoryview, at: int, value: int) -> None:

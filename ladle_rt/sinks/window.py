@@ -21,6 +21,7 @@ from ladle_rt.figures import LiveFigures
 from ladle_rt.frames import PixelFormat, TranslatedFrame
 from ladle_rt.sinks.base import Controls
 from ladle_rt.sinks.hud import BRIGHT, HELP, draw, lines_of
+from ladle_rt.sinks.thread import SinkThread
 from ladle_rt.sinks.view import View
 
 logger = logging.getLogger("ladle_rt")
@@ -97,14 +98,18 @@ class WindowSink:
         self._closed = threading.Event()
         self._started = threading.Event()
         self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._serve, name="window", daemon=True)
-        self._thread.start()
+        self._thread = SinkThread(self._serve, "window")
         self._started.wait(START_TIMEOUT_S)
         if self._failure is not None:
             raise OutputError(f"no window can be shown: {self._failure}") from self._failure
 
     def write(self, translated: TranslatedFrame) -> None:
-        """Show a picture soon; returns at once."""
+        """Show a picture soon; returns at once.
+
+        Raises:
+            OutputError: the window has ended by itself.
+        """
+        self._thread.check()
         self._newest = translated
 
     def close(self) -> None:
@@ -127,6 +132,13 @@ class WindowSink:
             return
         finally:
             self._started.set()
+        try:
+            self._show()
+        except cv2.error as error:
+            raise OutputError(f"the window has ended: {error}") from error
+
+    def _show(self) -> None:
+        """Draw and listen until closed."""
         shown: TranslatedFrame | None = None
         drawn_s = 0.0
         while not self._closed.is_set():

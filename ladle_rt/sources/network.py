@@ -59,7 +59,7 @@ class NetworkSource:
         self._options = options or SourceOptions()
         self._url, self._shown = url, masked(url)
         self._checks = 0
-        self._first_pts_s: float | None = None
+        self._timeline = _Timeline()
         self._sequence = 0
         self._container = self._connect()
         self._guard = CloseGuard(self._container.close)
@@ -189,17 +189,8 @@ class NetworkSource:
 
     def _frame(self, pixels: ThermalPixels, time_s: float | None, fault: str | None) -> Frame:
         now_ns = time.monotonic_ns()
-        own_s = now_ns * 1e-9 if time_s is None else time_s
-        if self._first_pts_s is None:
-            self._first_pts_s = own_s
-        frame = Frame(
-            pixels,
-            self._sequence,
-            now_ns,
-            round((own_s - self._first_pts_s) / TIME_BASE),
-            TIME_BASE,
-            fault,
-        )
+        placed_s = self._timeline.place(time_s, now_ns)
+        frame = Frame(pixels, self._sequence, now_ns, round(placed_s / TIME_BASE), TIME_BASE, fault)
         self._sequence += 1
         return frame
 
@@ -215,3 +206,34 @@ class NetworkSource:
                     "luminance with --allow-colour"
                 )
         return intensities(frame, luminance=allow)
+
+
+class _Timeline:
+    """Seconds since the first frame, by the stream's clock; across frames without a time, ours.
+
+    The two clocks have nothing in common but their pace: a time of one is never taken for a time
+    of the other.
+    """
+
+    def __init__(self) -> None:
+        self._origin_s: float | None = None
+        """The stream's time that is 0."""
+        self._last: tuple[float, int] | None = None
+        """Where the last frame was placed, and when it came, monotonic nanoseconds."""
+
+    def place(self, time_s: float | None, now_ns: int) -> float:
+        """The time of the next frame.
+
+        Args:
+            time_s: by the stream's clock, where it says.
+            now_ns: when it came, monotonic.
+        """
+        if time_s is None or self._origin_s is None:
+            last_s, last_ns = self._last or (0.0, now_ns)
+            placed_s = last_s + (now_ns - last_ns) * 1e-9
+            if time_s is not None:
+                self._origin_s = time_s - placed_s
+        else:
+            placed_s = time_s - self._origin_s
+        self._last = placed_s, now_ns
+        return placed_s

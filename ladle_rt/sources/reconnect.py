@@ -157,7 +157,7 @@ class ReconnectingSource:
                     self._tell("back", f"{self.info.name or 'the source'} is back")
                     attempt = 0
                 placed = self._place(frame, fresh)
-                fresh = False
+                fresh = fresh and frame.fault is not None
                 yield placed
             if self._closed:
                 return
@@ -200,6 +200,8 @@ class ReconnectingSource:
             if self._reader is reader:
                 self._reader = None
             ended, error = reader.ended, reader.error
+        if not reader.leave():
+            self._abandoned.append(reader)
         if error is not None and not isinstance(error, LadleError | OSError):
             raise error
         if error is not None:
@@ -208,8 +210,6 @@ class ReconnectingSource:
             reason = "it ended"
         else:
             reason = f"no frame for {self._timeout_s:g} s"
-        if not reader.leave():
-            self._abandoned.append(reader)
         name = self.info.name or "the source"
         self._tell("lost", reason if name in reason else f"{name}: {reason}")
 
@@ -240,7 +240,10 @@ class ReconnectingSource:
         own_s = (frame.pts if frame.pts is not None else frame.timestamp_ns) * base
         if self._last is not None:
             last_s, last_ns = self._last
-            if fresh:
+            if frame.fault is not None:
+                # Its time is as doubtful as its pixels, and has no say in those of later frames.
+                own_s, now_ns = last_s - self._shift, last_ns
+            elif fresh:
                 # As much later as the clock on the wall says.
                 self._shift = last_s + Fraction(now_ns - last_ns, 1_000_000_000) - own_s
             elif own_s + self._shift <= last_s:

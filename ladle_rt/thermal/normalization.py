@@ -36,6 +36,15 @@ class Levels:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowedLevels:
+    """Where a `LevelTracker` stands, on a CPU or a GPU: another one can go on from there."""
+
+    levels: Levels
+    time_s: float
+    """Of the frame they were last updated with."""
+
+
+@dataclass(frozen=True, slots=True)
 class ThermalNormalization:
     """How raw counts become the network's input in [0, 1]."""
 
@@ -184,6 +193,15 @@ class LevelTracker:
         self._fixed_range = fixed_range
         self._levels: Levels | None = None
         self._time_s = 0.0
+
+    @property
+    def followed(self) -> FollowedLevels | None:
+        """Where it stands; ``None`` before the first frame."""
+        return None if self._levels is None else FollowedLevels(self._levels, self._time_s)
+
+    def resume(self, followed: FollowedLevels) -> None:
+        """Go on from where another one stood."""
+        self._levels, self._time_s = followed.levels, followed.time_s
 
     def update(self, pixels: ThermalPixels, time_s: float) -> Levels:
         """Measure a frame and return the levels to use for it.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Protocol, runtime_checkable
 
+from ladle_rt.config import Layout
 from ladle_rt.frames import Frame, TranslatedFrame
+from ladle_rt.thermal.normalization import FollowedLevels
 
 
 @runtime_checkable
@@ -28,6 +30,10 @@ class Translator(Protocol):
     @property
     def network_size(self) -> tuple[int, int]:
         """Height and width of the box the network works in, from the next frame on."""
+
+    @property
+    def layout(self) -> Layout:
+        """How its pictures are laid out, from the first to the last."""
 
     def resize(self, size: tuple[int, int]) -> None:
         """Let the network work in another box from the next submitted frame on.
@@ -57,6 +63,22 @@ class Translator(Protocol):
             PipelineError: nothing in flight, or the timeout passed.
             BackendError: the translator is closed, and this frame was dropped.
             LadleError: whatever made this frame fail, with its original traceback.
+        """
+
+    def followed_levels(self) -> FollowedLevels | None:
+        """The thermal levels after the last submitted frame; ``None`` before the first.
+
+        Called in the submitting thread; may wait for the frames in flight.
+
+        Raises:
+            BackendError: the translator is closed, or its engine failed.
+        """
+
+    def resume_levels(self, followed: FollowedLevels) -> None:
+        """Go on from another translator's levels; before the first frame.
+
+        Raises:
+            BackendError: the translator is closed, or its engine failed.
         """
 
     def close(self) -> None:

@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.config import Layout
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
-from ladle_rt.thermal.normalization import LevelTracker, ThermalNormalization
+from ladle_rt.thermal.normalization import FollowedLevels, LevelTracker, ThermalNormalization
 from ladle_rt.translate.base import Translator
 
 Plane = npt.NDArray[np.float32]
@@ -101,11 +102,14 @@ class Blender:
     The state is float32: with 8 bits a slow change would be rounded away for ever.
     """
 
-    def __init__(self, strength: float, spec: ThermalNormalization) -> None:
+    def __init__(
+        self, strength: float, spec: ThermalNormalization, layout: Layout = "colour"
+    ) -> None:
         """
         Args:
             strength: 0 to 1.
             spec: the model's normalisation.
+            layout: of the pictures; beside a thermal picture only the colour half is blended.
 
         Raises:
             ConfigError: a strength out of range.
@@ -113,6 +117,7 @@ class Blender:
         if not 0 <= strength <= 1:
             raise ConfigError(f"steady must be within 0-1, received {strength:g}")
         self._strength = strength
+        self._beside = layout == "side-by-side"
         self._gate = MotionGate(spec)
         self._shown: list[Plane] | None = None
         self._kind: tuple[int, int] | None = None
@@ -122,7 +127,7 @@ class Blender:
 
         Args:
             frame: the thermal frame that the picture was made from.
-            picture: ``yuv420p``; beside a thermal picture only the colour half is blended.
+            picture: ``yuv420p``, of any size.
 
         Returns:
             A new picture; or the same one where there is nothing to blend with.
@@ -130,8 +135,7 @@ class Blender:
         moving = self._gate.update(frame)
         kind = (picture.width, picture.height)
         planes = _planes(picture)
-        beside = picture.width >= 2 * (frame.pixels.shape[1] - 1)
-        parts = [plane[:, plane.shape[1] // 2 :] if beside else plane for plane in planes]
+        parts = [self._colour_part(plane) for plane in planes]
         if moving is None or self._shown is None or kind != self._kind:
             self._shown = [part.astype(np.float32) for part in parts]
             self._kind = kind
@@ -149,11 +153,11 @@ class Blender:
             step: Any = cv2.subtract(part, shown, dtype=cv2.CV_32F)
             cv2.multiply(step, take, dst=step)
             cv2.add(shown, step, dst=shown)
-            target = targets[number]
-            if beside:
-                target = target[:, target.shape[1] // 2 :]
-            target[:] = cv2.convertScaleAbs(shown)
+            self._colour_part(targets[number])[:] = cv2.convertScaleAbs(shown)
         return result
+
+    def _colour_part(self, plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        return plane[:, plane.shape[1] // 2 :] if self._beside else plane
 
 
 class SteadyTranslator:
@@ -170,7 +174,7 @@ class SteadyTranslator:
             ConfigError: a strength out of range.
         """
         self._inner = inner
-        self._blender = Blender(strength, spec)
+        self._blender = Blender(strength, spec, inner.layout)
 
     @property
     def name(self) -> str:
@@ -187,6 +191,11 @@ class SteadyTranslator:
         """See `Translator.network_size`."""
         return self._inner.network_size
 
+    @property
+    def layout(self) -> Layout:
+        """The inner engine's."""
+        return self._inner.layout
+
     def resize(self, size: tuple[int, int]) -> None:
         """See `Translator.resize`."""
         self._inner.resize(size)
@@ -199,6 +208,14 @@ class SteadyTranslator:
         """The next result, blended; see `Translator.collect`."""
         result = self._inner.collect(timeout_s)
         return TranslatedFrame(result.frame, self._blender.blend(result.frame, result.picture))
+
+    def followed_levels(self) -> FollowedLevels | None:
+        """The inner engine's."""
+        return self._inner.followed_levels()
+
+    def resume_levels(self, followed: FollowedLevels) -> None:
+        """See `Translator.resume_levels`."""
+        self._inner.resume_levels(followed)
 
     def close(self) -> None:
         """Close the inner engine."""

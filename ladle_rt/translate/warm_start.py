@@ -6,10 +6,13 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 
-from ladle_rt.errors import LadleError, PipelineError
+from ladle_rt.config import Layout
+from ladle_rt.errors import BackendError, LadleError, PipelineError
 from ladle_rt.frames import Frame, TranslatedFrame
+from ladle_rt.thermal.normalization import FollowedLevels
 from ladle_rt.translate.base import Translator
 
 logger = logging.getLogger("ladle_rt.engine")
@@ -18,8 +21,9 @@ logger = logging.getLogger("ladle_rt.engine")
 class WarmStartTranslator:
     """A `Translator` that begins with one engine and goes over to another between two frames.
 
-    Frames in flight in the first are still collected from it, in order; then it is closed. If the
-    second cannot be made, that is said once and the first goes on.
+    Frames in flight in the first are still collected from it, in order; then it is closed. The
+    second goes on from the first one's thermal levels, so that brightness makes no step. If it
+    cannot be made, that is said once and the first goes on.
 
     Args:
         first: translates until the other is ready; owned by this object.
@@ -32,7 +36,7 @@ class WarmStartTranslator:
         self._retiring: Translator | None = None
         self._size: tuple[int, int] | None = None
         self._flying: deque[Translator] = deque()
-        """Engines of the frames in flight; like the next two under the lock."""
+        """Engines of the frames in flight; all of these change under the lock only."""
         self._lock = threading.Lock()
         self._closed = False
         self._tickets = 0
@@ -58,10 +62,16 @@ class WarmStartTranslator:
         """Of the engine that the next frame goes to."""
         return self._current.network_size
 
+    @property
+    def layout(self) -> Layout:
+        """Of both engines."""
+        return self._current.layout
+
     def resize(self, size: tuple[int, int]) -> None:
         """See `Translator.resize`; the engine that is being made will follow."""
-        self._size = size
-        self._current.resize(size)
+        with self._lock:
+            self._size = size
+            self._current.resize(size)
 
     def submit(self, frame: Frame) -> int:
         """Enqueue one frame; see `Translator.submit`."""
@@ -88,6 +98,14 @@ class WarmStartTranslator:
             raise
         self._collected()
         return result
+
+    def followed_levels(self) -> FollowedLevels | None:
+        """Of the engine that had the last frame."""
+        return self._current.followed_levels()
+
+    def resume_levels(self, followed: FollowedLevels) -> None:
+        """See `Translator.resume_levels`; the engine that is being made will follow."""
+        self._current.resume_levels(followed)
 
     def close(self) -> None:
         """Drop what is in flight and release both engines; a build that still runs is dropped."""
@@ -129,9 +147,18 @@ class WarmStartTranslator:
 
     def _go_over(self) -> None:
         with self._lock:
-            if self._next is None or self._closed:
+            successor = None if self._closed else self._next
+        if successor is None:
+            return
+        # Not under the lock: the first may have to be waited for, and somebody else collects.
+        with suppress(BackendError):
+            followed = self._current.followed_levels()
+            if followed is not None:
+                successor.resume_levels(followed)
+        with self._lock:
+            if self._closed:
                 return
-            self._retiring, self._current, self._next = self._current, self._next, None
+            self._retiring, self._current, self._next = self._current, successor, None
             if self._size is not None:
                 self._current.resize(self._size)
         logger.info("from this frame on: %s", self._current.name)

@@ -17,12 +17,12 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from ladle_rt.config import TranslateOptions
+from ladle_rt.config import Layout, TranslateOptions
 from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame, ThermalPixels, TranslatedFrame
 from ladle_rt.geometry import Fit, crop, fit_box, pad, shrink
 from ladle_rt.models.artifact import ModelInfo
-from ladle_rt.thermal.normalization import Levels, LevelTracker, apply_levels
+from ladle_rt.thermal.normalization import FollowedLevels, Levels, LevelTracker, apply_levels
 from ladle_rt.translate.colorize import PictureSpec, Rendering, render
 from ladle_rt.translate.network import Network, Runner
 from ladle_rt.translate.semantic import class_colours
@@ -83,6 +83,11 @@ class CpuTranslator:
         """See `Translator.network_size`."""
         return self._box
 
+    @property
+    def layout(self) -> Layout:
+        """See `Translator.layout`."""
+        return self._options.layout
+
     def resize(self, size: tuple[int, int]) -> None:
         """See `Translator.resize`."""
         self._box = size
@@ -130,6 +135,14 @@ class CpuTranslator:
             raise PipelineError(f"no frame translated within {timeout_s} s") from None
         self._pop()
         return future.result()
+
+    def followed_levels(self) -> FollowedLevels | None:
+        """See `Translator.followed_levels`."""
+        return self._tracker.followed
+
+    def resume_levels(self, followed: FollowedLevels) -> None:
+        """See `Translator.resume_levels`."""
+        self._tracker.resume(followed)
 
     def close(self) -> None:
         """Drop what waits, let the workers finish their frame, end them."""

@@ -20,6 +20,7 @@ class ThreadTranslator:
     """The protocol for real: a thread pool that turns intensities into grey yuv420p."""
 
     name = "grey (2 workers)"
+    network_size = (32, 32)
 
     def __init__(self, depth: int = 4, work: Callable[[Frame], None] = lambda frame: None) -> None:
         self.depth = depth

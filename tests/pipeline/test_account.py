@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,15 @@ class Heard:
 
 def frame(number: int, timestamp_ns: int) -> Frame:
     return Frame(np.zeros((2, 2), np.uint8), number, timestamp_ns)
+
+
+def test_what_the_driver_dropped_shows() -> None:
+    account = Account()
+    account.presented(account.captured(frame(0, 0)))
+    account.presented(account.captured(replace(frame(1, 0), missed=3)))
+    counts = account.statistics()
+    assert counts.dropped == {"driver": 3}
+    assert (counts.captured, counts.presented, counts.in_flight) == (5, 2, 0)
 
 
 def test_books_balance_at_every_moment() -> None:

@@ -62,6 +62,23 @@ def test_places_that_cannot_be_written_are_refused_at_once(tmp_path: Path) -> No
     assert taken.read_text() == "mine"
 
 
+def test_a_full_disk_does_not_hide_what_ended_the_stream(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def play(error: Exception | None) -> None:
+        with Trace(tmp_path / "t.json") as trace:
+            trace._file.close()
+            trace._file = open("/dev/full", "w", encoding="utf-8")  # noqa: SIM115
+            if error is not None:
+                raise error
+
+    with pytest.raises(TypeError, match="bug"):
+        play(TypeError("bug"))
+    assert "No space left" in caplog.text
+    with pytest.raises(OutputError, match="No space left"):
+        play(None)
+
+
 def test_rows_are_whole_and_can_be_followed(tmp_path: Path) -> None:
     path = tmp_path / "stats.jsonl"
     rows = StatsFile(path)

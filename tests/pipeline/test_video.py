@@ -171,6 +171,56 @@ def test_audio_that_does_not_fit_is_encoded_again(
     assert length_s == pytest.approx(2.0, abs=0.1)
 
 
+def damage_audio(source: Path, target: Path, which: range) -> Path:
+    """A copy in Matroska whose audio packets of these numbers are noise."""
+    rng = np.random.default_rng(0)
+    with av.open(str(source)) as read, av.open(str(target), "w", format="matroska") as write:
+        streams = {one.index: write.add_stream_from_template(one) for one in read.streams}
+        number = 0
+        for packet in read.demux():
+            if packet.dts is None:
+                continue
+            copy = packet
+            if packet.stream.type == "audio":
+                if number in which:
+                    copy = av.Packet(rng.integers(0, 256, packet.size, np.uint8).tobytes())
+                    copy.pts, copy.dts = packet.pts, packet.dts
+                    copy.time_base, copy.duration = packet.time_base, packet.duration
+                number += 1
+            copy.stream = streams[packet.stream.index]
+            write.mux(copy)
+    return target
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".mp4"])
+def test_damaged_audio_leaves_the_video_whole(
+    write_clip: WriteClip,
+    tmp_path: Path,
+    translate: Any,
+    caplog: pytest.LogCaptureFixture,
+    suffix: str,
+) -> None:
+    """Encoded again, each damaged packet is left out; copied, players have to cope."""
+    clean = write_clip("clean.mp4", 50, audio="aac")
+    source = damage_audio(clean, tmp_path / "in.mkv", range(20, 40))
+    result = translate(source, tmp_path / f"out{suffix}")
+    assert len(video_times(result.output)) == 50
+    with av.open(str(result.output)) as container:
+        ends_s = [float(one.pts * one.time_base) for one in container.demux(audio=0) if one.size]
+    assert max(ends_s) > 1.9, "the audio after the damage is kept"
+    if suffix == ".webm":
+        assert caplog.text.count("its audio is damaged") == 1
+
+
+def test_all_audio_damaged_is_a_silent_video(
+    write_clip: WriteClip, tmp_path: Path, translate: Any
+) -> None:
+    clean = write_clip("clean.mp4", 20, audio="aac")
+    source = damage_audio(clean, tmp_path / "in.mkv", range(1000))
+    result = translate(source, tmp_path / "out.webm")
+    assert len(video_times(result.output)) == 20
+
+
 def test_pixel_aspect_is_kept(write_clip: WriteClip, tmp_path: Path, translate: Any) -> None:
     source = write_clip("in.mp4", 3, aspect=Fraction(16, 11))
     result = translate(source, tmp_path / "out.mkv")

@@ -58,6 +58,20 @@ def test_the_last_one_raises() -> None:
     assert last.ended == "aborted"
 
 
+def test_a_recorder_that_waits_is_no_reason_to_go_on() -> None:
+    recorder, page, window = Noting(), Noting(refuses_at=1), Noting(refuses_at=2)
+    fan = FanOut()
+    fan.add(recorder, idle=True)
+    for sink in (page, window):
+        fan.add(sink)
+    for number in range(2):
+        fan.write(picture(number))
+    with pytest.raises(OutputError, match="disk full"):
+        fan.write(picture(2))
+    fan.abort()
+    assert (page.ended, window.ended, recorder.ended) == ("aborted",) * 3
+
+
 def test_closing_publishes_all_that_can_be() -> None:
     bad, good = Noting(refuses_close=True), Noting()
     fan = FanOut([bad, good])

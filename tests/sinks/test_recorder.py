@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import cv2
@@ -61,7 +62,70 @@ def test_records_between_the_two_presses(tmp_path: Path) -> None:
     assert recorder.record(False) == path and recorder.record(False) is None
     recorder.write(translated(3))
     recorder.close()
-    assert [(one.seen, one.ended) for one in opened] == [([1, 2], "closed")]
+    # The picture that was on show when the key was pressed is the first one.
+    assert [(one.seen, one.ended) for one in opened] == [([0, 1, 2], "closed")]
+    assert recorder.record(True) is None, "nobody would finish it"
+
+
+class Slow(Noting):
+    """Takes its time to open, to begin and to end."""
+
+    LIMIT_S = 20
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def wait(self) -> None:
+        self.begun.set()
+        assert self.go_on.wait(self.LIMIT_S)
+        self.begun.clear()
+        self.go_on.clear()
+
+    def write(self, translated: TranslatedFrame) -> None:
+        if not self.seen:
+            self.wait()
+        super().write(translated)
+
+    def close(self) -> None:
+        self.wait()
+        super().close()
+
+
+def test_pressing_record_does_not_hold_up_the_pictures(tmp_path: Path) -> None:
+    video = Slow(tmp_path / "a.mkv")
+
+    def open_video(path: Path) -> Slow:
+        video.wait()
+        return video
+
+    def press(on: bool) -> threading.Thread:
+        thread = threading.Thread(target=recorder.record, args=(on,))
+        thread.start()
+        return thread
+
+    def show(number: int) -> None:
+        """One picture, while the file is busy."""
+        assert video.begun.wait(Slow.LIMIT_S)
+        shown = threading.Thread(target=recorder.write, args=(translated(number),), daemon=True)
+        shown.start()
+        shown.join(Slow.LIMIT_S / 4)
+        assert not shown.is_alive(), "the picture waits for the file"
+        video.go_on.set()
+
+    recorder = Recorder(tmp_path, open_video, threading.Event())
+    recorder.write(translated(0))
+    pressed = press(True)
+    show(1)
+    while video.go_on.is_set():
+        time.sleep(0.001)
+    show(2)
+    pressed.join(Slow.LIMIT_S)
+    recorder.write(translated(3))
+    pressed = press(False)
+    show(4)
+    pressed.join(Slow.LIMIT_S)
+    assert (video.seen, video.ended) == ([1, 3], "closed")
 
 
 def test_what_was_recorded_on_request_is_kept_when_the_stream_fails(tmp_path: Path) -> None:

@@ -6,14 +6,21 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
+from ladle_rt.errors import OutputError
 from ladle_rt.figures import LiveFigures, Percentiles
+from ladle_rt.frames import Frame, Picture, TranslatedFrame
+from ladle_rt.sinks import window as window_module
 from ladle_rt.sinks.hud import draw, lines_of
-from ladle_rt.sinks.window import display_available
+from ladle_rt.sinks.window import WindowSink, display_available
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ("Xvfb", "xdotool")
@@ -119,6 +126,40 @@ def test_keys_reach_the_stream() -> None:
         server.wait(10)
     assert done.stdout == "fine\n", done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(cv2.error("the server is gone"), OutputError), (TypeError("bug"), TypeError)],
+)
+def test_a_window_that_dies_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, told: type[Exception]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    for name in ("namedWindow", "resizeWindow", "destroyWindow"):
+        monkeypatch.setattr(cv2, name, lambda *_: None)
+    monkeypatch.setattr(cv2, "waitKey", lambda _: time.sleep(0.001) or -1)
+    monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: 1.0)
+    monkeypatch.setattr(cv2, "imshow", fail)
+    monkeypatch.setattr(window_module, "display_available", lambda: None)
+    view: Any = SimpleNamespace(compose=lambda _: np.zeros((4, 4, 3), np.uint8))
+    hands: Any = SimpleNamespace(recording=None)
+    window = WindowSink("w", view, lambda: LiveFigures("running", 1, "x", "y", (4, 4), 2, 1), hands)
+    data = np.zeros((6, 4), np.uint8)
+    picture = TranslatedFrame(Frame(data[:4], 0, 0), Picture("yuv420p", data, 4, 4))
+
+    def write_on() -> None:
+        end_s = time.monotonic() + 20
+        while time.monotonic() < end_s:
+            window.write(picture)
+            time.sleep(0.005)
+
+    with pytest.raises(told, match=r"gone|bug") as caught:
+        write_on()
+    assert any(entry.name == "_draw" for entry in caught.traceback) or caught.value.__cause__
+    window.abort()
 
 
 def test_no_display_is_seen_before_qt_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -286,3 +289,44 @@ def test_addresses_are_masked() -> None:
     )
     assert masked("/dev/video0") == "/dev/video0"
     assert np.all([masked(text) == text for text in ("a@b", "http://h/x", "user:p")])
+
+
+class Packets:
+    """Instead of FFmpeg: a container whose packets are scripted; ``None`` cannot be decoded."""
+
+    def __init__(self, times_s: list[float | None]) -> None:
+        self.streams = SimpleNamespace(video=[self])
+        self.codec_context = SimpleNamespace(thread_count=0)
+        self.sample_aspect_ratio = None
+        self.average_rate = self.guessed_rate = self.base_rate = Fraction(10)
+        self._times_s = iter(times_s)
+
+    def demux(self, stream: object) -> Iterator[Any]:
+        return (SimpleNamespace(decode=lambda one=one: self._decode(one)) for one in self._times_s)
+
+    def close(self) -> None: ...
+
+    def _decode(self, time_s: float | None) -> list[av.VideoFrame]:
+        if time_s is None:
+            raise av.error.InvalidDataError(1, "damaged")
+        frame = av.VideoFrame.from_ndarray(np.zeros((16, 16), np.uint8), format="gray")
+        frame.pts, frame.time_base = round(time_s * 1000), Fraction(1, 1000)
+        return [frame]
+
+
+def test_a_damaged_packet_does_not_move_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's uptime is no time of the stream."""
+    times_s = [50.0, 50.1, None, 50.3, 50.4, None, 50.6]
+    monkeypatch.setattr(av, "open", lambda *_, **__: Packets(times_s))
+    expected_s = [0.0, 0.1, 0.3, 0.4, 0.6]
+    with NetworkSource("udp://h:1", OPTIONS) as source:
+        frames = take(source, len(times_s))
+    assert [frame.time_s for frame in frames if frame.fault is None] == expected_s
+    assert all(frame.time_s < 1 for frame in frames)
+    # Played at once instead of in time, the packets after a damaged one must not be taken for a
+    # clock that jumped back.
+    monkeypatch.setattr(time, "monotonic_ns", itertools.count(10**15, 10**9).__next__)
+    with ReconnectingSource(lambda: NetworkSource("udp://h:1", OPTIONS), timeout_s=5) as source:
+        frames = take(source, len(times_s))
+    assert [frame.time_s for frame in frames if frame.fault is None] == expected_s
+    assert [frame.pts for frame in frames] == sorted({frame.pts for frame in frames})

@@ -119,7 +119,7 @@ def test_pictures_handed_out_are_never_written_to() -> None:
 
 
 def test_the_thermal_half_is_left_as_it_is() -> None:
-    blender = Blender(1.0, SPEC)
+    blender = Blender(1.0, SPEC, "side-by-side")
     for number in range(5):
         both = picture(100, width=2 * W)
         both.data[:H, :W] = 20 * number
@@ -129,8 +129,15 @@ def test_the_thermal_half_is_left_as_it_is() -> None:
     assert 100 < shown[:, W:].mean() < 150
 
 
+def test_a_colour_picture_wider_than_its_frame_is_blended_as_a_whole() -> None:
+    blender = Blender(1.0, SPEC)
+    for number in range(2):
+        shown = luma(blender.blend(frame(number), picture(100 + 100 * number, width=2 * W)))
+    assert shown.max() < 150
+
+
 class Inner:
-    name, depth, network_size = "inner", 3, (64, 96)
+    name, depth, network_size, layout = "inner", 3, (64, 96), "colour"
 
     def __init__(self) -> None:
         self.waiting: list[Frame] = []

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,6 +75,37 @@ def test_the_change_comes_between_two_frames(
             translator.collect(LIMIT_S)
 
 
+@pytest.mark.parametrize("change_at", [1, 4])
+def test_brightness_makes_no_step_at_the_change(tiny_model: Path, change_at: int) -> None:
+    """As if there had been one engine: levels that follow slowly go on where they were."""
+    options = TranslateOptions(threads=1, smoothing_s=1.0)
+    scene = np.tile(np.linspace(20, 120, 96), (64, 1))
+    frames = [
+        Frame((scene + 12 * number).astype(np.uint8), number, timestamp_ns=number * 100_000_000)
+        for number in range(8)
+    ]
+
+    def make() -> Translator:
+        return create_translator(load_artifact(tiny_model), options, RGB)
+
+    release = threading.Event()
+
+    def build() -> Translator:
+        assert release.wait(LIMIT_S)
+        return make()
+
+    with make() as one, WarmStartTranslator(make(), build) as two:
+        for number, item in enumerate(frames):
+            if number == change_at:
+                release.set()
+                assert two.ready.wait(LIMIT_S)
+            for translator in (one, two):
+                translator.submit(item)
+            expected, actual = (each.collect(LIMIT_S).picture.data for each in (one, two))
+            np.testing.assert_array_equal(actual, expected, f"frame {number}")
+        assert two.followed_levels() == one.followed_levels() is not None
+
+
 def test_many_frames_keep_their_order(engines: tuple[Translator, Translator]) -> None:
     first, second = engines
     with WarmStartTranslator(first, lambda: second) as translator:
@@ -138,6 +170,47 @@ def test_what_is_built_after_closing_is_closed(engines: tuple[Translator, Transl
     for engine in (first, second):
         with pytest.raises(BackendError, match="closed"):
             engine.submit(frame(1))
+
+
+class Idle:
+    """An engine that only has a size; ``before_resize`` runs while it is being changed."""
+
+    name, depth, network_size = "idle", 1, (0, 0)
+
+    def __init__(self, before_resize: Callable[[], None] = lambda: None) -> None:
+        self._before_resize = before_resize
+
+    def resize(self, size: tuple[int, int]) -> None:
+        self._before_resize()
+        self.network_size = size
+
+    def submit(self, frame: Frame) -> int:
+        return 0
+
+    def followed_levels(self) -> None:
+        return None
+
+    def close(self) -> None: ...
+
+
+def test_a_size_asked_for_during_the_change_is_not_lost() -> None:
+    asking: list[threading.Thread] = []
+
+    def ask_meanwhile() -> None:
+        if not asking:
+            asking.append(threading.Thread(target=translator.resize, args=((64, 96),)))
+            asking[0].start()
+            asking[0].join(0.3)
+
+    second: Any = Idle(ask_meanwhile)
+    first: Any = Idle()
+    translator = WarmStartTranslator(first, lambda: second)
+    translator.resize((32, 48))
+    assert translator.ready.wait(LIMIT_S)
+    translator.submit(frame(0))
+    asking[0].join(LIMIT_S)
+    assert translator.network_size == second.network_size == (64, 96)
+    translator.close()
 
 
 def test_a_timeout_leaves_the_frame_in_flight() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -20,6 +21,9 @@ def _lines(figures: LiveFigures) -> Iterator[str]:
     for reason, count in figures.dropped.items():
         yield f'ladle_rt_dropped_total{{reason="{reason}"}} {count}'
     yield from _series("held_total", "counter", "Pictures shown once more.", figures.held)
+    yield from _head("skipped_total", "counter", "Pictures an output let go, by output.")
+    for output, count in figures.skipped.items():
+        yield f"ladle_rt_skipped_total{{output={json.dumps(output, ensure_ascii=False)}}} {count}"
     yield from _series("reconnects_total", "counter", "Returns of the source.", figures.reconnects)
     yield from _series("in_flight", "gauge", "Frames being worked on.", figures.in_flight)
     yield from _series("up", "gauge", "1 while frames flow.", int(figures.state == "running"))

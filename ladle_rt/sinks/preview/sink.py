@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import secrets
-import threading
 from collections.abc import Callable
 
 from aiohttp import web
@@ -17,6 +16,7 @@ from ladle_rt.sinks.base import Controls
 from ladle_rt.sinks.preview.access import PreviewAddress, guard
 from ladle_rt.sinks.preview.encode import Pictures
 from ladle_rt.sinks.preview.pages import Pages
+from ladle_rt.sinks.thread import SinkThread
 from ladle_rt.thermal.view import ThermalView
 
 START_TIMEOUT_S = STOP_TIMEOUT_S = 10.0
@@ -78,10 +78,7 @@ class PreviewSink:
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         started: concurrent.futures.Future[int] = concurrent.futures.Future()
-        self._thread = threading.Thread(
-            target=self._serve, args=(started,), name="preview", daemon=True
-        )
-        self._thread.start()
+        self._thread = SinkThread(lambda: self._serve(started), "preview")
         try:
             port = started.result(START_TIMEOUT_S)
         except OSError as error:
@@ -95,6 +92,7 @@ class PreviewSink:
 
     def write(self, translated: TranslatedFrame) -> None:
         """Make a picture the newest; returns at once."""
+        self._thread.check()
         assert self._pictures is not None
         self._pictures.put(translated)
 

@@ -48,8 +48,6 @@ class V4l2Source:
             InputError: busy, not permitted, not a camera, or a format or size it does not have.
         """
         self._options = options or SourceOptions()
-        self.missed = 0
-        """Frames that the driver dropped because nobody took them in time."""
         self._device = Device(path, kernel or LinuxKernel())
         self._guard = CloseGuard(self._device.close)
         try:
@@ -105,13 +103,13 @@ class V4l2Source:
         for number, buffer in enumerate(buffers):
             if self._guard.closing.is_set():
                 return
-            if last is not None and buffer.sequence > last + 1:
-                self.missed += buffer.sequence - last - 1
+            missed = 0 if last is None else max(0, buffer.sequence - last - 1)
             last = buffer.sequence
             time_ns = buffer.timestamp_ns or time.monotonic_ns()
             first_ns = time_ns if first_ns is None else first_ns
             pixels, fault = self._pixels(buffer)
-            yield Frame(pixels, number, time_ns, (time_ns - first_ns) // 1000, TIME_BASE, fault)
+            pts = (time_ns - first_ns) // 1000
+            yield Frame(pixels, number, time_ns, pts, TIME_BASE, fault, missed)
 
     def _pixels(self, buffer: Buffer) -> tuple[ThermalPixels, str | None]:
         nothing = np.empty((0, 0), np.uint8)

@@ -16,6 +16,7 @@ The kernels themselves are in ``kernels.cu``. Buffers, all in device memory and 
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -39,7 +40,9 @@ MAX_SIDE = 16384
 """Pixels; positions in the kernels are products of two sides in 32 bits."""
 
 _BINS = 256
-_TRACKER_BYTES = 40 + 4 * _BINS
+TRACKER_HEAD = struct.Struct("=4d2i")
+"""The beginning of ``TrackerState``: low, mid and high level, time in seconds, started, unused."""
+_TRACKER_BYTES = TRACKER_HEAD.size + 4 * _BINS
 """``TrackerState`` up to its histogram of 16-bit values."""
 _FINE_BYTES = 4 * _BINS * _BINS
 _LEVELS_BYTES = 16 + 4 * _BINS

@@ -19,17 +19,21 @@ from ladle_rt.errors import ConfigError
 from ladle_rt.frames import Frame, Picture, ThermalPixels, TranslatedFrame
 from ladle_rt.geometry import fit_box
 from ladle_rt.models.artifact import ModelInfo
+from ladle_rt.thermal.normalization import FollowedLevels, Levels
 from ladle_rt.translate.colorize import PictureSpec
-from ladle_rt.translate.cuda.frame_kernels import FrameKernels
-from ladle_rt.translate.cuda.gpu import EnqueueEngine, Gpu
+from ladle_rt.translate.cuda.frame_kernels import TRACKER_HEAD, FrameKernels
+from ladle_rt.translate.cuda.gpu import Bytes, EnqueueEngine, Gpu
 from ladle_rt.translate.cuda.owned import Owned
 from ladle_rt.translate.cuda.ring import Ring
 
 logger = logging.getLogger("ladle_rt")
 
 Result = Future[TranslatedFrame]
-Job = tuple[Frame, tuple[int, int], Result]
+FrameJob = tuple[Frame, tuple[int, int], Result]
 """A frame, the network's box for it, and who waits for the picture."""
+LevelsAnswer = Future[FollowedLevels | None]
+Job = FrameJob | LevelsAnswer | FollowedLevels
+"""Or who waits for the thermal levels after the frames before, or those to begin with."""
 
 _Kind = tuple[tuple[int, ...], "np.dtype[np.generic]", tuple[int, int]]
 """Shape and dtype of frames, and the network's box."""
@@ -43,7 +47,7 @@ class Owner:
         options: how to translate.
         picture: what the sink wants.
         slots: frames in flight; `jobs` never holds more unanswered ones.
-        jobs: frames with the futures that answer them; ``None`` ends `serve`.
+        jobs: frames with the futures that answer them, and the like; ``None`` ends `serve`.
     """
 
     def __init__(
@@ -60,7 +64,9 @@ class Owner:
         self._plan: tuple[_Kind, FrameKernels, Ring] | None = None
         self._state: tuple[np.dtype[np.generic], int] | None = None
         """Dtype of the frames whose levels it follows, device address."""
-        self._enqueued: deque[Job] = deque()
+        self._enqueued: deque[FrameJob] = deque()
+        self._resumed: FollowedLevels | None = None
+        """What the first state begins with."""
         self._told_capture = False
 
     def start(
@@ -96,7 +102,12 @@ class Owner:
                 continue
             if job is None:
                 return
-            self._take(job)
+            if isinstance(job, FollowedLevels):
+                self._resumed = job
+            elif isinstance(job, Future):
+                job.set_result(self._followed_levels())
+            else:
+                self._take(job)
 
     def release(self) -> None:
         """Give everything back.
@@ -109,7 +120,7 @@ class Owner:
             self._owned.add(plan[2].close)
         self._owned.give_back()
 
-    def _take(self, job: Job) -> None:
+    def _take(self, job: FrameJob) -> None:
         frame, box, result = job
         try:
             ring = self._ring_for(frame.pixels, box)
@@ -119,6 +130,10 @@ class Owner:
             return
         ring.submit(frame.pixels, frame.time_s)
         self._enqueued.append(job)
+
+    def _hand_over_all(self) -> None:
+        while self._enqueued:
+            self._hand_over()
 
     def _hand_over(self) -> None:
         assert self._plan is not None
@@ -135,8 +150,7 @@ class Owner:
         kind: _Kind = (pixels.shape, pixels.dtype, box)
         if self._plan is not None and self._plan[0] == kind:
             return self._plan[2]
-        while self._enqueued:
-            self._hand_over()
+        self._hand_over_all()
         if self._plan is not None:
             ring, self._plan = self._plan[2], None
             ring.close()
@@ -173,7 +187,42 @@ class Owner:
         self._free_state()
         pointer = self._gpu.allocate(size)
         self._state = (dtype, pointer)
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None:
+            levels = resumed.levels
+            head = TRACKER_HEAD.pack(levels.low, levels.mid, levels.high, resumed.time_s, 1, 0)
+            self._transfer(self._gpu.copy_to_device, pointer, head)
         return pointer
+
+    def _followed_levels(self) -> FollowedLevels | None:
+        if self._state is None:
+            return self._resumed
+        # Frames that were taken count: they must have been through the tracker.
+        self._hand_over_all()
+        head = self._transfer(
+            lambda pointer, array, stream: self._gpu.copy_to_host(array, pointer, stream),
+            self._state[1],
+            bytes(TRACKER_HEAD.size),
+        )
+        low, mid, high, time_s, started, _ = TRACKER_HEAD.unpack(head)
+        return FollowedLevels(Levels(low, mid, high), time_s) if started else None
+
+    def _transfer(
+        self, copy: Callable[[int, Bytes, int], None], pointer: int, content: bytes
+    ) -> bytes:
+        """Copy a few bytes between device and pinned memory that begins as ``content``; waits."""
+        owned = Owned()
+        try:
+            stream = self._gpu.create_stream()
+            owned.add(self._gpu.destroy_stream, stream)
+            array = self._gpu.allocate_pinned(len(content))
+            owned.add(self._gpu.free_pinned, array)
+            array[:] = np.frombuffer(content, np.uint8)
+            copy(pointer, array, stream)
+            self._gpu.synchronize_stream(stream)
+            return array.tobytes()
+        finally:
+            owned.give_back()
 
     def _free_state(self) -> None:
         state, self._state = self._state, None

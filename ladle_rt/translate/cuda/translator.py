@@ -16,15 +16,17 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from types import TracebackType
+from typing import Any
 
-from ladle_rt.config import TranslateOptions
+from ladle_rt.config import Layout, TranslateOptions
 from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import ModelInfo
+from ladle_rt.thermal.normalization import FollowedLevels
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda.compile import cubin
 from ladle_rt.translate.cuda.gpu import EnqueueEngine, Gpu
-from ladle_rt.translate.cuda.owner import Job, Owner, Result
+from ladle_rt.translate.cuda.owner import Job, LevelsAnswer, Owner, Result
 from ladle_rt.translate.workers import CLOSED
 
 logger = logging.getLogger("ladle_rt")
@@ -63,10 +65,13 @@ class GpuTranslator:
         image: Callable[[tuple[int, int]], bytes] = cubin,
     ) -> None:
         self._picture, self._depth = picture, slots
+        self._layout = options.layout
         self._size = options.size or info.train_size
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(slots)
         self._flying: deque[Result] = deque()
+        self._asked: LevelsAnswer = Future()
+        """The last question for the levels; under the lock."""
         self._lock = threading.Lock()
         self._end: BackendError | None = None
         """Why no more frames are taken; under the lock."""
@@ -117,6 +122,11 @@ class GpuTranslator:
         """See `Translator.network_size`."""
         return self._size
 
+    @property
+    def layout(self) -> Layout:
+        """See `Translator.layout`."""
+        return self._layout
+
     def resize(self, size: tuple[int, int]) -> None:
         """See `Translator.resize`; the ring is planned anew for it."""
         self._size = size
@@ -161,6 +171,22 @@ class GpuTranslator:
         self._room.release()
         return result.result()
 
+    def followed_levels(self) -> FollowedLevels | None:
+        """See `Translator.followed_levels`."""
+        with self._lock:
+            if self._end is not None:
+                raise _again(self._end)
+            answer = self._asked = Future()
+            self._jobs.put(answer)
+        return answer.result()
+
+    def resume_levels(self, followed: FollowedLevels) -> None:
+        """See `Translator.resume_levels`."""
+        with self._lock:
+            if self._end is not None:
+                raise _again(self._end)
+            self._jobs.put(followed)
+
     def close(self) -> None:
         """Drop what is in flight, free the GPU, end the owner thread."""
         with self._lock:
@@ -189,9 +215,9 @@ class GpuTranslator:
         """Refuse from now on and answer every frame that has no answer; in the owner thread."""
         with self._lock:
             self._end = self._end or BackendError(str(error))
-            flying = list(self._flying)
+            waiting: list[Future[Any]] = [*self._flying, self._asked]
         first = True
-        for result in flying:
+        for result in waiting:
             if not result.done():
                 # Its traceback belongs to one frame; the others hear the same line.
                 result.set_exception(error if first else BackendError(str(error)))

@@ -189,6 +189,8 @@ def test_a_bug_in_a_source_is_no_loss() -> None:
         def __iter__(self) -> Iterator[Frame]:
             raise TypeError("bug")
 
-    source = ReconnectingSource(lambda: Broken(scripted.Camera([])), timeout_s=5)
-    with source, pytest.raises(TypeError, match="bug"):
-        list(source)
+    broken = Broken(scripted.Camera([]))
+    with ReconnectingSource(lambda: broken, timeout_s=5) as source:
+        with pytest.raises(TypeError, match="bug"):
+            list(source)
+        assert broken._closed.is_set(), "nobody else can close it"

@@ -76,6 +76,7 @@ class Page:
             captured=self.count + 2,
             presented=self.count,
             dropped={"late": self.count // 10},
+            skipped={"rtsp://***@host/out": 3},
             problem=self.problem,
             fps_presented=29.5 + self.count % 2,
             latency_ms=Percentiles(30, 40, 50, 60),

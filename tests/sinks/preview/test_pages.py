@@ -116,6 +116,7 @@ def test_metrics_are_prometheus_text(serve: Serve) -> None:
             float(match[3])
     assert types["ladle_rt_captured_total"] == "counter"
     assert 'ladle_rt_dropped_total{reason="late"}' in body.decode()
+    assert 'ladle_rt_skipped_total{output="rtsp://***@host/out"} 3' in body.decode()
     assert 'ladle_rt_latency_seconds{quantile="0.99"}' in body.decode()
     assert 'ladle_rt_latency_seconds{quantile="0.5"} 0.031' in body.decode()
 

@@ -128,6 +128,57 @@ def test_levels_start_anew_with_another_dtype(host_gpu: Any, tiny_model: Path) -
         assert np.abs(mine.astype(int) - theirs).max() <= 2
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("first", ["cpu", "gpu"])
+def test_levels_go_on_from_another_translators(
+    host_gpu: Any, tiny_model: Path, dtype: type, first: str
+) -> None:
+    artifact = load_artifact(tiny_model)
+    network = OnnxRuntimeNetwork(artifact)
+    options = TranslateOptions(size=(64, 96))
+    scene = np.linspace(20, 90, 64 * 96).reshape(64, 96)
+    frames = [
+        Frame((scene + 9 * number).astype(dtype), number, timestamp_ns=number * 10**8)
+        for number in range(6)
+    ]
+
+    def on_gpu() -> Translator:
+        gpu = FakeGpu(host_gpu.launch)
+        gpus.append(gpu)
+        return translator(gpu, artifact.info, network.runner(), options)
+
+    def on_cpu() -> Translator:
+        return CpuTranslator(network, artifact.info, options, YUV, 2)
+
+    gpus: list[FakeGpu] = []
+    expected = pictures(on_cpu(), frames)
+    with on_cpu() if first == "cpu" else on_gpu() as before:
+        assert before.followed_levels() is None
+        for item in frames[:3]:
+            before.submit(item)
+        # Asked while frames are in flight, and answered after them.
+        followed = before.followed_levels()
+    assert followed is not None and followed.time_s == pytest.approx(0.2)
+    after = on_gpu()
+    after.resume_levels(followed)
+    assert after.followed_levels() == followed
+    for mine, theirs in zip(pictures(after, frames[3:]), expected[3:], strict=True):
+        assert np.abs(mine.astype(int) - theirs).max() <= 2
+    assert all(gpu.nothing_left() and not gpu.violations for gpu in gpus)
+
+
+def test_a_question_for_levels_is_answered_at_the_end(info: ModelInfo) -> None:
+    gpu = FakeGpu(fail_at=("copy_to_host", 0))
+    ours = translator(gpu, info)
+    ours.submit(frame(0))
+    with pytest.raises(BackendError, match="copy_to_host"):
+        ours.followed_levels()
+    ours.close()
+    for call in (ours.followed_levels, lambda: ours.resume_levels(None)):  # type: ignore[arg-type]
+        with pytest.raises(BackendError):
+            call()
+
+
 @pytest.mark.parametrize("capturable", [False, True])
 def test_graph_and_pieces_are_the_same(host_gpu: Any, info: ModelInfo, capturable: bool) -> None:
     frames = [frame(number) for number in range(5)]

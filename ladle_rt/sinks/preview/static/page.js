@@ -36,6 +36,7 @@ function update(figures) {
     figures.engine, `network ${figures.network_size[1]}x${figures.network_size[0]}`,
     `${figures.captured} captured`, `${figures.presented} presented`,
     ...Object.entries(figures.dropped).map(([reason, count]) => `${count} ${reason}`),
+    ...Object.entries(figures.skipped).map(([output, count]) => `${count} skipped by ${output}`),
     `${figures.reconnects} reconnects`,
     load.cpu_percent === undefined ? "" : `CPU ${load.cpu_percent} %`,
     load.rss_mb === undefined ? "" : `${load.rss_mb} MB`,
