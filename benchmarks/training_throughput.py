@@ -52,11 +52,11 @@ def overall_rate(rates: list[float]) -> float:
 def step_rates(run: Run, steps: int) -> list[float]:
     """Samples per second of training steps on one batch that is at hand."""
     batch = run.config.batch
-    (thermal, visible) = next(load_batches(run.samples, batch, 0, 0, run.processes))
+    samples = next(load_batches(run.samples, 0, 0, run.processes))
     rates = []
     for number in range(steps):
         start = time.perf_counter()
-        run.advance(thermal, visible)
+        run.advance(samples)
         if number >= WARM_UP:
             rates.append(batch / (time.perf_counter() - start))
     return rates
@@ -64,11 +64,10 @@ def step_rates(run: Run, steps: int) -> list[float]:
 
 def together(run: Run, workers: int) -> Meter:
     """Train the run to its end without files."""
-    meter = Meter(run.config.batch)
-    batches = load_batches(run.samples, run.config.batch, run.step, workers, run.processes)
-    for thermal, visible in meter.waiting(batches):
-        with meter.step():
-            run.advance(thermal, visible)
+    meter = Meter()
+    for batch in meter.waiting(load_batches(run.samples, run.step, workers, run.processes)):
+        with meter.step(len(batch.thermal)):
+            run.advance(batch)
     return meter
 
 
@@ -96,7 +95,7 @@ def main() -> None:
     flags = {name: value for name, value in chosen.items() if value is not None}
     flags["steps"] = arguments.steps + WARM_UP
     config = resolve_config(None, arguments.recipe, arguments.data_root, flags)
-    config = replace(config, validation=None)
+    config = replace(config, validation=())
     processes = Processes(0, 1, find_device(arguments.device))
 
     step = Spread.of(step_rates(started(config, processes), config.steps))
@@ -104,9 +103,7 @@ def main() -> None:
     results: dict[str, object] = {"step_samples_per_s": step.to_list()}
     for workers in arguments.workers:
         samples = MixedSamples(config)
-        rates = loader_rates(
-            load_batches(samples, config.batch, 0, workers, processes), config.batch
-        )
+        rates = loader_rates(load_batches(samples, 0, workers, processes), config.batch)
         meter = together(started(config, processes), workers)
         results[f"{workers} workers"] = {
             "loader_samples_per_s": float(f"{overall_rate(rates):.4g}"),

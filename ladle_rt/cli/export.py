@@ -51,6 +51,11 @@ from ladle_rt.errors import require
     type=click.Path(path_type=Path),
     help="JSON of `ladle-rt evaluate`, to travel with an export of .safetensors.",
 )
+@click.option(
+    "--classes",
+    is_flag=True,
+    help="Write what a semantic Handle takes things for as a second output, of .safetensors.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def command(
     weights: Path | None,
@@ -61,6 +66,7 @@ def command(
     int8_base: str,
     border: str,
     metrics: Path | None,
+    classes: bool,
     overwrite: bool,
 ) -> None:
     """Export a model (.safetensors with its .json, .onnx, or a shipped name) to ONNX and check it.
@@ -73,10 +79,10 @@ def command(
         raise click.UsageError("give WEIGHTS or --model, not both")
     plain = precision == "fp32" and border == "float32"
     if plain and weights is not None and weights.suffix == ".safetensors":
-        _export_weights(weights, output, metrics, overwrite)
+        _export_weights(weights, output, metrics, overwrite, classes)
         return
-    if metrics is not None:
-        raise click.UsageError("--metrics goes with an fp32 export of .safetensors")
+    if metrics is not None or classes:
+        raise click.UsageError("--metrics and --classes go with an fp32 export of .safetensors")
     from ladle_rt.engines.derive import Derivation, derive
     from ladle_rt.models.artifact import DEFAULT_MODEL
 
@@ -90,7 +96,9 @@ def command(
     click.echo(f"{written.onnx_path}: {written.info.name}, {precision}{told and ', '}{told}")
 
 
-def _export_weights(weights: Path, output: Path, metrics: Path | None, overwrite: bool) -> None:
+def _export_weights(
+    weights: Path, output: Path, metrics: Path | None, overwrite: bool, classes: bool
+) -> None:
     for module in ("torch", "onnxscript", "safetensors"):
         require(module, "train")
     from ladle_rt.engines.export import export_onnx, with_metrics
@@ -99,7 +107,7 @@ def _export_weights(weights: Path, output: Path, metrics: Path | None, overwrite
     network, info = load_model(weights)
     if metrics is not None:
         info = with_metrics(info, metrics)
-    exported = export_onnx(network, info, output, overwrite)
+    exported = export_onnx(network, info, output, overwrite, classes)
     click.echo(
         f"{exported.onnx_path}: {info.parameters / 1e6:.2f} M parameters, "
         f"max |ONNX Runtime - torch| = {exported.max_abs_error:.1e}"

@@ -17,8 +17,16 @@ import torch
 from torch import nn
 
 from ladle_rt.engines.precision.write import check_target
-from ladle_rt.errors import BackendError, InputError
-from ladle_rt.models.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, ModelInfo, file_sha256
+from ladle_rt.errors import BackendError, ConfigError, InputError
+from ladle_rt.models.artifact import (
+    CLASSES_NAME,
+    INPUT_NAME,
+    METADATA_KEY,
+    OUTPUT_NAME,
+    ModelInfo,
+    file_sha256,
+)
+from ladle_rt.models.classes import WithClasses
 
 OPSET = 20
 TOLERANCE = 1e-4
@@ -36,7 +44,13 @@ class Exported:
     """Over the checked shapes, RGB in [0,1]."""
 
 
-def export_onnx(model: nn.Module, info: ModelInfo, path: Path, overwrite: bool = False) -> Exported:
+def export_onnx(
+    model: nn.Module,
+    info: ModelInfo,
+    path: Path,
+    overwrite: bool = False,
+    classes: bool = False,
+) -> Exported:
     """Write ``path`` and the JSON beside it; both appear whole or not at all.
 
     Args:
@@ -44,16 +58,25 @@ def export_onnx(model: nn.Module, info: ModelInfo, path: Path, overwrite: bool =
         info: its facts; the hash is filled in here.
         path: target, ending in ``.onnx``.
         overwrite: replace existing files.
+        classes: write the second output too, what a semantic Handle takes things for.
 
     Raises:
+        ConfigError: ``classes`` of a model that was not trained with the semantic term.
         OutputError: the target exists, has another suffix or cannot be written.
         BackendError: the exported graph differs from torch by more than `TOLERANCE`.
     """
     check_target(path, overwrite)
     model = model.eval()
+    names = [OUTPUT_NAME]
+    if classes:
+        if not info.training.get("config", {}).get("loss", {}).get("semantics"):
+            raise ConfigError(
+                f"classes need a model trained with the semantics term, received {info.name}"
+            )
+        model, names = WithClasses(model).eval(), [OUTPUT_NAME, CLASSES_NAME]
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         draft = Path(folder, path.name)
-        _write_graph(model, info, draft)
+        _write_graph(model, info, draft, names)
         error = max_difference(model, info, draft)
         if not error <= TOLERANCE:
             raise BackendError(
@@ -95,13 +118,14 @@ def max_difference(model: nn.Module, info: ModelInfo, path: Path) -> float:
     for shape in ((1, 1, height, width), (2, 1, height + info.size_multiple, width)):
         thermal = torch.rand(shape, generator=generator)
         with torch.no_grad():
-            expected = model(thermal).numpy()
+            output = model(thermal)
+        expected = (output[0] if isinstance(output, tuple) else output).numpy()
         received = session.run([OUTPUT_NAME], {INPUT_NAME: thermal.numpy()})[0]
         worst = float(np.maximum(worst, np.abs(received - expected).max()))  # keeps NaN
     return worst
 
 
-def _write_graph(model: nn.Module, info: ModelInfo, path: Path) -> None:
+def _write_graph(model: nn.Module, info: ModelInfo, path: Path, outputs: list[str]) -> None:
     multiple = info.size_multiple
     height, width = info.train_size
     shape = {
@@ -117,7 +141,7 @@ def _write_graph(model: nn.Module, info: ModelInfo, path: Path) -> None:
             model,
             (torch.rand(2, 1, height, width),),
             input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
+            output_names=outputs,
             dynamic_shapes=(shape,),
             opset_version=OPSET,
             dynamo=True,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 CITYSCAPES = 19
 CATEGORIES: dict[str, tuple[int, ...]] = {
@@ -17,6 +20,27 @@ CATEGORIES: dict[str, tuple[int, ...]] = {
 }
 """Training ids of the classes in each category, in the order of label maps and of the graph's
 output ``classes``."""
+
+
+class WithClasses(nn.Module):
+    """A LadleNet+ that also says what it takes things for.
+
+    Args:
+        model: a `LadleNetPlus` whose Handle was trained with the semantic term.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, thermal: Tensor) -> tuple[Tensor, Tensor]:
+        """[N,1,H,W] in [0,1] to the picture [N,3,H,W] and `category_scores` [N,7,H,W]."""
+        logits, rgb = self.model.see_and_paint(thermal)
+        scale = float(self.model.handle.logit_stride)
+        scores = interpolate(
+            category_scores(logits), scale_factor=scale, mode="bilinear", align_corners=False
+        )
+        return rgb, scores
 
 
 def category_scores(logits: Tensor) -> Tensor:

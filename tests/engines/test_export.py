@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ladle_rt.engines.export import TOLERANCE, export_onnx, with_metrics
-from ladle_rt.errors import BackendError, InputError, OutputError
+from ladle_rt.errors import BackendError, ConfigError, InputError, OutputError
 from ladle_rt.models.artifact import METADATA_KEY, ModelInfo, load_artifact
+from ladle_rt.models.classes import category_scores
 from ladle_rt.models.registry import build, config_to_dict, preset_config
 from ladle_rt.thermal.normalization import ThermalNormalization
 
@@ -90,6 +91,39 @@ def test_graph_is_plain(exported: tuple[nn.Module, Path]) -> None:
     (scaled,) = [node.output[0] for node in graph.node if node.op_type == "Div"]
     (stem,) = [node for node in graph.node if scaled in node.input]
     assert shapes[stem.input[1]] == [32, 1, 3, 3], "one channel enters the encoder"
+
+
+def test_context_channels_stay_inside_the_graph(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = replace(CONFIG, context=True)
+    model = build("ladlenet-plus", config).eval()
+    nn.init.normal_(model.get_parameter("handle.network.encoder.model.conv_stem.extra"))
+    info = replace(INFO, config=config_to_dict(config))
+    result = export_onnx(model, info, tmp_path / "m.onnx")
+    assert result.max_abs_error < TOLERANCE
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    assert [(i.name, len(i.type.tensor_type.shape.dim)) for i in graph.input] == [("thermal", 4)]
+    # The row needs the frame's size, and nothing else does.
+    operations = {node.op_type for node in graph.node}
+    assert operations - PLAIN <= {"AveragePool", "Shape", "Sqrt", "Expand", "Gather", "Cast"}
+
+
+def test_classes_are_a_second_output(tmp_path: Path) -> None:
+    model = build("ladlenet-plus", CONFIG).eval()
+    with pytest.raises(ConfigError, match="trained with the semantics term, received test"):
+        export_onnx(model, INFO, tmp_path / "m.onnx", classes=True)
+    info = replace(INFO, training={"config": {"loss": {"semantics": 0.1}}})
+    export_onnx(model, info, tmp_path / "m.onnx", classes=True)
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    thermal = np.random.default_rng(0).random((2, 1, 64, 96), np.float32)
+    rgb, classes = session.run(["rgb", "classes"], {"thermal": thermal})
+    assert rgb.shape == (2, 3, 64, 96) and classes.shape == (2, 7, 64, 96)
+    with torch.no_grad():
+        logits, _ = model.see_and_paint(torch.from_numpy(thermal))
+    coarse = category_scores(logits)
+    middle = classes[:, :, 16:48, 16:80]
+    assert abs(middle.mean() - coarse.mean().item()) < 0.2
+    assert coarse.min() - 1e-3 <= classes.min() and classes.max() <= coarse.max() + 1e-3
 
 
 def test_graph_names_no_path_of_this_machine(exported: tuple[nn.Module, Path]) -> None:
