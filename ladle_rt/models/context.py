@@ -1,7 +1,7 @@
 """What a thermal pixel means depends on its surroundings: two more channels, made in the graph.
 
-    local   (T - mean) / (deviation + `FLOOR`) over windows of about `WINDOW` pixels, bounded and
-            scaled to [-1,1]: the same for every camera's tone curve
+    local   (T - mean) / (deviation from it + `FLOOR`) over windows of about `WINDOW` pixels,
+            bounded and scaled to [-1,1]: the same for every camera's tone curve
     row     height in the whole frame, -1 at its top and 1 at its bottom: cold ground is not sky
 
 The graph's input stays one channel; every operation here has a counterpart in ONNX opset 20 and
@@ -39,13 +39,17 @@ def context(thermal: Tensor, rows: Tensor | None = None) -> Tensor:
 
 
 def _local(thermal: Tensor) -> Tensor:
-    coarse = avg_pool2d(torch.cat([thermal, thermal * thermal], dim=1), POOL)
+    # Squares of differences, and no difference of squares: half precision would cancel.
+    apart = thermal - _mean(thermal)
+    deviation = torch.sqrt(_mean(apart * apart) + 1e-4)
+    return torch.clamp(apart / (deviation + FLOOR), -BOUND, BOUND) / BOUND
+
+
+def _mean(plane: Tensor) -> Tensor:
     side = WINDOW // POOL
-    means = avg_pool2d(coarse, side, stride=1, padding=side // 2, count_include_pad=False)
-    means = interpolate(means, scale_factor=float(POOL), mode="bilinear", align_corners=False)
-    mean, square = means[:, :1], means[:, 1:]
-    deviation = torch.sqrt(torch.relu(square - mean * mean) + 1e-6)
-    return torch.clamp((thermal - mean) / (deviation + FLOOR), -BOUND, BOUND) / BOUND
+    coarse = avg_pool2d(plane, POOL)
+    mean = avg_pool2d(coarse, side, stride=1, padding=side // 2, count_include_pad=False)
+    return interpolate(mean, scale_factor=float(POOL), mode="bilinear", align_corners=False)
 
 
 def _row(thermal: Tensor, rows: Tensor | None) -> Tensor:

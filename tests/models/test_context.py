@@ -33,6 +33,8 @@ def test_local_contrast_forgets_gain_and_level() -> None:
     assert (context(thermal + 0.3)[:, :1] - local).abs().max() < 1e-3
     assert (context(thermal * 2)[:, :1] - local).abs().max() < 0.35
     assert context(torch.full((1, 1, 64, 96), 0.7))[:, :1].abs().max() < 1e-3
+    half = context(thermal.half())[:, :1].float()
+    assert (half - local).abs().max() < 5e-3, "fit for half precision"
     assert BOUND > 1 and context(thermal).shape[1] == CHANNELS
 
 
