@@ -25,7 +25,7 @@ CLASSES_NAME = "classes"
 """Optional second output: float32 [N,7,H,W], scores of `ladle_rt.models.classes`."""
 METADATA_KEY = "ladle_rt"
 """ONNX metadata entry that carries the same facts as the JSON, less the hash."""
-DEFAULT_MODEL = "ladlenet-plus-compact"
+DEFAULT_MODEL = "ladlenet-plus-daylight"
 """The shipped model that every command uses unless told otherwise."""
 
 _KINDS: dict[str, type] = {

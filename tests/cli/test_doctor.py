@@ -16,7 +16,7 @@ def test_each_line_is_fine_or_says_what_to_do() -> None:
     result = CliRunner().invoke(doctor, [], catch_exceptions=False)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("OK  model: ladlenet-plus-compact")
+    assert lines[0].startswith("OK  model: ladlenet-plus-daylight")
     for line in lines:
         assert line.startswith("OK  ") or (line.startswith("--  ") and " -> " in line), line
     assert any("encoders: " in line and "libx264" in line for line in lines)
