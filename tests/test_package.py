@@ -92,8 +92,18 @@ def test_the_console_script_is_callable() -> None:
 
 def test_the_version_is_in_the_changelog() -> None:
     assert PROJECT["dynamic"] == ["version"]
-    changes = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Changes")[2]
-    assert f"- {ladle_rt.__version__}:" in changes
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## {ladle_rt.__version__}" in changes.splitlines()
+    assert "(CHANGELOG.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_terms_of_code_and_weights_travel_with_the_package() -> None:
+    assert PROJECT["license"] == "Apache-2.0"
+    assert "Apache License\n" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+    terms = Path("ladle_rt", "weights", "TERMS.md")
+    assert PROJECT["license-files"] == ["LICENSE", terms.as_posix()]
+    assert (ROOT / terms).is_file()
+    assert all(path.with_suffix(".md").is_file() for path in shipped_models().values())
 
 
 def test_the_default_model_ships_with_its_card() -> None:
