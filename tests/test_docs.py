@@ -62,16 +62,23 @@ def test_recipes_are_understood() -> None:
         assert config_from_values(tomllib.loads(recipe)).phases
 
 
+def test_every_recipe_is_in_the_guide() -> None:
+    guide = (ROOT / "docs" / "guide" / "training.md").read_text(encoding="utf-8")
+    names = {path.stem for path in (ROOT / "ladle_rt" / "training" / "recipes").glob("*.toml")}
+    assert names == {name for name in names if f"`{name}`" in guide}
+
+
 def test_the_site_builds(tmp_path: Path) -> None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"needs the docs extra: no {', '.join(missing)}")
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, **nowhere, "PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"},
+        env={**os.environ, **nowhere, "PYTHONPATH": path, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
         timeout=200,
