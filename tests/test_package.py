@@ -56,6 +56,7 @@ def test_running_needs_no_torch() -> None:
 def test_development_needs_no_gpu_library() -> None:
     optional = {
         "cuda",
+        "docs",
         "engines",
         "judge",
         "openvino",
@@ -68,10 +69,10 @@ def test_development_needs_no_gpu_library() -> None:
     every = names(EXTRAS["dev"]) | names(EXTRAS["train"]) | names(EXTRAS["openvino"])
     # TensorRT-RTX is there because it parses and builds without a GPU.
     assert not every & {"tensorrt", "torch-tensorrt", "pycuda"}
-    assert EXTRAS["dev"][0] == "ladle-rt[judge,openvino,train]"
+    assert EXTRAS["dev"][0] == "ladle-rt[docs,judge,openvino,train]"
 
 
-@pytest.mark.parametrize("extra", [None, "engines", "judge", "train", "openvino", "dev"])
+@pytest.mark.parametrize("extra", [None, "docs", "engines", "judge", "train", "openvino", "dev"])
 def test_what_ci_installs_is_pinned_within_the_ranges(extra: str | None) -> None:
     pins = constraints()
     for line in PROJECT["dependencies"] if extra is None else EXTRAS[extra]:
@@ -92,8 +93,18 @@ def test_the_console_script_is_callable() -> None:
 
 def test_the_version_is_in_the_changelog() -> None:
     assert PROJECT["dynamic"] == ["version"]
-    changes = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Changes")[2]
-    assert f"- {ladle_rt.__version__}:" in changes
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## {ladle_rt.__version__}" in changes.splitlines()
+    assert "(CHANGELOG.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_terms_of_code_and_weights_travel_with_the_package() -> None:
+    assert PROJECT["license"] == "Apache-2.0"
+    assert "Apache License\n" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+    terms = Path("ladle_rt", "weights", "TERMS.md")
+    assert PROJECT["license-files"] == ["LICENSE", terms.as_posix()]
+    assert (ROOT / terms).is_file()
+    assert all(path.with_suffix(".md").is_file() for path in shipped_models().values())
 
 
 def test_the_default_model_ships_with_its_card() -> None:
