@@ -14,8 +14,8 @@ from ladle_rt.errors import require
 from ladle_rt.models.handle_names import lite0
 from ladle_rt.models.handle_weights import packaged_tensors
 
-STRIDES = (2, 4, 8, 16)
-CHANNELS = (16, 24, 40, 112)
+STRIDES: tuple[int, ...] = (2, 4, 8, 16)
+CHANNELS: tuple[int, ...] = (16, 24, 40, 112)
 """Of the features at those strides."""
 _PREFIX = "encoder.model."
 _MEAN, _STD = 127 / 255, 128 / 255

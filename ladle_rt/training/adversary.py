@@ -109,7 +109,7 @@ class Adversary(nn.Module, ABC):
 
     def _trained(self) -> list[nn.Parameter]:
         # The fixed mixtures never are; the rest may be switched off while the network learns.
-        fixed = getattr(self.discriminator, "fixed_parameters", set)()
+        fixed: set[int] = getattr(self.discriminator, "fixed_parameters", set)()
         return [p for p in self.discriminator.parameters() if id(p) not in fixed]
 
     def _let_train(self, on: bool) -> None:

@@ -42,8 +42,8 @@ def local_contrast(thermal: Plane, rng: np.random.Generator) -> Plane:
     tiles = int(rng.integers(2, 9))
     clahe = cv2.createCLAHE(rng.uniform(1, 4), (tiles, tiles))
     equalised = clahe.apply((thermal * 255).astype(np.uint8)).astype(np.float32) / np.float32(255)
-    share = np.float32(rng.uniform(0.2, 1))
-    return (1 - share) * thermal + share * equalised
+    share = rng.uniform(0.2, 1)
+    return cv2.addWeighted(thermal, 1 - share, equalised, share, 0).astype(np.float32, copy=False)
 
 
 def tone_curve(thermal: Plane, rng: np.random.Generator) -> Plane:
@@ -76,6 +76,6 @@ def low_resolution(thermal: Plane, rng: np.random.Generator) -> Plane:
 def fixed_pattern(thermal: Plane, rng: np.random.Generator) -> Plane:
     """Columns, or rows, of slightly unequal offset: up to 0.02."""
     across = rng.random() < 0.7
-    count = thermal.shape[1] if across else thermal.shape[0]
-    offsets = rng.standard_normal(count, dtype=np.float32) * np.float32(rng.uniform(0, 0.02))
-    return thermal + (offsets[None, :] if across else offsets[:, None])
+    shape = (1, thermal.shape[1]) if across else (thermal.shape[0], 1)
+    strength = np.float32(rng.uniform(0, 0.02))
+    return thermal + strength * rng.standard_normal(shape, dtype=np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -107,8 +107,10 @@ class Validator:
             shown += [output[i - start].cpu() for i in self._shown if 0 <= i - start < BATCH]
         means = (total / len(self._thermal)).tolist()
         ratios = [mine / max(true, 1e-9) for mine, true in zip(means[3:6], means[6:9], strict=True)]
-        perceptual = None if features is None else means[9]
-        return Scores(*means[:3], *ratios, perceptual), torch.stack(shown)
+        scores = Scores(*means[:3], *ratios)
+        if features is not None:
+            scores = replace(scores, perceptual=means[9])
+        return scores, torch.stack(shown)
 
     def write_sheet(self, path: Path, shown: Tensor) -> None:
         """Write thermal | output | truth, one row per frame, as a PNG."""
