@@ -43,7 +43,7 @@ def local_contrast(thermal: Plane, rng: np.random.Generator) -> Plane:
     clahe = cv2.createCLAHE(rng.uniform(1, 4), (tiles, tiles))
     equalised = clahe.apply((thermal * 255).astype(np.uint8)).astype(np.float32) / np.float32(255)
     share = rng.uniform(0.2, 1)
-    return cv2.addWeighted(thermal, 1 - share, equalised, share, 0).astype(np.float32, copy=False)
+    return np.asarray(cv2.addWeighted(thermal, 1 - share, equalised, share, 0), np.float32)
 
 
 def tone_curve(thermal: Plane, rng: np.random.Generator) -> Plane:
@@ -58,9 +58,9 @@ def tone_curve(thermal: Plane, rng: np.random.Generator) -> Plane:
 def vignette(thermal: Plane, rng: np.random.Generator) -> Plane:
     """Corners up to 0.15 warmer or colder, as an uncooled sensor without a shutter has them."""
     height, width = thermal.shape
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
-    return thermal + (x * x + y * y) * np.float32(rng.uniform(-0.15, 0.15) / 2)
+    y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None, :]
+    lift = (x * x + y * y) / 2 * rng.uniform(-0.15, 0.15)
+    return thermal + lift.astype(np.float32)
 
 
 def low_resolution(thermal: Plane, rng: np.random.Generator) -> Plane:
