@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ladle_rt.config import Backend, Quality, TranslateOptions
 from ladle_rt.errors import LadleError
-from ladle_rt.frames import Frame
+from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.pipeline import images, video
 from ladle_rt.pipeline.colorizer import Colorizer
@@ -38,6 +38,7 @@ __all__ = [
     "LadleError",
     "RunStatistics",
     "TranslateOptions",
+    "TranslatedFrame",
     "VideoEncoding",
     "VideoResult",
     "load",

@@ -125,7 +125,8 @@ def to_counts(plane: Plane, float_range: Range | None = None) -> ThermalPixels:
     values = plane.astype(np.float64)
     values -= low
     values *= LARGEST_COUNT / (high - low) if high > low else 0.0
-    return np.rint(values.clip(0, LARGEST_COUNT)).astype(np.uint16)
+    counts: ThermalPixels = np.rint(values.clip(0, LARGEST_COUNT)).astype(np.uint16)
+    return counts
 
 
 class FloatRange:
