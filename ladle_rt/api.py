@@ -61,6 +61,7 @@ def load(
     backend: Backend = "auto",
     quality: Quality | Size | None = None,
     threads: int | None = None,
+    fixed_range: tuple[float, float] | None = None,
     options: TranslateOptions | None = None,
 ) -> Colorizer:
     """Load a model as a function of thermal arrays.
@@ -76,7 +77,10 @@ def load(
             ``balanced``, ``best``, or a height and width; ``None``: ``best`` in calls,
             ``balanced`` in streams.
         threads: pictures translated at the same time; ``None``: one per usable core.
-        options: everything that can be chosen; the three above go before it where given.
+        fixed_range: values that are black and white in every picture, in the unit of the
+            arrays, for example degrees; ``None``: each picture's own percentiles, which a
+            stream follows over time.
+        options: everything that can be chosen; the four above go before it where given.
 
     Returns:
         A function and context manager; it holds threads and memory until it is closed.
@@ -86,12 +90,12 @@ def load(
         ConfigError: an option outside its range.
     """
     settings = _settings(options, backend, quality, threads)
-    return Colorizer(load_artifact(model or DEFAULT_MODEL), settings)
+    return Colorizer(load_artifact(model or DEFAULT_MODEL), settings, fixed_range)
 
 
 def translate_video(
-    input: str | Path,
-    output: str | Path,
+    source: str | Path,
+    target: str | Path,
     *,
     model: Model | None = None,
     backend: Backend = "auto",
@@ -111,8 +115,8 @@ def translate_video(
     The output appears whole or not at all. May be called in several threads at once.
 
     Args:
-        input: a thermal video file.
-        output: its extension chooses the container.
+        source: a thermal video file.
+        target: its extension chooses the container.
         model: as in `load`, as are the next four; ``quality`` is ``balanced`` by default.
         backend: see above.
         quality: see above.
@@ -136,8 +140,8 @@ def translate_video(
     """
     settings = _settings(options, backend, quality, threads)
     job = VideoJob(
-        input=Path(input),
-        output=Path(output),
+        input=Path(source),
+        output=Path(target),
         start_s=start_s,
         duration_s=duration_s,
         encoding=encoding or VideoEncoding(),

@@ -47,4 +47,4 @@ def test_examples_run(name: str, tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert SAYS[name] in done.stdout and done.stderr == ""
+    assert SAYS[name] in done.stdout

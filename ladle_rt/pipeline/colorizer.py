@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from types import TracebackType
 from typing import Any, overload
 
@@ -17,12 +18,21 @@ import numpy.typing as npt
 
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, ConfigError, InputError
-from ladle_rt.frames import Frame, TranslatedFrame
+from ladle_rt.frames import Frame, ThermalPixels, TranslatedFrame
 from ladle_rt.models.artifact import ModelArtifact, ModelInfo
 from ladle_rt.pipeline.factory import FOR_ARRAYS, TranslatorFactory
 from ladle_rt.pipeline.network_size import Size
 from ladle_rt.pipeline.overlap import overlap
-from ladle_rt.thermal.arrays import FloatRange, Plane, check_plane, check_planes, to_counts
+from ladle_rt.thermal.arrays import (
+    LARGEST_COUNT,
+    FloatRange,
+    Plane,
+    Range,
+    check_plane,
+    check_planes,
+    check_range,
+    to_counts,
+)
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.steady import STEADY, SteadyTranslator, check_strength
 
@@ -44,7 +54,8 @@ class Colorizer:
     A call translates pictures by themselves, each with its own thermal levels; `stream` follows
     levels over time and keeps still parts still. Floats are laid over the counts of uint16 in a
     straight line: in a call from each picture's smallest value to its largest, in a stream by
-    one line for all, see `ladle_rt.thermal.arrays.FloatRange`.
+    one line for all, see `ladle_rt.thermal.arrays.FloatRange`. With a fixed range the values of
+    any dtype are, from its low end to its high one.
 
     The engine for a size of picture is made with the first one, which takes a moment, and made
     again when the size of the network's input changes. Where nothing else was chosen, calls work
@@ -56,12 +67,26 @@ class Colorizer:
     time. A context manager; `close` ends open streams as well.
     """
 
-    def __init__(self, artifact: ModelArtifact, options: TranslateOptions) -> None:
+    def __init__(
+        self,
+        artifact: ModelArtifact,
+        options: TranslateOptions,
+        fixed_range: Range | None = None,
+    ) -> None:
         """
         Args:
             artifact: the model.
             options: how to translate; ``smoothing_s`` counts in streams only.
+            fixed_range: values that are black and white in every picture, in the unit of the
+                arrays; ``None``: as in ``options``, where they are counts.
+
+        Raises:
+            ConfigError: a fixed range that is none.
         """
+        self._fixed_range = fixed_range or options.fixed_range
+        if self._fixed_range is not None:
+            check_range(self._fixed_range)
+            options = replace(options, fixed_range=(0.0, float(LARGEST_COUNT)))
         self._info = artifact.info
         stills = replace(options, smoothing_s=0.0)
         self._for_calls = TranslatorFactory(artifact, stills, "best", FOR_ARRAYS)
@@ -164,7 +189,11 @@ class Colorizer:
         if not 0 < fps < float("inf"):
             raise ConfigError(f"fps must be > 0 and finite, received {fps:g}")
         check_strength(steady)
-        return self._stream(_timed(frames, 1 / Fraction(fps).limit_denominator(1001)), steady)
+        counts = FloatRange().counts
+        if self._fixed_range is not None:
+            counts = partial(to_counts, value_range=self._fixed_range)
+        step_s = 1 / Fraction(fps).limit_denominator(1001)
+        return self._stream(_timed(frames, step_s, counts), steady)
 
     def close(self) -> None:
         """Wait for the call that is being translated, then release every engine.
@@ -192,11 +221,12 @@ class Colorizer:
 
     def _translate(self, planes: Sequence[Plane]) -> list[ColourArray]:
         frames = (
-            Frame(to_counts(plane), number, timestamp_ns=number)
+            Frame(to_counts(plane, self._fixed_range), number, timestamp_ns=number)
             for number, plane in enumerate(planes)
         )
         pictures: list[ColourArray] = []
         with self._turn:
+            self._require_open()
             try:
                 for size, alike in itertools.groupby(frames, key=_size):
                     translated = overlap(self._engine_for(size), alike)
@@ -208,7 +238,6 @@ class Colorizer:
         return pictures
 
     def _engine_for(self, frame: Size) -> Translator:
-        self._require_open()
         size = self._for_calls.size
         wanted = size.box(frame), size.shapes(frame)
         if self._engine is None or wanted != self._made_for:
@@ -255,20 +284,22 @@ def _pictures(
             yield item.picture.data
 
 
-def _timed(frames: Iterable[ThermalArray | Frame], step_s: Fraction) -> Iterator[Frame]:
-    """Frames to translate: checked, as counts, of one size."""
-    floats = FloatRange()
+def _timed(
+    frames: Iterable[ThermalArray | Frame],
+    step_s: Fraction,
+    to_counts: Callable[[Plane], ThermalPixels],
+) -> Iterator[Frame]:
+    """Frames to translate: checked, as counts, of one size; arrays come ``step_s`` apart."""
     expected: Size | None = None
     for number, item in enumerate(frames):
         if isinstance(item, Frame) and item.fault is not None:
             continue
         name = f"frame {number}"
         if isinstance(item, Frame):
-            counts = floats.counts(check_plane(item.pixels, name))
-            frame = replace(item, pixels=counts)
+            frame = replace(item, pixels=to_counts(check_plane(item.pixels, name)))
         else:
             plane = check_plane(item, name)
-            counts = floats.counts(plane)
+            counts = to_counts(plane)
             # It may be a camera's buffer, which the next picture will overwrite.
             if np.may_share_memory(counts, plane):
                 counts = counts.copy()

@@ -8,12 +8,13 @@ laid over the 65536 counts of uint16 in a straight line.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.errors import InputError
+from ladle_rt.errors import ConfigError, InputError
 from ladle_rt.frames import ThermalPixels
 
 Plane = npt.NDArray[Any]
@@ -105,22 +106,35 @@ def _shape(array: Plane) -> str:
     return "x".join(map(str, array.shape)) or "a single number"
 
 
-def to_counts(plane: Plane, float_range: Range | None = None) -> ThermalPixels:
-    """Integers as they are; floats by a straight line, clipped at its ends.
+def check_range(values: Range) -> None:
+    """Refuse a range that is none.
+
+    Raises:
+        ConfigError: not finite, or the first value is not below the second.
+    """
+    low, high = values
+    if not -math.inf < low < high < math.inf:
+        raise ConfigError(
+            f"a fixed range must satisfy low < high, both finite, received {low:g} and {high:g}"
+        )
+
+
+def to_counts(plane: Plane, value_range: Range | None = None) -> ThermalPixels:
+    """Values by a straight line, clipped at its ends; integers without a range as they are.
 
     Args:
         plane: HxW, as `check_plane` gives it.
-        float_range: values that become 0 and 65535; ``None``: the picture's own extremes.
+        value_range: values that become 0 and 65535; ``None``: of floats the own extremes.
 
     Returns:
-        HxW uint8 or uint16 of native byte order, C-contiguous; ``plane`` itself where it is so
+        HxW uint8 or uint16 of native byte order, C-contiguous; a view where ``plane`` is so
         already. A flat picture of floats is all 0.
     """
-    if plane.dtype.kind == "u":
+    if plane.dtype.kind == "u" and value_range is None:
         native = plane.dtype.newbyteorder("=")
         integers: ThermalPixels = np.ascontiguousarray(plane, dtype=native)
         return integers
-    low, high = _extremes(plane) if float_range is None else float_range
+    low, high = _extremes(plane) if value_range is None else value_range
     # The span of two float32 may be more than a float32 holds.
     values = plane.astype(np.float64)
     values -= low

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,25 @@ def test_floats_in_any_unit_are_one_picture(translate: Colorizer) -> None:
         assert np.abs(translate(other.astype(np.float32)) - expected).max() <= 2
     flat = translate(np.full((32, 32), 20.5, np.float32))
     assert (flat == flat[0, 0]).all()
+
+
+def test_a_fixed_range_is_in_the_unit_of_the_arrays(tiny_model: Path) -> None:
+    artifact = load_artifact(tiny_model)
+    celsius = SCENE.astype(np.float32) / 4 - 20
+    options = TranslateOptions(threads=1)
+    with (
+        Colorizer(artifact, options, (-30.0, 60.0)) as ours,
+        Colorizer(artifact, replace(options, fixed_range=(1000, 10_000))) as in_counts,
+    ):
+        expected = in_counts((celsius * 100 + 4000).astype(np.uint16)).astype(int)
+        assert np.abs(ours(celsius) - expected).max() <= 1
+        streamed = ours.stream([celsius], steady=0)
+        assert np.array_equal(next(streamed), ours(celsius))
+        # Another picture's extremes move nothing: red follows the value.
+        assert ours(celsius / 4)[..., 0].std() < 0.5 * ours(celsius)[..., 0].std()
+    for wrong in ((1.0, 1.0), (float("nan"), 2.0), (0.0, float("inf"))):
+        with pytest.raises(ConfigError, match="a fixed range must satisfy low < high"):
+            Colorizer(artifact, options, wrong)
 
 
 def test_many_come_back_as_they_were_given(translate: Colorizer) -> None:
@@ -167,15 +187,26 @@ def test_a_reused_buffer_and_floats_in_a_stream(translate: Colorizer) -> None:
             yield buffer
 
     counted = list(translate.stream(buffered(), steady=0))
-    assert all(map(np.array_equal, counted, translate.stream(list(buffered_copy()), steady=0)))
+    apart = [SCENE // 2 + n for n in range(6)]
+    assert all(map(np.array_equal, counted, translate.stream(apart, steady=0)))
     for a, b in zip(counted, translate.stream(frames, steady=0), strict=True):
         assert np.abs(a.astype(int) - b).max() <= 2
     wide = [frames[0], frames[0] * 100 - 50, frames[0]]
     assert len(list(translate.stream(wide))) == 3
 
 
-def buffered_copy() -> Iterator[np.ndarray]:
-    return (SCENE // 2 + n for n in range(6))
+def test_slow_frames_are_handed_on_with_the_next(translate: Colorizer) -> None:
+    given = 0
+
+    def slow() -> Iterator[np.ndarray]:
+        nonlocal given
+        for given in range(1, 6):  # noqa: B007
+            yield SCENE
+            for engine in translate._streaming:
+                engine._flying[-1].exception(10)  # type: ignore[attr-defined]
+
+    stream = translate.stream(slow(), steady=0)
+    assert [given - number for number, _ in enumerate(stream, 1)] == [1, 1, 1, 1, 0]
 
 
 def test_errors_come_after_the_pictures_before_them(translate: Colorizer) -> None:
