@@ -19,5 +19,5 @@ thermal = torch.from_numpy(levelled)[:, None].to(device)
 
 with torch.inference_mode():
     rgb = network(thermal)
-print(f"{info.name}: {list(thermal.shape)} -> {list(rgb.shape)} {rgb.dtype} on {rgb.device.type},")
-print(f"from {rgb.min():.2f} to {rgb.max():.2f}; its weights can be trained on: {info.look=}")
+print(f"{info.name}: {list(thermal.shape)} -> {list(rgb.shape)} {rgb.dtype} on {rgb.device.type}")
+print(f"RGB from {rgb.min():.2f} to {rgb.max():.2f}")
