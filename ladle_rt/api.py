@@ -127,8 +127,9 @@ def translate_video(
         encoding: how the output is compressed.
         overwrite: whether an existing output may be replaced.
         allow_colour: take the luminance of a coloured input instead of refusing it.
-        progress: told after each frame where the frames are and how many are expected, ``None``
-            where the file does not say; in the calling thread, so it should be quick.
+        progress: told after each frame and at the end where the frames are and how many are
+            expected, ``None`` where the file does not say; in the calling thread, so it should
+            be quick.
         stop: when set, the frames so far become a shorter, whole file.
 
     Raises:

@@ -74,8 +74,8 @@ def translate_video(
         make_translator: makes the engine for frames of a height and width; its pictures must
             be ``yuv420p`` with even sides. It is closed at the end.
         stop: when set, the frames so far become a shorter, whole file.
-        on_progress: told after each translated frame, and every tenth of a second while none
-            comes, where the frames are and how many are expected, where the input says it.
+        on_progress: told after each translated frame, every tenth of a second while none comes,
+            and at the end, where the frames are and how many are expected, where the input says.
 
     Raises:
         LadleError: input, output or settings that cannot be used; see `ladle_rt.errors`.
@@ -98,6 +98,8 @@ def translate_video(
         told = None if on_progress is None else lambda counts: on_progress(counts, expected)
         with make_translator((source.info.height, source.info.width)) as translator:
             statistics = run(source, translator, sink, stop=stop, on_progress=told)
+        if told is not None:
+            told(statistics)
     return VideoResult(job.output if statistics.presented else None, statistics)
 
 
