@@ -1,8 +1,55 @@
 """Thermal-infrared video to natural-looking colour video, in real time.
 
-The colours are synthesised by a network, not measured.
+The colours are synthesised by a network, not measured. What is offered here is described in
+`ladle_rt.api`, which is loaded when the first of it is used.
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ladle_rt.api import (
+        Colorizer,
+        Frame,
+        LadleError,
+        RunStatistics,
+        TranslatedFrame,
+        TranslateOptions,
+        VideoEncoding,
+        VideoResult,
+        load,
+        read_video,
+        translate_images,
+        translate_video,
+    )
 
 __version__ = "0.4.0"
 
-__all__ = ["__version__"]
+__all__ = [
+    "Colorizer",
+    "Frame",
+    "LadleError",
+    "RunStatistics",
+    "TranslateOptions",
+    "TranslatedFrame",
+    "VideoEncoding",
+    "VideoResult",
+    "__version__",
+    "load",
+    "read_video",
+    "translate_images",
+    "translate_video",
+]
+
+# Type checkers see the imports above, and complain of names that are not there.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ladle_rt import api
+
+        return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "ladle_rt"
 ROWS = (
     {"cli"},
+    {"api"},
     {"pipeline", "bench"},
     {"sources", "translate", "sinks", "engines", "training", "evaluation"},
     {"datasets", "metrics"},

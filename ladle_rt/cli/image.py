@@ -36,19 +36,15 @@ def command(
     The colours are synthesised, not measured. Images that fail are named; the others are
     written all the same, and the exit code is 3.
     """
-    from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
-    from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator
-    from ladle_rt.pipeline.images import ImageJob, translate_images
-    from ladle_rt.pipeline.network_size import NetworkSize
+    from ladle_rt.api import translate_images
 
-    settings = translate_settings(**options, smoothing_s=0)
-    artifact = load_artifact(model or DEFAULT_MODEL)
-    size = NetworkSize(settings, artifact.info, usual="best")
-    picture = PictureSpec(pixel_format="rgb24", even=False)
     count = translate_images(
-        ImageJob(inputs, output, overwrite, allow_colour),
-        lambda frame: make_translator(artifact, size.settled(frame), picture, size.shapes(frame)),
-        size.box,
+        inputs,
+        output,
+        model=model,
+        options=translate_settings(**options),
+        overwrite=overwrite,
+        allow_colour=allow_colour,
         on_failure=lambda error: click.echo(f"ladle-rt: error: {error}", err=True),
     )
     click.echo(f"{output}: {count} images")

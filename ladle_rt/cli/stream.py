@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ladle_rt.cli._options import given, translate_options, translate_settings
-
-if TYPE_CHECKING:
-    from ladle_rt.translate.base import Translator
 
 _PATH = click.Path(path_type=Path)
 
@@ -90,9 +87,8 @@ def command(
     import logging
 
     from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
-    from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator
+    from ladle_rt.pipeline.factory import FOR_VIDEO, TranslatorFactory
     from ladle_rt.pipeline.interrupt import stop_on_signals
-    from ladle_rt.pipeline.network_size import NetworkSize
     from ladle_rt.pipeline.stream import StreamJob, stream
     from ladle_rt.sources.base import SourceOptions
     from ladle_rt.thermal.frontend import FrontEndOptions
@@ -118,18 +114,13 @@ def command(
     job = StreamJob(device=device, source=source, front=front, **given(**options))
     artifact = load_artifact(model or DEFAULT_MODEL)
     climbs = job.latency_budget_ms is not None
-    size = NetworkSize(settings, artifact.info, usual="fast", climbs=climbs)
-
-    def make(frame: tuple[int, int]) -> Translator:
-        picture = PictureSpec("yuv420p", even=True)
-        return make_translator(artifact, size.settled(frame), picture, size.shapes(frame))
-
+    translators = TranslatorFactory(artifact, settings, "fast", FOR_VIDEO, climbs)
     with stop_on_signals() as stop:
         result = stream(
             job,
             artifact,
-            make,
-            size.largest,
+            translators,
+            translators.size.largest,
             stop=stop,
             tell=lambda line: click.echo(line, err=True),
         )

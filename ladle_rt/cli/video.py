@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ladle_rt.cli._options import translate_options, translate_settings
-
-if TYPE_CHECKING:
-    from ladle_rt.translate.base import Translator
 
 
 @click.command("video")
@@ -48,38 +45,24 @@ def command(
     """
     import sys
 
-    from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
-    from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator
+    from ladle_rt.api import VideoEncoding, translate_video
     from ladle_rt.pipeline.interrupt import stop_on_signals
-    from ladle_rt.pipeline.network_size import NetworkSize
     from ladle_rt.pipeline.progress import ProgressBar
-    from ladle_rt.pipeline.video import VideoJob, translate_video
-    from ladle_rt.sinks.encoding import VideoEncoding
 
     settings = translate_settings(**options)
-    job = VideoJob(
-        input=source,
-        output=target,
-        start_s=start,
-        duration_s=duration,
-        encoding=VideoEncoding(codec, crf, preset),
-        overwrite=overwrite,
-        allow_colour=allow_colour,
-    )
-
-    def make(frame: tuple[int, int]) -> Translator:
-        artifact = load_artifact(model or DEFAULT_MODEL)
-        size = NetworkSize(settings, artifact.info, usual="balanced")
-        picture = PictureSpec(pixel_format="yuv420p", even=True)
-        return make_translator(artifact, size.settled(frame), picture, size.shapes(frame))
-
     with stop_on_signals() as stop, ProgressBar(sys.stderr, source.name) as bar:
         result = translate_video(
-            job,
-            make,
+            source,
+            target,
+            model=model,
+            options=settings,
+            start_s=start,
+            duration_s=duration,
+            encoding=VideoEncoding(codec, crf, preset),
+            overwrite=overwrite,
+            allow_colour=allow_colour,
+            progress=bar.callback,
             stop=stop,
-            on_source=lambda info: bar.expect(info.frames),
-            on_progress=bar.callback,
         )
     run = result.statistics
     if result.output is not None:

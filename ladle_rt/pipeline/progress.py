@@ -38,22 +38,19 @@ class ProgressBar:
         self._task = self._progress.add_task(label, total=None, rate=0.0)
         self._updated_s = 0.0
 
-    def expect(self, frames: int | None) -> None:
-        """Tell the number of frames, once it is known."""
-        self._progress.update(self._task, total=frames)
-
     @property
-    def callback(self) -> Callable[[RunStatistics], None] | None:
-        """For `ladle_rt.pipeline.run.run`; ``None`` where nothing is drawn."""
+    def callback(self) -> Callable[[RunStatistics, int | None], None] | None:
+        """For `ladle_rt.translate_video`; ``None`` where nothing is drawn."""
         return self._update if self._shown else None
 
-    def _update(self, statistics: RunStatistics) -> None:
+    def _update(self, statistics: RunStatistics, expected: int | None) -> None:
         now_s = time.monotonic()
         if now_s - self._updated_s < UPDATE_S:
             return
         self._updated_s = now_s
         self._progress.update(
             self._task,
+            total=expected,
             completed=statistics.presented,
             rate=statistics.frames_per_second,
         )

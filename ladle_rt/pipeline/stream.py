@@ -32,7 +32,7 @@ from ladle_rt.sources.select import open_source
 from ladle_rt.thermal.frontend import FrontEnd, FrontEndOptions
 from ladle_rt.thermal.palettes import palette_table
 from ladle_rt.thermal.view import ThermalView
-from ladle_rt.translate.steady import SteadyTranslator
+from ladle_rt.translate.steady import STEADY, SteadyTranslator, check_strength
 
 if TYPE_CHECKING:
     from ladle_rt.sinks.view import ViewLayout
@@ -73,9 +73,8 @@ class StreamJob:
     """Chrome trace of every frame."""
     latency_budget_ms: float | None = None
     """Use a smaller network rather than be later than this, and the largest that is not."""
-    steady: float = 0.75
-    """Strength of flicker suppression, 0 to 1. Three quarters halve the flicker of two real
-    videos, at half a count of difference where the scene moves (``benchmarks/flicker.py``)."""
+    steady: float = STEADY
+    """Strength of flicker suppression, 0 to 1."""
     skip_unchanged: bool = False
     """Show the picture again while the thermal frame does not change."""
     front: FrontEndOptions = field(default_factory=FrontEndOptions)
@@ -95,8 +94,7 @@ class StreamJob:
         if self.max_frames is not None and self.max_frames < 1:
             raise ConfigError(f"max_frames must be >= 1, received {self.max_frames}")
         palette_table(self.palette)
-        if not 0 <= self.steady <= 1:
-            raise ConfigError(f"steady must be within 0-1, received {self.steady:g}")
+        check_strength(self.steady)
         if not self.log_every_s >= 0:
             raise ConfigError(f"log_every_s must be >= 0, received {self.log_every_s:g}")
         if self.latency_budget_ms is not None and not self.latency_budget_ms > 0:

@@ -16,7 +16,6 @@ from ladle_rt.sinks.atomic import check_target
 from ladle_rt.sinks.audio import AudioPlan
 from ladle_rt.sinks.encoding import VideoEncoding
 from ladle_rt.sinks.video import VideoSink
-from ladle_rt.sources.base import SourceInfo
 from ladle_rt.sources.video import VideoSource
 
 if TYPE_CHECKING:
@@ -64,8 +63,7 @@ def translate_video(
     make_translator: Callable[[tuple[int, int]], Translator],
     *,
     stop: threading.Event | None = None,
-    on_source: Callable[[SourceInfo], None] | None = None,
-    on_progress: Callable[[RunStatistics], None] | None = None,
+    on_progress: Callable[[RunStatistics, int | None], None] | None = None,
 ) -> VideoResult:
     """Translate a video file; the output appears whole or not at all.
 
@@ -76,8 +74,8 @@ def translate_video(
         make_translator: makes the engine for frames of a height and width; its pictures must
             be ``yuv420p`` with even sides. It is closed at the end.
         stop: when set, the frames so far become a shorter, whole file.
-        on_source: told once what the input is.
-        on_progress: told after each translated frame.
+        on_progress: told after each translated frame, every tenth of a second while none comes,
+            and at the end, where the frames are and how many are expected, where the input says.
 
     Raises:
         LadleError: input, output or settings that cannot be used; see `ladle_rt.errors`.
@@ -96,10 +94,12 @@ def translate_video(
             overwrite=job.overwrite,
             stop=stop,
         )
-        if on_source is not None:
-            on_source(source.info)
+        expected = source.info.frames
+        told = None if on_progress is None else lambda counts: on_progress(counts, expected)
         with make_translator((source.info.height, source.info.width)) as translator:
-            statistics = run(source, translator, sink, stop=stop, on_progress=on_progress)
+            statistics = run(source, translator, sink, stop=stop, on_progress=told)
+        if told is not None:
+            told(statistics)
     return VideoResult(job.output if statistics.presented else None, statistics)
 
 

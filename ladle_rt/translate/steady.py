@@ -20,9 +20,14 @@ from ladle_rt.errors import ConfigError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.thermal.normalization import FollowedLevels, LevelTracker, ThermalNormalization
 from ladle_rt.translate.base import Translator
+from ladle_rt.translate.colorize import LUMA
 
 Plane = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
 
+STEADY = 0.75
+"""The usual strength. Three quarters halve the flicker of two real videos, at half a count of
+difference where the scene moves (``benchmarks/flicker.py``)."""
 LUMA_KEEP, CHROMA_KEEP = 0.8, 0.95
 """Share of the shown picture that stays, per frame, where all is still, at strength 1."""
 GATE_SHRINK = 4
@@ -38,6 +43,16 @@ REFERENCE_RATE = 0.05
 CUT_SHARE = 0.6
 """More of the picture moving than this is another scene."""
 LONGEST_GAP_S = 0.5
+
+
+def check_strength(strength: float) -> None:
+    """Refuse a strength of flicker suppression outside 0 to 1.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if not 0 <= strength <= 1:
+        raise ConfigError(f"steady must be within 0-1, received {strength:g}")
 
 
 class MotionGate:
@@ -114,8 +129,7 @@ class Blender:
         Raises:
             ConfigError: a strength out of range.
         """
-        if not 0 <= strength <= 1:
-            raise ConfigError(f"steady must be within 0-1, received {strength:g}")
+        check_strength(strength)
         self._strength = strength
         self._beside = layout == "side-by-side"
         self._gate = MotionGate(spec)
@@ -127,23 +141,32 @@ class Blender:
 
         Args:
             frame: the thermal frame that the picture was made from.
-            picture: ``yuv420p``, of any size.
+            picture: ``yuv420p`` or ``rgb24``, of any size.
 
         Returns:
             A new picture; or the same one where there is nothing to blend with.
         """
         moving = self._gate.update(frame)
         kind = (picture.width, picture.height)
-        planes = _planes(picture)
-        parts = [self._colour_part(plane) for plane in planes]
+        parts = [self._colour_part(plane) for plane in _planes(picture)]
         if moving is None or self._shown is None or kind != self._kind:
             self._shown = [part.astype(np.float32) for part in parts]
             self._kind = kind
             return picture
         data = picture.data.copy()
         result = Picture(picture.format, data, picture.width, picture.height)
-        targets = _planes(result)
-        for number, (part, shown) in enumerate(zip(parts, self._shown, strict=True)):
+        targets = [self._colour_part(plane) for plane in _planes(result)]
+        if picture.format == "rgb24":
+            self._blend_rgb(parts[0], self._shown[0], moving, targets[0])
+        else:
+            self._blend_planes(parts, self._shown, moving, targets)
+        return result
+
+    def _blend_planes(
+        self, parts: list[Bytes], before: list[Plane], moving: Plane, targets: list[Bytes]
+    ) -> None:
+        """Luma and chroma into what was shown ``before``, in place, and that into ``targets``."""
+        for number, (part, shown) in enumerate(zip(parts, before, strict=True)):
             keep = self._strength * (CHROMA_KEEP if number else LUMA_KEEP)
             if number < 2:
                 # Both chroma planes share one map.
@@ -153,10 +176,23 @@ class Blender:
             step: Any = cv2.subtract(part, shown, dtype=cv2.CV_32F)
             cv2.multiply(step, take, dst=step)
             cv2.add(shown, step, dst=shown)
-            self._colour_part(targets[number])[:] = cv2.convertScaleAbs(shown)
-        return result
+            targets[number][:] = cv2.convertScaleAbs(shown)
 
-    def _colour_part(self, plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def _blend_rgb(self, part: Bytes, shown: Plane, moving: Plane, target: Bytes) -> None:
+        """The same for RGB: a step of its luma is that step in all three channels."""
+        size = part.shape[1::-1]
+        still: Any = 1 - cv2.resize(moving, size, interpolation=cv2.INTER_LINEAR)
+        step: Any = cv2.subtract(part, shown, dtype=cv2.CV_32F)
+        luma: Any = cv2.transform(step, LUMA[None])
+        luma *= still * np.float32(self._strength * (CHROMA_KEEP - LUMA_KEEP))
+        step *= (1 - still * np.float32(self._strength * CHROMA_KEEP))[..., None]
+        step += luma[..., None]
+        cv2.add(shown, step, dst=shown)
+        # Luma and chroma from different moments may be a colour that does not exist.
+        np.maximum(shown, 0, out=shown)
+        target[:] = cv2.convertScaleAbs(shown)
+
+    def _colour_part(self, plane: Bytes) -> Bytes:
         return plane[:, plane.shape[1] // 2 :] if self._beside else plane
 
 
@@ -166,7 +202,7 @@ class SteadyTranslator:
     def __init__(self, inner: Translator, strength: float, spec: ThermalNormalization) -> None:
         """
         Args:
-            inner: gives ``yuv420p`` pictures; belongs to this object.
+            inner: belongs to this object.
             strength: 0 to 1.
             spec: the model's normalisation.
 
@@ -233,8 +269,10 @@ class SteadyTranslator:
         self.close()
 
 
-def _planes(picture: Picture) -> list[npt.NDArray[np.uint8]]:
-    """Views of Y, U and V."""
+def _planes(picture: Picture) -> list[Bytes]:
+    """Views of Y, U and V, or the RGB picture as it is."""
+    if picture.format == "rgb24":
+        return [picture.data]
     height, width = picture.height, picture.width
     flat = picture.data.reshape(-1)
     luma = flat[: height * width].reshape(height, width)

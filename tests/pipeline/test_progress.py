@@ -14,15 +14,14 @@ class Terminal(io.StringIO):
 def test_a_terminal_sees_frames_and_rate() -> None:
     terminal = Terminal()
     with ProgressBar(terminal, "in.mp4") as bar:
-        bar.expect(40)
         assert bar.callback is not None
-        bar.callback(RunStatistics(captured=25, presented=20, in_flight=5, elapsed_s=2.0))
+        counts = RunStatistics(captured=25, presented=20, in_flight=5, elapsed_s=2.0)
+        bar.callback(counts, 40)
     assert "20 frames, 10.0 fps" in terminal.getvalue()
 
 
 def test_a_pipe_sees_nothing() -> None:
     pipe = io.StringIO()
     with ProgressBar(pipe, "in.mp4") as bar:
-        bar.expect(40)
         assert bar.callback is None
     assert pipe.getvalue() == ""

@@ -391,7 +391,7 @@ def test_memory_does_not_grow_with_length(
     def peak_mib(name: str, frames: int) -> float:
         peak = 0
 
-        def sample(statistics: object) -> None:
+        def sample(statistics: object, expected: int | None) -> None:
             nonlocal peak
             peak = max(peak, int(Path("/proc/self/statm").read_text().split()[1]))
 

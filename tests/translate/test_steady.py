@@ -6,6 +6,7 @@ import pytest
 from ladle_rt.errors import BackendError, ConfigError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.thermal.normalization import ThermalNormalization
+from ladle_rt.translate.colorize import RGB_TO_YCBCR, YCBCR_TO_RGB
 from ladle_rt.translate.steady import Blender, SteadyTranslator
 
 SPEC = ThermalNormalization()
@@ -75,6 +76,34 @@ def test_what_moves_leaves_no_trail() -> None:
             worst = max(worst, np.abs(shown - colours).mean())
             assert np.abs(shown[30:60, : max(left - 2, 1)] - 90).max() < 12
     assert worst < 1.5
+
+
+def test_rgb_is_blended_as_its_luma_and_chroma() -> None:
+    """The same pictures in both forms; uniform ones, so that halved chroma loses nothing."""
+    planar, packed = Blender(0.75, SPEC), Blender(0.75, SPEC)
+    rng = np.random.default_rng(5)
+    offset = np.array([16, 128, 128])
+    for number in range(12):
+        thermal = BASE.copy()
+        thermal[30:60, 4 + 5 * number :][:, :20] = 0
+        ycbcr = np.rint(RGB_TO_YCBCR @ rng.uniform(0.3, 0.7, 3)) + offset
+        rgb = np.rint(YCBCR_TO_RGB @ (ycbcr - offset)).clip(0, 255).astype(np.uint8)
+        as_planes = picture(int(ycbcr[0]))
+        as_planes.data[H : H * 5 // 4], as_planes.data[H * 5 // 4 :] = ycbcr[1], ycbcr[2]
+        as_rgb = Picture("rgb24", np.broadcast_to(rgb, (H, W, 3)).copy(), W, H)
+        planes = planar.blend(frame(number, thermal), as_planes).data
+        chroma = planes[H:].reshape(2, H // 2, W // 2).repeat(2, axis=1).repeat(2, axis=2)
+        expected = (np.stack([planes[:H], *chroma], axis=-1) - offset) @ YCBCR_TO_RGB.T
+        error = np.abs(packed.blend(frame(number, thermal), as_rgb).data - expected)
+        assert error.mean() < 1.5 and np.quantile(error, 0.99) < 6
+
+
+def test_an_odd_rgb_picture_and_the_colour_half_alone() -> None:
+    blender = Blender(1.0, SPEC, "side-by-side")
+    for number in range(8):
+        data = np.full((H - 1, 2 * W, 3), 90 + 40 * (number % 2), np.uint8)
+        shown = blender.blend(frame(number), Picture("rgb24", data, 2 * W, H - 1)).data
+    assert (shown[:, :W] == data[:, :W]).all() and (shown[:, W:] < 115).all()
 
 
 def test_restarts(caplog: pytest.LogCaptureFixture) -> None:

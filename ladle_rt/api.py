@@ -1,0 +1,258 @@
+"""The public face of the package, offered by ``import ladle_rt`` itself.
+
+    translate = ladle_rt.load()
+    rgb = translate(thermal)                        one picture, a batch or a list of them
+    for rgb in translate.stream(frames): ...        pictures that follow each other in time
+    ladle_rt.translate_video("in.mp4", "out.mp4")   a file into a file
+    ladle_rt.translate_images(["in"], "out")        still images into PNG files
+    for frame in ladle_rt.read_video("in.mkv"): ... thermal frames with their times
+
+The colours are synthesised by a network, not measured. Errors that are raised on purpose are
+`LadleError`, each also the natural builtin; see `ladle_rt.errors`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from ladle_rt.config import Backend, Quality, TranslateOptions
+from ladle_rt.errors import LadleError
+from ladle_rt.frames import Frame, TranslatedFrame
+from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
+from ladle_rt.pipeline import images, video
+from ladle_rt.pipeline.colorizer import Colorizer
+from ladle_rt.pipeline.factory import FOR_ARRAYS, FOR_VIDEO, TranslatorFactory
+from ladle_rt.pipeline.statistics import RunStatistics
+from ladle_rt.pipeline.video import VideoJob, VideoResult
+from ladle_rt.sinks.encoding import VideoEncoding
+from ladle_rt.sources.video import VideoSource
+from ladle_rt.translate.base import Translator
+
+__all__ = [
+    "Colorizer",
+    "Frame",
+    "LadleError",
+    "RunStatistics",
+    "TranslateOptions",
+    "TranslatedFrame",
+    "VideoEncoding",
+    "VideoResult",
+    "load",
+    "read_video",
+    "translate_images",
+    "translate_video",
+]
+
+logger = logging.getLogger("ladle_rt")
+
+Model = str | Path
+"""Name of a shipped model, or path of an ``.onnx`` file with its JSON beside it."""
+Size = tuple[int, int]
+"""Height and width, pixels."""
+
+
+def load(
+    model: Model | None = None,
+    *,
+    backend: Backend = "auto",
+    quality: Quality | Size | None = None,
+    threads: int | None = None,
+    fixed_range: tuple[float, float] | None = None,
+    options: TranslateOptions | None = None,
+) -> Colorizer:
+    """Load a model as a function of thermal arrays.
+
+    Its files are checked here; the engine is made with the first picture, whose size it needs.
+    On the CPU, OpenCV's own threads are switched off for the whole process then: they would
+    compete with the engine's.
+
+    Args:
+        model: name of a shipped model or path of an ``.onnx`` file; ``None``: the default one.
+        backend: compute engine; ``auto``: the best that this machine has.
+        quality: size the network works in, the larger the finer and slower: ``fast``,
+            ``balanced``, ``best``, or a height and width; ``None``: ``best`` in calls,
+            ``balanced`` in streams.
+        threads: pictures translated at the same time; ``None``: one per usable core.
+        fixed_range: values that are black and white in every picture, in the unit of the
+            arrays, for example degrees; ``None``: each picture's own percentiles, which a
+            stream follows over time.
+        options: everything that can be chosen; the four above go before it where given.
+
+    Returns:
+        A function and context manager; it holds threads and memory until it is closed.
+
+    Raises:
+        ModelError: no such model, or its files do not belong together.
+        ConfigError: an option outside its range.
+    """
+    settings = _settings(options, backend, quality, threads)
+    return Colorizer(load_artifact(model or DEFAULT_MODEL), settings, fixed_range)
+
+
+def translate_video(
+    source: str | Path,
+    target: str | Path,
+    *,
+    model: Model | None = None,
+    backend: Backend = "auto",
+    quality: Quality | Size | None = None,
+    threads: int | None = None,
+    options: TranslateOptions | None = None,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    encoding: VideoEncoding | None = None,
+    overwrite: bool = False,
+    allow_colour: bool = False,
+    progress: Callable[[RunStatistics, int | None], None] | None = None,
+    stop: threading.Event | None = None,
+) -> VideoResult:
+    """Translate a thermal video file into a colour one, every frame with its time, and the sound.
+
+    The output appears whole or not at all. May be called in several threads at once.
+
+    Args:
+        source: a thermal video file.
+        target: its extension chooses the container.
+        model: as in `load`, as are the next four; ``quality`` is ``balanced`` by default.
+        backend: see above.
+        quality: see above.
+        threads: see above.
+        options: see above.
+        start_s: skip so many seconds of the input.
+        duration_s: translate so many seconds; ``None``: up to the end.
+        encoding: how the output is compressed.
+        overwrite: whether an existing output may be replaced.
+        allow_colour: take the luminance of a coloured input instead of refusing it.
+        progress: told after each frame and at the end where the frames are and how many are
+            expected, ``None`` where the file does not say; in the calling thread, so it should
+            be quick.
+        stop: when set, the frames so far become a shorter, whole file.
+
+    Raises:
+        InputNotFoundError: no such file; also a `FileNotFoundError`.
+        InputError: not a video, or in colour; also a `ValueError`.
+        OutputError: it exists, or cannot be written; also an `OSError`.
+        PartialResultError: the input is damaged; what could be read has been written.
+        LadleError: as in `load`, and what its engine raises.
+    """
+    settings = _settings(options, backend, quality, threads)
+    job = VideoJob(
+        input=Path(source),
+        output=Path(target),
+        start_s=start_s,
+        duration_s=duration_s,
+        encoding=encoding or VideoEncoding(),
+        overwrite=overwrite,
+        allow_colour=allow_colour,
+    )
+
+    def make(frame: Size) -> Translator:
+        # Not before the files were looked at: they are what is most often wrong.
+        artifact = load_artifact(model or DEFAULT_MODEL)
+        return TranslatorFactory(artifact, settings, "balanced", FOR_VIDEO)(frame)
+
+    return video.translate_video(job, make, stop=stop, on_progress=progress)
+
+
+def translate_images(
+    inputs: Iterable[str | Path],
+    folder: str | Path,
+    *,
+    model: Model | None = None,
+    backend: Backend = "auto",
+    quality: Quality | Size | None = None,
+    threads: int | None = None,
+    options: TranslateOptions | None = None,
+    overwrite: bool = False,
+    allow_colour: bool = False,
+    on_failure: Callable[[LadleError], None] | None = None,
+) -> int:
+    """Translate thermal stills into colour PNG files of the same size.
+
+    Each has its own thermal levels. One that cannot be translated does not stop the others.
+
+    Args:
+        inputs: image files, and folders whose images are meant.
+        folder: gets ``<stem>.png`` of each image; made if it does not exist.
+        model: as in `load`, as are the next four; ``quality`` is ``best`` by default.
+        backend: see above.
+        quality: see above.
+        threads: see above.
+        options: see above; ``smoothing_s`` does not count.
+        overwrite: whether existing files may be replaced.
+        allow_colour: take the luminance of coloured images instead of refusing them.
+        on_failure: told of each image that failed; by default the log is.
+
+    Returns:
+        Number of images written, which is all of them.
+
+    Raises:
+        InputNotFoundError: a missing input; also a `FileNotFoundError`.
+        InputError: an empty folder, or not one image could be translated; also a `ValueError`.
+        OutputError: two inputs with one stem, or a target that exists or cannot be written.
+        PartialResultError: some failed; the others have been written.
+        LadleError: as in `load`, and what its engine raises.
+    """
+    settings = replace(_settings(options, backend, quality, threads), smoothing_s=0.0)
+    artifact = load_artifact(model or DEFAULT_MODEL)
+    translators = TranslatorFactory(artifact, settings, "best", FOR_ARRAYS)
+    return images.translate_images(
+        images.ImageJob(tuple(map(Path, inputs)), Path(folder), overwrite, allow_colour),
+        translators,
+        translators.size.box,
+        on_failure or (lambda error: logger.error("%s", error)),
+    )
+
+
+def read_video(
+    path: str | Path,
+    *,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    allow_colour: bool = False,
+) -> Generator[Frame, None, None]:
+    """Open a thermal video file and read its frames, as `Colorizer.stream` takes them.
+
+    Args:
+        path: any video file that FFmpeg reads.
+        start_s: skip so many seconds.
+        duration_s: read so many seconds; ``None``: up to the end.
+        allow_colour: take the luminance of a coloured video instead of refusing it.
+
+    Returns:
+        Every frame once, in order: ``pixels`` HxW uint8 or uint16 in the file's own counts, which
+        the caller owns, and ``time_s``. The file is open until the last one or ``close()``.
+
+    Raises:
+        InputNotFoundError: no such file; at the call, as are the next ones.
+        InputError: not a readable video, or in colour; also a `ValueError`.
+        ConfigError: a negative start or a duration that is not positive.
+        PartialResultError: after the last frame, when the file is damaged.
+    """
+    return _frames(VideoSource(Path(path), start_s, duration_s, allow_colour))
+
+
+def _frames(source: VideoSource) -> Generator[Frame, None, None]:
+    with source:
+        yield from source
+
+
+def _settings(
+    options: TranslateOptions | None,
+    backend: Backend,
+    quality: Quality | Size | None,
+    threads: int | None,
+) -> TranslateOptions:
+    """The options, and what was given by itself in their place."""
+    settings = options or TranslateOptions()
+    if backend != "auto":
+        settings = replace(settings, backend=backend)
+    if isinstance(quality, tuple):
+        settings = replace(settings, size=quality, quality=None)
+    elif quality is not None:
+        settings = replace(settings, quality=quality, size=None)
+    return settings if threads is None else replace(settings, threads=threads)

@@ -1,0 +1,318 @@
+"""A model as a function of arrays: one picture, many, or a stream of them."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from types import TracebackType
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from ladle_rt.config import TranslateOptions
+from ladle_rt.errors import BackendError, ConfigError, InputError
+from ladle_rt.frames import Frame, ThermalPixels, TranslatedFrame
+from ladle_rt.models.artifact import ModelArtifact, ModelInfo
+from ladle_rt.pipeline.factory import FOR_ARRAYS, TranslatorFactory
+from ladle_rt.pipeline.network_size import Size
+from ladle_rt.pipeline.overlap import overlap
+from ladle_rt.thermal.arrays import (
+    LARGEST_COUNT,
+    FloatRange,
+    Plane,
+    Range,
+    check_plane,
+    check_planes,
+    check_range,
+    to_counts,
+)
+from ladle_rt.translate.base import Translator
+from ladle_rt.translate.steady import STEADY, SteadyTranslator, check_strength
+
+ThermalArray = npt.NDArray[Any]
+"""One thermal picture, HxW or HxWx1: uint8 or uint16 counts in any range, or floats in any unit,
+finite; larger is hotter. Or a batch, [N,H,W] or [N,H,W,1]."""
+ColourArray = npt.NDArray[np.uint8]
+"""HxWx3 uint8, sRGB, C-contiguous; of a batch [N,H,W,3]. Belongs to the caller."""
+
+FRAMES_PER_SECOND = 25.0
+"""Of arrays in a stream, which do not say when they were taken."""
+
+
+class Colorizer:
+    """Turns thermal arrays into colour pictures of the same size; made by `ladle_rt.load`.
+
+    The colours are synthesised, not measured.
+
+    A call translates pictures by themselves, each with its own thermal levels; `stream` follows
+    levels over time and keeps still parts still. Floats are laid over the counts of uint16 in a
+    straight line: in a call from each picture's smallest value to its largest, in a stream by
+    one line for all, see `ladle_rt.thermal.arrays.FloatRange`. With a fixed range the values of
+    any dtype are, from its low end to its high one.
+
+    The engine for a size of picture is made with the first one, which takes a moment, and made
+    again when the size of the network's input changes. Where nothing else was chosen, calls work
+    in the quality ``best`` and streams in ``balanced``.
+
+    Threads: every method may be called from any thread. Calls take turns: one at a time is
+    translated, on all cores that ``threads`` allows. Each stream has an engine of its own, so
+    streams run beside each other and beside calls; one stream is iterated from one thread at a
+    time. A context manager; `close` ends open streams as well.
+    """
+
+    def __init__(
+        self,
+        artifact: ModelArtifact,
+        options: TranslateOptions,
+        fixed_range: Range | None = None,
+    ) -> None:
+        """
+        Args:
+            artifact: the model.
+            options: how to translate; ``smoothing_s`` counts in streams only.
+            fixed_range: values that are black and white in every picture, in the unit of the
+                arrays; ``None``: as in ``options``, where they are counts.
+
+        Raises:
+            ConfigError: a fixed range that is none.
+        """
+        self._fixed_range = fixed_range or options.fixed_range
+        if self._fixed_range is not None:
+            check_range(self._fixed_range)
+            options = replace(options, fixed_range=(0.0, float(LARGEST_COUNT)))
+        self._info = artifact.info
+        stills = replace(options, smoothing_s=0.0)
+        self._for_calls = TranslatorFactory(artifact, stills, "best", FOR_ARRAYS)
+        self._for_streams = TranslatorFactory(artifact, options, "balanced", FOR_ARRAYS)
+        self._turn = threading.Lock()
+        """Held by the call that is being translated."""
+        self._engine: Translator | None = None
+        """For calls; this and the next change under `_turn`."""
+        self._made_for: object = None
+        self._guard = threading.Lock()
+        """Held for a moment, around the next two."""
+        self._streaming: set[Translator] = set()
+        self._closed = False
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's facts: name, training data and terms, measured quality."""
+        return self._info
+
+    @overload
+    def __call__(self, thermal: ThermalArray) -> ColourArray: ...
+
+    @overload
+    def __call__(self, thermal: list[ThermalArray]) -> list[ColourArray]: ...
+
+    @overload
+    def __call__(self, thermal: tuple[ThermalArray, ...]) -> tuple[ColourArray, ...]: ...
+
+    def __call__(
+        self, thermal: ThermalArray | list[ThermalArray] | tuple[ThermalArray, ...]
+    ) -> ColourArray | list[ColourArray] | tuple[ColourArray, ...]:
+        """Translate one picture, or several at the same time.
+
+        Args:
+            thermal: see `ThermalArray`; or a list or tuple of single pictures, which may differ
+                in size and dtype. Only read, and only during the call.
+
+        Returns:
+            See `ColourArray`; a batch for a batch, a list for a list, a tuple for a tuple.
+            As high and wide as the input; twice as wide in the layout ``side-by-side``.
+
+        Raises:
+            InputError: not a thermal picture: another shape or dtype, empty, in colour, NaN or
+                infinite; also a `ValueError`. Found before anything is translated.
+            BackendError: closed, or the engine cannot run; also a `RuntimeError`.
+            MissingDependencyError: a backend was asked for that is not installed; also an
+                `ImportError`.
+            ModelError: the model cannot be used; also a `ValueError`.
+        """
+        if isinstance(thermal, (list, tuple)):
+            pictures = self._translate(
+                [check_plane(one, f"thermal[{n}]") for n, one in enumerate(thermal)]
+            )
+            return tuple(pictures) if isinstance(thermal, tuple) else pictures
+        planes, batch = check_planes(thermal)
+        pictures = self._translate(planes)
+        return np.stack(pictures) if batch else pictures[0]
+
+    def stream(
+        self,
+        frames: Iterable[ThermalArray | Frame],
+        *,
+        fps: float = FRAMES_PER_SECOND,
+        steady: float = STEADY,
+    ) -> Generator[ColourArray, None, None]:
+        """Translate pictures that follow each other in time, several at once, in order.
+
+        Args:
+            frames: single pictures as in `ThermalArray`, all of one size, or frames with their
+                own time, as `ladle_rt.read_video` and every source give them; frames with a
+                ``fault`` are left out. Asked for as the pictures are, a few ahead of them. An
+                array is copied and may be used again at once; a frame's pixels are only read.
+            fps: frames per second of arrays.
+            steady: strength of flicker suppression, 0 to 1.
+
+        Yields:
+            See `ColourArray`: one picture for each frame. Leaving the loop early ends the
+            engine with the generator (`close` it where something else still holds it).
+
+        Raises:
+            ConfigError: ``fps`` or ``steady`` out of range; at the call, also a `ValueError`.
+            InputError: as in a call, or a frame of another size than the first. This and
+                whatever ``frames`` raises come after the pictures of the frames before.
+            BackendError, MissingDependencyError, ModelError: as in a call.
+        """
+        return _pictures(self.stream_frames(frames, fps=fps, steady=steady))
+
+    def stream_frames(
+        self,
+        frames: Iterable[ThermalArray | Frame],
+        *,
+        fps: float = FRAMES_PER_SECOND,
+        steady: float = STEADY,
+    ) -> Generator[TranslatedFrame, None, None]:
+        """`stream`, with each picture beside the frame and the time it was made from.
+
+        Yields:
+            Frames with ``rgb24`` pictures, as sinks take them.
+        """
+        if not 0 < fps < float("inf"):
+            raise ConfigError(f"fps must be > 0 and finite, received {fps:g}")
+        check_strength(steady)
+        counts = FloatRange().counts
+        if self._fixed_range is not None:
+            counts = partial(to_counts, value_range=self._fixed_range)
+        step_s = 1 / Fraction(fps).limit_denominator(1001)
+        return self._stream(_timed(frames, step_s, counts), steady)
+
+    def close(self) -> None:
+        """Wait for the call that is being translated, then release every engine.
+
+        Streams that are still open end with a `BackendError`. Harmless a second time.
+        """
+        with self._guard:
+            self._closed = True
+            streaming = list(self._streaming)
+        for translator in streaming:
+            translator.close()
+        with self._turn:
+            self._release()
+
+    def __enter__(self) -> Colorizer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _translate(self, planes: Sequence[Plane]) -> list[ColourArray]:
+        frames = (
+            Frame(to_counts(plane, self._fixed_range), number, timestamp_ns=number)
+            for number, plane in enumerate(planes)
+        )
+        pictures: list[ColourArray] = []
+        with self._turn:
+            self._require_open()
+            try:
+                for size, alike in itertools.groupby(frames, key=_size):
+                    translated = overlap(self._engine_for(size), alike)
+                    pictures.extend(item.picture.data for item in translated)
+            except BaseException:
+                # What is still in flight belongs to nobody.
+                self._release()
+                raise
+        return pictures
+
+    def _engine_for(self, frame: Size) -> Translator:
+        size = self._for_calls.size
+        wanted = size.box(frame), size.shapes(frame)
+        if self._engine is None or wanted != self._made_for:
+            self._release()
+            self._engine, self._made_for = self._for_calls(frame), wanted
+        return self._engine
+
+    def _release(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def _stream(
+        self, frames: Iterator[Frame], steady: float
+    ) -> Generator[TranslatedFrame, None, None]:
+        first = next(frames, None)
+        if first is None:
+            return
+        self._require_open()
+        translator = self._for_streams(_size(first))
+        if steady > 0:
+            translator = SteadyTranslator(translator, steady, self._info.thermal)
+        with closing(translator):
+            with self._guard:
+                self._streaming.add(translator)
+            try:
+                self._require_open()
+                yield from overlap(translator, itertools.chain([first], frames))
+            finally:
+                with self._guard:
+                    self._streaming.discard(translator)
+
+    def _require_open(self) -> None:
+        with self._guard:
+            if self._closed:
+                raise BackendError("the colorizer is closed; load the model again")
+
+
+def _pictures(
+    translated: Generator[TranslatedFrame, None, None],
+) -> Generator[ColourArray, None, None]:
+    with closing(translated):
+        for item in translated:
+            yield item.picture.data
+
+
+def _timed(
+    frames: Iterable[ThermalArray | Frame],
+    step_s: Fraction,
+    to_counts: Callable[[Plane], ThermalPixels],
+) -> Iterator[Frame]:
+    """Frames to translate: checked, as counts, of one size; arrays come ``step_s`` apart."""
+    expected: Size | None = None
+    for number, item in enumerate(frames):
+        if isinstance(item, Frame) and item.fault is not None:
+            continue
+        name = f"frame {number}"
+        if isinstance(item, Frame):
+            frame = replace(item, pixels=to_counts(check_plane(item.pixels, name)))
+        else:
+            plane = check_plane(item, name)
+            counts = to_counts(plane)
+            # It may be a camera's buffer, which the next picture will overwrite.
+            if np.may_share_memory(counts, plane):
+                counts = counts.copy()
+            frame = Frame(counts, number, time.monotonic_ns(), number, step_s)
+        expected = expected or _size(frame)
+        if _size(frame) != expected:
+            raise InputError(
+                "{}: expected {}x{} pixels like the first, received {}x{}; start another stream "
+                "for another size".format(name, *expected[::-1], *_size(frame)[::-1])
+            )
+        yield frame
+
+
+def _size(frame: Frame) -> Size:
+    height, width = frame.pixels.shape
+    return height, width
