@@ -78,3 +78,19 @@ def test_commands_run(tmp_path: Path) -> None:
     )
     for name in made:
         assert (tmp_path / name).stat().st_size > 0
+    # The Python of the README, where the commands have left their files.
+    (python,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    given = (
+        "import numpy as np\nthermal = np.eye(96, 128, dtype=np.uint8) * 200\nframes = [thermal]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", given + python],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "again.mp4").stat().st_size > 0

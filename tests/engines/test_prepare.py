@@ -13,7 +13,7 @@ from ladle_rt.engines.derive import Derivation, derive
 from ladle_rt.engines.gate import GateLimits
 from ladle_rt.engines.prepare import prepare
 from ladle_rt.errors import ConfigError, LadleError, OutputError
-from ladle_rt.models.artifact import load_artifact
+from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.pipeline.calibrate import CalibrationJob, calibrate
 from ladle_rt.pipeline.sample import write_sample
 from ladle_rt.sources.synthetic import DriveOptions
@@ -76,7 +76,7 @@ def test_int8_that_never_passes_is_fp16_with_the_reason(
     monkeypatch.setattr("ladle_rt.engines.prepare.FLOAT_SHARE", 0)
     monkeypatch.setattr("ladle_rt.engines.prepare.measure_sensitivity", lambda *_: ())
     said: list[str] = []
-    made = prepare("ladlenet-plus-compact", "int8", calibration, tmp_path, said.append, NOTHING)
+    made = prepare(DEFAULT_MODEL, "int8", calibration, tmp_path, said.append, NOTHING)
     assert made.precision == "fp16" and made.artifact.info.precision == "fp16"
     assert made.reason.startswith("int8 failed the gate: mean SSIM")
     assert made.gate is not None and not made.gate.passed and made.reason in said
@@ -111,7 +111,7 @@ def test_the_search_leaves_what_breaks_in_float(
 
 
 def test_another_models_calibration_is_refused(tmp_path: Path, calibration: Path) -> None:
-    with pytest.raises(ConfigError, match=r"made for ladlenet-plus-compact .*received ladle"):
+    with pytest.raises(ConfigError, match=rf"made for {DEFAULT_MODEL} .*received ladle"):
         prepare("ladlenet-compact", "int8", calibration, tmp_path, print)
     assert not list(tmp_path.iterdir())
 
@@ -139,7 +139,7 @@ class TestDerive:
 
     def test_int8_tells_what_it_costs(self, tmp_path: Path, calibration: Path) -> None:
         wanted = Derivation("int8", calibration, base="fp16", border="float16")
-        made, told = derive("ladlenet-plus-compact", wanted, tmp_path / "m.onnx")
+        made, told = derive(DEFAULT_MODEL, wanted, tmp_path / "m.onnx")
         assert "SSIM to fp32 0.9" in told
         assert made.info.derivation["io"] == "float16" and made.info.derivation["base"] == "fp16"
 

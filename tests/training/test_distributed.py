@@ -20,6 +20,7 @@ from ladle_rt.training import loop, run
 from ladle_rt.training.checkpoint import load_checkpoint
 from ladle_rt.training.distributed import Processes, check_batch, find_device
 from ladle_rt.training.resolve import resolve_config
+from ladle_rt.training.samples import Sample
 
 RECIPE = """
 preset = "nano"
@@ -49,10 +50,11 @@ torch.set_num_threads(1)
 loop.LOG_EVERY = 1
 advance = run.Run.advance
 
-def failing(self, thermal, visible):
+def failing(self, batch):
     if self.step == 5 and self.processes.rank == 1:
         raise DatasetError("pair 7 cannot be read")
-    return advance(self, thermal.double(), visible.double())
+    doubled = {n: t.double() for n, t in batch._asdict().items() if t.is_floating_point()}
+    return advance(self, batch._replace(**doubled))
 
 run.Run.advance = failing
 main()
@@ -68,8 +70,9 @@ def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """
     advance = run.Run.advance
 
-    def exact(self: run.Run, thermal: torch.Tensor, visible: torch.Tensor) -> dict[str, float]:
-        return advance(self, thermal.double(), visible.double())
+    def exact(self: run.Run, batch: Sample) -> dict[str, float]:
+        doubled = {n: t.double() for n, t in batch._asdict().items() if t.is_floating_point()}
+        return advance(self, batch._replace(**doubled))
 
     monkeypatch.setattr(run.Run, "advance", exact)
     monkeypatch.setattr(loop, "LOG_EVERY", 1)

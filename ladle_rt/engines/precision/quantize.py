@@ -22,7 +22,8 @@ from ladle_rt.errors import ConfigError, ModelError
 
 OPERATORS = ("Conv", "Add", "Concat", "Resize", "MaxPool")
 """Operators whose inputs and outputs get Q/DQ pairs. The activations between are not among them:
-an engine fuses them into the convolution before."""
+an engine fuses them into the convolution before. What comes before the first convolution stays in
+float: it is arithmetic on the thermal image, where eight bits would be felt in every pixel."""
 
 
 def quantizable_nodes(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -33,9 +34,10 @@ def quantizable_nodes(model: onnx.ModelProto) -> tuple[str, ...]:
 def quantizable_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
     """Names of the activations that may get a Q/DQ pair, in the order of the graph."""
     weights = {tensor.name for tensor in model.graph.initializer}
+    early = _before_convolutions(model)
     names: dict[str, None] = {}
     for node in model.graph.node:
-        if node.op_type in OPERATORS:
+        if node.op_type in OPERATORS and node.name not in early:
             # Of a Resize only the first input is an image.
             inputs = node.input[:1] if node.op_type == "Resize" else node.input
             for name in (*inputs, *node.output):
@@ -90,7 +92,7 @@ def _insert_pairs(
         name: TensorData(lowest=np.float32(-span), highest=np.float32(span))
         for name, span in ranges.items()
     }
-    excluded = [*float_nodes, *_fed_by_float(model, float_nodes)]
+    excluded = [*float_nodes, *_fed_by_float(model, float_nodes), *_before_convolutions(model)]
     options: dict[str, Any] = {
         "ActivationSymmetric": True,
         "WeightSymmetric": True,
@@ -119,6 +121,18 @@ def _insert_pairs(
     del quantised.graph.value_info[:]
     sort_nodes(quantised)
     return quantised
+
+
+def _before_convolutions(model: onnx.ModelProto) -> set[str]:
+    """Joins and resizes that no convolution feeds, by name."""
+    behind: set[str] = set()
+    early: set[str] = set()
+    for node in model.graph.node:
+        if node.op_type == "Conv" or behind.intersection(node.input):
+            behind.update(node.output)
+        elif node.op_type in OPERATORS:
+            early.add(node.name)
+    return early
 
 
 def _fed_by_float(model: onnx.ModelProto, float_nodes: Collection[str]) -> list[str]:

@@ -100,7 +100,7 @@ def test_every_call_fails_in_turn(
         assert gpu.failed == turn[0], context
         assert not gpu.violations, context
         assert not any(gpu.live.values()) and gpu.closed, context
-        assert threading.active_count() == threads, context
+        assert threading.active_count() <= threads, context
         lines = [*dict.fromkeys(said), *warned]
         assert len(lines) == 1, f"{context}: {lines}"
         assert f"{turn[0]} failed on the GPU: injected at {turn}" in lines[0], context
