@@ -129,8 +129,8 @@ def main() -> None:
         for seed in arguments.seeds:
             folder = arguments.out / f"{name.removeprefix('+ ').replace(' ', '-')}-{seed}"
             if not (folder / "last.safetensors").is_file():
-                train(replace(arm, seed=seed), folder, resume=True)
-            results[f"{name}, seed {seed}"] = figures = judged(folder / "last.safetensors", arm)
+                train(replace(arm, seed=seed, validation=()), folder, resume=True)
+            results[f"{name}, seed {seed}"] = figures = judged(folder / "last.safetensors", whole)
             for place, values in figures.items():
                 line = "  ".join(f"{metric} {value:.3f}" for metric, value in values.items())
                 print(f"{name:24s} {seed}  {place:12s} {line}", flush=True)
