@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ladle_rt.errors import ConfigError, MissingDependencyError, ModelError
-from ladle_rt.models.handle_names import ENCODER, lite0, translate
+from ladle_rt.models.handles.tensor_names import ENCODER, lite0, translate
 from ladle_rt.models.ladlenet_plus import LadleNetPlus
 
 IMAGENET = "imagenet"

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
 from ladle_rt.errors import ConfigError, require
-
-if TYPE_CHECKING:
-    from ladle_rt.models.handles import HandleConfig
+from ladle_rt.models.handles.settings import HandleSettings
 
 
 class DenseDecoder(nn.Module):
@@ -23,7 +19,7 @@ class DenseDecoder(nn.Module):
         config: the Handle.
     """
 
-    def __init__(self, encoder_channels: list[int], config: HandleConfig) -> None:
+    def __init__(self, encoder_channels: list[int], config: HandleSettings) -> None:
         super().__init__()
         pyramid = require("segmentation_models_pytorch.decoders.deeplabv3.decoder", "train")
         self.scale = config.stride / 4

@@ -1,12 +1,7 @@
-"""Handles of LadleNet+: a segmentation network over one thermal channel.
-
-A Handle turns thermal into class logits and hands its encoder's features on. The networks are
-those of `handle_kinds`. Nothing here loads segmentation_models_pytorch before a Handle is built.
-"""
+"""The Handle itself: thermal to class logits, its encoder's features handed on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -14,68 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ladle_rt.errors import ConfigError, require
-from ladle_rt.models.handle_kinds import HANDLES
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True, slots=True)
-class HandleConfig:
-    """A segmentation network."""
-
-    name: str = "deeplabv3plus"
-    """Key of `HANDLES`."""
-    encoder: str = "tu-resnet101"
-    """Encoder as segmentation_models_pytorch names it; ``tu-`` takes any of timm's."""
-    depth: int = 5
-    """Encoder stages, 3 to 5; each halves the size unless ``output_stride`` forbids it."""
-    output_stride: int = 8
-    """Largest stride of a feature, 8, 16 or 32; deeper stages are dilated instead."""
-    channels: int = 256
-    """Width of the decoder."""
-    atrous_rates: tuple[int, ...] = (12, 24, 36)
-    """Dilations of deeplabv3plus's pyramid; it alone has them."""
-    separable: bool = False
-    """Depthwise-separable convolutions in deeplabv3plus's decoder instead of dense ones."""
-    dropout: float = 0.1
-    """Dropout of the decoder in training."""
-    classes: int = 19
-    """Classes of the logits: 19 are Cityscapes'."""
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    """Subtracted from three equal channels in [0,1]: what the encoder was trained with."""
-    std: tuple[float, ...] = IMAGENET_STD
-    """Divides them."""
-    norm_eps: float = 1e-5
-    """Epsilon of the encoder's batch normalisations: what the encoder was trained with."""
-
-    def __post_init__(self) -> None:
-        if self.name not in HANDLES:
-            raise ConfigError(f"handle must be one of {sorted(HANDLES)}, received {self.name!r}")
-        if self.depth not in (3, 4, 5):
-            raise ConfigError(f"depth of a handle must be 3, 4 or 5, received {self.depth}")
-        if self.output_stride not in (8, 16, 32):
-            raise ConfigError(
-                f"output_stride of a handle must be 8, 16 or 32, received {self.output_stride}"
-            )
-        if min(self.channels, self.classes) < 1 or min(self.atrous_rates, default=1) < 1:
-            raise ConfigError(
-                "channels, classes and atrous_rates of a handle must be >= 1, received "
-                f"{self.channels}, {self.classes} and {self.atrous_rates}"
-            )
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout of a handle must be in [0, 1), received {self.dropout}")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0 or self.norm_eps <= 0:
-            raise ConfigError(
-                "mean and std of a handle must have 3 values, std and norm_eps above 0, received "
-                f"{self.mean}, {self.std} and {self.norm_eps}"
-            )
-        HANDLES[self.name].check(self)
-
-    @property
-    def stride(self) -> int:
-        """Stride of the deepest feature."""
-        return min(int(2**self.depth), self.output_stride)
+from ladle_rt.models.handles.config import HandleConfig
+from ladle_rt.models.handles.kinds import HANDLES
 
 
 class HandleFeatures(NamedTuple):

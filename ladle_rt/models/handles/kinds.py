@@ -12,19 +12,17 @@ To add one, write a `HandleKind` and enter it in `HANDLES`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ladle_rt.errors import ConfigError, require
-from ladle_rt.models.handle_parts import DenseDecoder, PictureAverage, PyramidAverage
-
-if TYPE_CHECKING:
-    from ladle_rt.models.handles import HandleConfig
+from ladle_rt.models.handles.parts import DenseDecoder, PictureAverage, PyramidAverage
+from ladle_rt.models.handles.settings import HandleSettings
 
 
 class HandleKind(ABC):
     """One family of segmentation networks."""
 
-    def check(self, config: HandleConfig) -> None:  # noqa: B027  most have nothing to refuse
+    def check(self, config: HandleSettings) -> None:  # noqa: B027  most have nothing to refuse
         """Refuse settings that this network cannot have.
 
         Raises:
@@ -32,11 +30,11 @@ class HandleKind(ABC):
         """
 
     @abstractmethod
-    def logit_stride(self, config: HandleConfig) -> int:
+    def logit_stride(self, config: HandleSettings) -> int:
         """Pixels of the input for one of the logits."""
 
     @abstractmethod
-    def build(self, config: HandleConfig) -> Any:
+    def build(self, config: HandleSettings) -> Any:
         """A network with ``encoder``, ``decoder`` and ``segmentation_head``, fresh weights.
 
         The decoder takes the list of the encoder's features, finest first, and the head makes
@@ -47,7 +45,7 @@ class HandleKind(ABC):
 class DeepLabV3Plus(HandleKind):
     """DeepLabV3+, as in the public Cityscapes checkpoints or depthwise-separable throughout."""
 
-    def check(self, config: HandleConfig) -> None:
+    def check(self, config: HandleSettings) -> None:
         """Three dilations, and a stride that the encoder can be dilated to."""
         if len(config.atrous_rates) != 3:
             raise ConfigError(
@@ -58,11 +56,11 @@ class DeepLabV3Plus(HandleKind):
                 f"output_stride of deeplabv3plus must be 8 or 16, received {config.output_stride}"
             )
 
-    def logit_stride(self, config: HandleConfig) -> int:
+    def logit_stride(self, config: HandleSettings) -> int:
         """That of the fine features in the decoder."""
         return 4
 
-    def build(self, config: HandleConfig) -> Any:
+    def build(self, config: HandleSettings) -> Any:
         """See `HandleKind.build`."""
         smp = require("segmentation_models_pytorch", "train")
         network = smp.DeepLabV3Plus(
@@ -89,11 +87,11 @@ class DeepLabV3Plus(HandleKind):
 class PSPNet(HandleKind):
     """PSPNet."""
 
-    def logit_stride(self, config: HandleConfig) -> int:
+    def logit_stride(self, config: HandleSettings) -> int:
         """That of the deepest features."""
         return config.stride
 
-    def build(self, config: HandleConfig) -> Any:
+    def build(self, config: HandleSettings) -> Any:
         """See `HandleKind.build`."""
         smp = require("segmentation_models_pytorch", "train")
         network = smp.PSPNet(
@@ -115,7 +113,7 @@ class PSPNet(HandleKind):
 class FPN(HandleKind):
     """Feature pyramid network."""
 
-    def check(self, config: HandleConfig) -> None:
+    def check(self, config: HandleSettings) -> None:
         """Four undilated levels, and channels in groups of 32."""
         if config.depth < 4 or config.output_stride != 2**config.depth:
             raise ConfigError(
@@ -127,11 +125,11 @@ class FPN(HandleKind):
                 f"channels of fpn must be a multiple of 32, received {config.channels}"
             )
 
-    def logit_stride(self, config: HandleConfig) -> int:
+    def logit_stride(self, config: HandleSettings) -> int:
         """That of the finest of four levels."""
         return int(2 ** (config.depth - 3))
 
-    def build(self, config: HandleConfig) -> Any:
+    def build(self, config: HandleSettings) -> Any:
         """See `HandleKind.build`."""
         smp = require("segmentation_models_pytorch", "train")
         return smp.FPN(
