@@ -22,8 +22,8 @@ ROWS = (
     {"addresses", "frames", "figures", "config", "errors", "device", "files"},
 )
 """From top to bottom; packages of one row do not know each other."""
-WITHIN_A_ROW = {("config", "errors")}
-"""Imports inside a row that are right: settings are refused with the shared errors."""
+WITHIN_A_ROW = {("config", "errors"), ("files", "errors")}
+"""Imports inside a row that are right: all refuse with the shared errors."""
 TORCH_ROOMS = {"models", "training", "evaluation", "engines"}
 """Only these may import torch, its relatives and what else the extra ``train`` brings."""
 RUNNING_NEEDS = {

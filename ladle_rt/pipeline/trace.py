@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ladle_rt import files
 from ladle_rt.errors import OutputError
 from ladle_rt.pipeline.account import STAGES, Passage
-from ladle_rt.sinks import atomic
 
 logger = logging.getLogger("ladle_rt.stream")
 
@@ -32,10 +32,10 @@ class Trace:
         Raises:
             OutputError: the file cannot be written here.
         """
-        atomic.check_target(path, overwrite=overwrite)
+        files.check_target(path, overwrite=overwrite)
         self._path = path
         self._lock = threading.Lock()
-        self._temporary = atomic.temporary_beside(path)
+        self._temporary = files.temporary_beside(path)
         self._file = self._temporary.open("w", encoding="utf-8")
         self._events = 0
         self._full = False
@@ -79,11 +79,11 @@ class Trace:
                 self._file.write("]\n")
                 self._file.close()
             except OSError as error:
-                atomic.discard(self._temporary)
+                files.discard(self._temporary)
                 raise OutputError(
                     f"{self._path}: cannot be written ({error.strerror}); nothing was left behind"
                 ) from error
-        atomic.publish(self._temporary, self._path)
+        files.publish(self._temporary, self._path)
 
     def __enter__(self) -> Trace:
         return self

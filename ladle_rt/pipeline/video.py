@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ladle_rt.errors import ConfigError
+from ladle_rt.files import check_target
 from ladle_rt.pipeline.run import run
 from ladle_rt.pipeline.statistics import RunStatistics
-from ladle_rt.sinks.atomic import check_target
 from ladle_rt.sinks.audio import AudioPlan
 from ladle_rt.sinks.encoding import VideoEncoding
 from ladle_rt.sinks.video import VideoSink

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 
 from ladle_rt.errors import OutputError
+from ladle_rt.files import atomic_path
 from ladle_rt.frames import Picture
-from ladle_rt.sinks.atomic import atomic_path
 
 
 def write_png(path: Path, picture: Picture) -> None:

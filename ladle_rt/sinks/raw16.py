@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
+from ladle_rt import files
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import PixelFormat, TranslatedFrame
-from ladle_rt.sinks import atomic
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.thermal.recording_format import MAGIC, frame_record
 
@@ -22,7 +22,7 @@ class RecordingSink:
         Raises:
             OutputError: the file cannot be written here.
         """
-        atomic.check_target(path, overwrite=context.overwrite)
+        files.check_target(path, overwrite=context.overwrite)
         self._path = path
         self._file: BinaryIO | None = None
 
