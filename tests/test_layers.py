@@ -18,7 +18,7 @@ ROWS = (
     {"sources", "translate", "sinks", "engines", "training", "evaluation"},
     {"datasets", "metrics"},
     {"models"},
-    {"thermal", "geometry"},
+    {"thermal", "geometry", "colour"},
     {"addresses", "frames", "figures", "config", "errors", "device", "files"},
 )
 """From top to bottom; packages of one row do not know each other."""

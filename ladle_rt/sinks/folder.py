@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ladle_rt.colour import to_rgb
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import Picture, PixelFormat, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.sinks.convert import to_rgb
 from ladle_rt.sinks.images import write_png
 
 

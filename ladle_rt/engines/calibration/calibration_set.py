@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.colour import encode_png
 from ladle_rt.datasets.images import read_thermal, read_visible
 from ladle_rt.engines.calibration.selection import Candidate
 from ladle_rt.errors import ConfigError, InputError, OutputError
@@ -252,8 +253,7 @@ def _write_truth(item: Candidate, thermal: Path, path: Path) -> bool:
         return False
     size = read_thermal(thermal).shape[::-1]
     small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".png", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-    path.write_bytes(data.tobytes())
+    path.write_bytes(encode_png(small))
     return True
 
 
