@@ -15,14 +15,15 @@ ROWS = (
     {"cli"},
     {"api"},
     {"pipeline", "bench"},
-    {"sources", "translate", "sinks", "engines", "training", "evaluation"},
+    {"recording", "translate", "engines", "training", "evaluation"},
+    {"sources", "sinks"},
     {"datasets", "metrics"},
     {"models"},
     {"thermal", "geometry", "colour"},
-    {"addresses", "frames", "figures", "config", "errors", "device", "files"},
+    {"addresses", "frames", "figures", "config", "errors", "device", "files", "plugins"},
 )
 """From top to bottom; packages of one row do not know each other."""
-WITHIN_A_ROW = {("config", "errors"), ("files", "errors")}
+WITHIN_A_ROW = {("config", "errors"), ("files", "errors"), ("plugins", "errors")}
 """Imports inside a row that are right: all refuse with the shared errors."""
 TORCH_ROOMS = {"models", "training", "evaluation", "engines"}
 """Only these may import torch, its relatives and what else the extra ``train`` brings."""

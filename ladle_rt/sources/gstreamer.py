@@ -138,3 +138,8 @@ def _grey(image: Any) -> Any:
     if image.ndim == 3 and image.shape[2] == 3:
         return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     return np.array(image.reshape(image.shape[:2]))
+
+
+def open_csi(number: str, options: SourceOptions) -> GStreamerSource:
+    """A CSI camera on a Jetson; see `csi_pipeline`."""
+    return GStreamerSource(csi_pipeline(number, options), options)

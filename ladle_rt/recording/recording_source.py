@@ -1,4 +1,4 @@
-"""Raw recordings played again, bit by bit; see `ladle_rt.thermal.recording_format`."""
+"""Raw recordings played again, bit by bit; see `ladle_rt.recording.file_format`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from types import TracebackType
 
 from ladle_rt.errors import InputError, InputNotFoundError, PartialResultError
 from ladle_rt.frames import Frame
-from ladle_rt.sources.base import SourceInfo
-from ladle_rt.thermal.recording_format import CutOffError, read_frames, read_magic
+from ladle_rt.recording.file_format import CutOffError, read_frames, read_magic
+from ladle_rt.sources.base import SourceInfo, SourceOptions
 
 NANOSECOND = Fraction(1, 1_000_000_000)
 RATE_FRAMES = 30
@@ -100,3 +100,8 @@ class RecordingSource:
             yield from read_frames(self._file)
         except CutOffError:
             self._cut_off = True
+
+
+def open_recording(place: str, options: SourceOptions) -> RecordingSource:
+    """See `ladle_rt.sources.select`; a recording knows all that ``options`` could say."""
+    return RecordingSource(Path(place))

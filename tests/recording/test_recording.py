@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ladle_rt.errors import InputError, InputNotFoundError, OutputError, PartialResultError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
+from ladle_rt.recording.recording_sink import RecordingSink
+from ladle_rt.recording.recording_source import RecordingSource
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.sinks.raw16 import RecordingSink
-from ladle_rt.sources.recording import RecordingSource
 from ladle_rt.sources.video import VideoSource
 
 CONTEXT = SinkContext(8, 8, Fraction(30), Fraction(1, 1000))

@@ -1,4 +1,4 @@
-"""The thermal frames themselves, lossless; see `ladle_rt.thermal.recording_format`."""
+"""The thermal frames themselves, lossless; see `ladle_rt.recording.file_format`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import BinaryIO
 from ladle_rt import files
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import PixelFormat, TranslatedFrame
+from ladle_rt.recording.file_format import MAGIC, frame_record
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.thermal.recording_format import MAGIC, frame_record
 
 
 class RecordingSink:
