@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from ladle_rt.errors import ConfigError
 from ladle_rt.files import check_target
+from ladle_rt.frame_stats import FrameStats
 from ladle_rt.pipeline.run import run
-from ladle_rt.pipeline.statistics import RunStatistics
 from ladle_rt.sinks.audio import AudioPlan
 from ladle_rt.sinks.encoding import VideoEncoding
 from ladle_rt.sinks.video import VideoSink
@@ -54,7 +54,7 @@ class VideoResult:
 
     output: Path | None
     """The file that was written; ``None`` when stopped before the first frame."""
-    statistics: RunStatistics
+    statistics: FrameStats
     """Where every frame went."""
 
 
@@ -63,7 +63,7 @@ def translate_video(
     make_translator: Callable[[tuple[int, int]], Translator],
     *,
     stop: threading.Event | None = None,
-    on_progress: Callable[[RunStatistics, int | None], None] | None = None,
+    on_progress: Callable[[FrameStats, int | None], None] | None = None,
 ) -> VideoResult:
     """Translate a video file; the output appears whole or not at all.
 

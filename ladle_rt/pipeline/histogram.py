@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterable
 
-from ladle_rt.figures import Percentiles
+from ladle_rt.frame_stats import Percentiles
 
 GROWTH = 1.02
 """Ratio of neighbouring buckets: percentiles are exact to one per cent."""

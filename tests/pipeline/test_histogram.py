@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ladle_rt.figures import Percentiles
-from ladle_rt.pipeline.timing import Histogram, Recent, percentiles
+from ladle_rt.frame_stats import Percentiles
+from ladle_rt.pipeline.histogram import Histogram, Recent, percentiles
 
 
 @pytest.mark.parametrize("scale", [0.05, 3.0, 700.0])

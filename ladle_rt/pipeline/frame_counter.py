@@ -1,4 +1,4 @@
-"""The books of a run: every captured frame is presented, dropped for a reason, or in flight."""
+"""Counts every captured frame of a run: presented, dropped for a reason, or in flight."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from ladle_rt.figures import Percentiles
+from ladle_rt.frame_stats import FrameStats, Percentiles
 from ladle_rt.frames import Frame
-from ladle_rt.pipeline.statistics import RunStatistics
-from ladle_rt.pipeline.timing import Histogram, Recent, percentiles
+from ladle_rt.pipeline.histogram import Histogram, Recent, percentiles
 
 STAGES = ("queue", "translate", "wait", "present")
 """In the inbox; front end and translator; in the outbox; the sinks."""
@@ -22,12 +21,12 @@ PLAUSIBLE_AGE_NS = 10_000_000_000
 
 
 @dataclass(slots=True)
-class Passage:
-    """When one frame passed each door, nanoseconds on the monotonic clock."""
+class FrameTimes:
+    """When one frame reached each stage, nanoseconds on the monotonic clock."""
 
     frame: Frame
     """As captured."""
-    born_ns: int
+    captured_ns: int
     """Captured, by the source's own account where that is plausible."""
     hold: str | None = None
     """Why an earlier picture is presented again instead of translating this frame."""
@@ -37,28 +36,33 @@ class Passage:
     presented_ns: int = 0
 
     @property
+    def spans_ns(self) -> tuple[tuple[int, int], ...]:
+        """Begin and end of each of `STAGES`."""
+        moments = (
+            self.captured_ns, self.taken_ns, self.translated_ns, self.begun_ns, self.presented_ns
+        )  # fmt: skip
+        return tuple(itertools.pairwise(moments))
+
+    @property
     def stages_ms(self) -> tuple[float, ...]:
         """Time in each of `STAGES`."""
-        doors = (
-            self.born_ns, self.taken_ns, self.translated_ns, self.begun_ns, self.presented_ns
-        )  # fmt: skip
-        return tuple((after - before) * 1e-6 for before, after in itertools.pairwise(doors))
+        return tuple((end_ns - start_ns) * 1e-6 for start_ns, end_ns in self.spans_ns)
 
     @property
     def latency_ms(self) -> float:
         """Capture to presented."""
-        return (self.presented_ns - self.born_ns) * 1e-6
+        return (self.presented_ns - self.captured_ns) * 1e-6
 
 
 class Listener(Protocol):
     """Hears of every frame's end, from the thread where it ends; see `ladle_rt.pipeline.trace`."""
 
-    def presented(self, passage: Passage) -> None: ...
+    def presented(self, times: FrameTimes) -> None: ...
 
-    def dropped(self, passage: Passage, reason: str) -> None: ...
+    def dropped(self, times: FrameTimes, reason: str) -> None: ...
 
 
-class Account:
+class FrameCounter:
     """Counts and times of one run; every method may be called from any thread."""
 
     def __init__(self, listener: Listener | None = None) -> None:
@@ -80,7 +84,7 @@ class Account:
         self.skipped: Callable[[], Mapping[str, int]] = dict
         """Presented pictures that single outputs let go, by output; set by the run."""
 
-    def captured(self, frame: Frame) -> Passage:
+    def captured(self, frame: Frame) -> FrameTimes:
         """A frame has come, and with it the news of those that its driver dropped."""
         now_ns = time.monotonic_ns()
         plausible = 0 <= now_ns - frame.timestamp_ns <= PLAUSIBLE_AGE_NS
@@ -89,36 +93,36 @@ class Account:
             if frame.missed:
                 self._dropped["driver"] += frame.missed
             self._captures.add(now_ns * 1e-9)
-        return Passage(frame, frame.timestamp_ns if plausible else now_ns)
+        return FrameTimes(frame, frame.timestamp_ns if plausible else now_ns)
 
-    def dropped(self, passage: Passage, reason: str) -> None:
+    def dropped(self, times: FrameTimes, reason: str) -> None:
         """A frame is given up."""
         with self._lock:
             self._dropped[reason] += 1
         if self._listener is not None:
-            self._listener.dropped(passage, reason)
+            self._listener.dropped(times, reason)
 
-    def presented(self, passage: Passage) -> None:
+    def presented(self, times: FrameTimes) -> None:
         """A frame's picture was taken by the sink."""
-        passage.presented_ns = time.monotonic_ns()
-        now_s = passage.presented_ns * 1e-9
+        times.presented_ns = time.monotonic_ns()
+        now_s = times.presented_ns * 1e-9
         with self._lock:
             self._presented += 1
-            self._held += passage.hold is not None
+            self._held += times.hold is not None
             if self._first_picture_s is None:
                 self._first_picture_s = now_s - self._begin_s
-            self._latency.add(passage.latency_ms)
-            for name, value_ms in zip(STAGES, passage.stages_ms, strict=True):
+            self._latency.add(times.latency_ms)
+            for name, value_ms in zip(STAGES, times.stages_ms, strict=True):
                 self._stages[name].add(value_ms)
-            self._presents.add(now_s, passage.latency_ms)
+            self._presents.add(now_s, times.latency_ms)
         if self._listener is not None:
-            self._listener.presented(passage)
+            self._listener.presented(times)
 
-    def statistics(self) -> RunStatistics:
+    def stats(self) -> FrameStats:
         """Where every frame went so far."""
         skipped = dict(self.skipped())
         with self._lock:
-            return RunStatistics(
+            return FrameStats(
                 captured=self._captured,
                 presented=self._presented,
                 dropped=dict(self._dropped),
@@ -134,7 +138,7 @@ class Account:
     def stages_ms(self) -> dict[str, Percentiles]:
         """Over the whole run, by stage."""
         with self._lock:
-            return {name: times.percentiles() for name, times in self._stages.items()}
+            return {name: histogram.percentiles() for name, histogram in self._stages.items()}
 
     def recent_latency_ms(self, within_s: float) -> Percentiles:
         """Capture to presented, over the last seconds."""
