@@ -12,8 +12,8 @@ def command(as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
+    from ladle_rt.sources.camera_listing import list_cameras
     from ladle_rt.sources.gstreamer import built_with_gstreamer
-    from ladle_rt.sources.listing import list_cameras
     from ladle_rt.sources.select import kinds
 
     cameras = list_cameras()

@@ -29,7 +29,7 @@ class SinkKind(NamedTuple):
     """What the callable takes: a `Path`, the whole address, or the name behind the scheme."""
 
 
-_NETWORK = "ladle_rt.sinks.network:NetworkSink"
+_NETWORK = "ladle_rt.sinks.network_sink:NetworkSink"
 _VIDEO = "ladle_rt.sinks.live_video:LiveVideoSink"
 _RECORDING = "ladle_rt.recording.recording_sink:RecordingSink"
 SINKS = {

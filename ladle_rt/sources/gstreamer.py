@@ -15,7 +15,7 @@ import numpy as np
 from ladle_rt.errors import InputError, SourceLostError
 from ladle_rt.frames import Frame
 from ladle_rt.sources.base import SourceInfo, SourceOptions
-from ladle_rt.sources.guard import CloseGuard
+from ladle_rt.sources.close_guard import CloseGuard
 
 TIME_BASE = Fraction(1, 1_000_000)
 

@@ -31,7 +31,7 @@ class SourceKind(NamedTuple):
     """``module:callable``, see `ladle_rt.plugins`."""
 
 
-_NETWORK = "ladle_rt.sources.network:NetworkSource"
+_NETWORK = "ladle_rt.sources.network_source:NetworkSource"
 SOURCES = {
     "csi": SourceKind("csi:N", "ladle_rt.sources.gstreamer:open_csi"),
     "gst": SourceKind("gst:PIPELINE", "ladle_rt.sources.gstreamer:GStreamerSource"),

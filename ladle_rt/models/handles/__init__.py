@@ -1,6 +1,6 @@
 """Handles of LadleNet+: segmentation networks over one thermal channel, and their weights.
 
-    settings ◄── kinds ◄── config ◄── handle
+    handle_settings ◄── kinds ◄── handle_config ◄── handle
     tensor_names ◄── pretrained
 
 Nothing here loads segmentation_models_pytorch before a Handle is built.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ladle_rt.errors import ConfigError, require
-from ladle_rt.models.handles.config import HandleConfig
+from ladle_rt.models.handles.handle_config import HandleConfig
 from ladle_rt.models.handles.kinds import HANDLES
 
 

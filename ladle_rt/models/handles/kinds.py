@@ -15,8 +15,8 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from ladle_rt.errors import ConfigError, require
+from ladle_rt.models.handles.handle_settings import HandleSettings
 from ladle_rt.models.handles.parts import DenseDecoder, PictureAverage, PyramidAverage
-from ladle_rt.models.handles.settings import HandleSettings
 
 
 class HandleKind(ABC):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ladle_rt.errors import ConfigError, require
-from ladle_rt.models.handles.settings import HandleSettings
+from ladle_rt.models.handles.handle_settings import HandleSettings
 
 
 class DenseDecoder(nn.Module):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ladle_rt.errors import ConfigError, MissingDependencyError
-from ladle_rt.models.handles.config import HandleConfig
 from ladle_rt.models.handles.handle import GreyConv2d, Handle
+from ladle_rt.models.handles.handle_config import HandleConfig
 from ladle_rt.models.handles.kinds import HANDLES, HandleKind
 from ladle_rt.models.handles.parts import PyramidAverage
 from ladle_rt.models.ladlenet_plus import LadleNetPlus, LadleNetPlusConfig

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torchvision.models import resnet101
 
 from ladle_rt.errors import ConfigError, MissingDependencyError, ModelError
-from ladle_rt.models.handles.config import HandleConfig
+from ladle_rt.models.handles.handle_config import HandleConfig
+from ladle_rt.models.handles.handle_settings import IMAGENET_MEAN, IMAGENET_STD
 from ladle_rt.models.handles.pretrained import load_handle_weights
-from ladle_rt.models.handles.settings import IMAGENET_MEAN, IMAGENET_STD
 from ladle_rt.models.handles.tensor_names import lite0
 from ladle_rt.models.ladlenet_plus import LadleNetPlus, LadleNetPlusConfig
 from ladle_rt.models.registry import build, preset_config

@@ -18,7 +18,7 @@ import pytest
 from ladle_rt.addresses import masked
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.sinks.network import NetworkSink
+from ladle_rt.sinks.network_sink import NetworkSink
 
 TICK = Fraction(1, 1_000_000)
 CONTEXT = SinkContext(64, 48, Fraction(30), TICK)

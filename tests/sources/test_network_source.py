@@ -24,7 +24,7 @@ from ladle_rt.addresses import masked
 from ladle_rt.errors import FalseColourError, InputError, SourceLostError
 from ladle_rt.frames import Frame
 from ladle_rt.sources.base import SourceEvent, SourceOptions
-from ladle_rt.sources.network import NetworkSource
+from ladle_rt.sources.network_source import NetworkSource
 from ladle_rt.sources.reconnect import Backoff, ReconnectingSource
 
 FFMPEG, SYSTEM_PYTHON = shutil.which("ffmpeg"), "/usr/bin/python3"

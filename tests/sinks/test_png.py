@@ -11,7 +11,7 @@ import pytest
 
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import Picture
-from ladle_rt.sinks.images import write_png
+from ladle_rt.sinks.png import write_png
 
 
 def picture(height: int, width: int, seed: int = 0) -> Picture:

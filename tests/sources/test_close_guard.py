@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 
-from ladle_rt.sources.guard import CloseGuard
+from ladle_rt.sources.close_guard import CloseGuard
 
 
 def test_closes_at_once_what_nobody_uses() -> None:

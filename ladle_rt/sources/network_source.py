@@ -20,9 +20,9 @@ from ladle_rt.addresses import masked
 from ladle_rt.errors import FalseColourError, InputError, InputNotFoundError, SourceLostError
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sources.base import SourceInfo, SourceOptions
+from ladle_rt.sources.close_guard import CloseGuard
 from ladle_rt.sources.container import fraction, frame_rate
 from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share, intensities
-from ladle_rt.sources.guard import CloseGuard
 
 logger = logging.getLogger("ladle_rt")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ladle_rt.errors import ConfigError
+from ladle_rt.models.handles.handle_settings import HandleSettings
 from ladle_rt.models.handles.kinds import HANDLES
-from ladle_rt.models.handles.settings import HandleSettings
 
 
 @dataclass(frozen=True, slots=True)
