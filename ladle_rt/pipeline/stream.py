@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ladle_rt.errors import ConfigError, OutputError
+from ladle_rt.errors import ConfigError, OutputError, StoppedError
 from ladle_rt.frame_stats import FrameStats
 from ladle_rt.frames import Frame, Prepared
 from ladle_rt.models.artifact import ModelArtifact
@@ -141,7 +141,11 @@ def stream(
             trace = stack.enter_context(Trace(job.trace, job.overwrite))
         counter = FrameCounter(trace)
         monitor = Monitor(counter)
-        source = stack.enter_context(open_source(job.device, job.source, monitor.hear))
+        try:
+            source = open_source(job.device, job.source, monitor.hear, stop)
+        except StoppedError:
+            return StreamResult(FrameStats(0, 0, stopped=True), ())
+        stack.enter_context(source)
         monitor.source = source.info.name or job.device
         sinks = FanOut()
         opening = stack.enter_context(ExitStack())

@@ -54,6 +54,8 @@ class SourceOptions:
     """Begin again at the end of a recording."""
     allow_colour: bool = False
     """Take the luminance of a coloured input instead of refusing it."""
+    wait: bool = False
+    """Try again until a source is there that cannot be opened yet."""
     timeout_s: float = 5.0
     """Without a frame for so long, a live source counts as lost."""
 

@@ -1,4 +1,4 @@
-"""Thermal frames out of a network stream: RTSP, RTP, UDP, SRT, HTTP and TCP, by PyAV.
+"""Thermal frames out of a network stream: RTSP, RTMP, RTP, UDP, SRT, HTTP and TCP, by PyAV.
 
 Reads and opening are bounded by timeouts. Nothing is buffered on purpose: a frame is delivered as
 soon as its packet can be decoded, so that lag can only come from a consumer that does not read.
@@ -26,12 +26,15 @@ from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share, intensities
 
 logger = logging.getLogger("ladle_rt")
 
-SCHEMES = ("rtsp", "rtsps", "rtp", "udp", "srt", "http", "https", "tcp")
 TIME_BASE = Fraction(1, 1_000_000)
 """Of delivered frames: microseconds since the first one."""
 PROBE = {"probesize": "500000", "analyzeduration": "1000000"}
 """Bytes and microseconds spent on finding out what the stream is."""
 LOW_DELAY = {"fflags": "nobuffer+discardcorrupt", "flags": "low_delay", "max_delay": "100000"}
+SDP = {"protocol_whitelist": "file,crypto,data,udp,rtp"}
+"""A description of RTP names the addresses to listen at; it may not make us open files."""
+NO_TIMESTAMPS = 0x80
+"""AVFMT_NOTIMESTAMPS: the demuxer makes times up from an assumed rate, 25 where none is known."""
 COLOUR_CHECKS = 5
 MOST_FAULTS = 50
 """So many undecodable packets in a row are a lost stream."""
@@ -48,7 +51,8 @@ class NetworkSource:
     def __init__(self, url: str, options: SourceOptions | None = None) -> None:
         """
         Args:
-            url: the address; credentials in it never appear in messages.
+            url: the address, or a file ending in ``.sdp`` that describes an RTP stream;
+                credentials in it never appear in messages.
             options: ``timeout_s`` and ``allow_colour`` count here.
 
         Raises:
@@ -62,6 +66,7 @@ class NetworkSource:
         self._timeline = _Timeline()
         self._sequence = 0
         self._container = self._connect()
+        self._timed = not self._container.format.flags & NO_TIMESTAMPS
         self._guard = CloseGuard(self._container.close)
         try:
             self._stream = self._video()
@@ -116,6 +121,8 @@ class NetworkSource:
         if scheme in ("rtsp", "rtsps"):
             # TCP passes firewalls and loses nothing.
             options["rtsp_transport"] = "tcp"
+        if self._url.lower().endswith(".sdp") and "://" not in self._url:
+            options |= SDP
         timeout_s = self._options.timeout_s
         try:
             return av.open(self._url, options=options, timeout=(timeout_s, timeout_s))
@@ -132,7 +139,10 @@ class NetworkSource:
         reason = masked(str(getattr(error, "strerror", None) or error))
         if isinstance(error, av.error.ExitError) or "timed out" in reason.lower():
             return InputError(f"{shown}: no answer within {self._options.timeout_s:g} s")
-        return InputError(f"{shown}: cannot be opened ({reason}); check address and network")
+        advice = "check address and network"
+        if self._url.startswith("rtp:"):
+            advice = "save the sender's description as a file.sdp and open that"
+        return InputError(f"{shown}: cannot be opened ({reason}); {advice}")
 
     def _video(self) -> Any:
         streams = self._container.streams.video
@@ -179,7 +189,7 @@ class NetworkSource:
                 raise self._loss(error) from error
             for frame in frames:
                 faults = 0
-                yield self._frame(self._pixels(frame), frame.time, None)
+                yield self._frame(self._pixels(frame), frame.time if self._timed else None, None)
 
     def _loss(self, error: Exception) -> SourceLostError:
         if isinstance(error, av.error.ExitError):
@@ -209,7 +219,7 @@ class NetworkSource:
 
 
 class _Timeline:
-    """Seconds since the first frame, by the stream's clock; across frames without a time, ours.
+    """Seconds since the first frame, by the stream's clock; ours for frames without a time.
 
     The two clocks have nothing in common but their pace: a time of one is never taken for a time
     of the other.

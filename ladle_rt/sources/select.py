@@ -8,6 +8,7 @@ scheme (the whole address, if it begins with ``scheme://``) and the `SourceOptio
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -16,6 +17,7 @@ from ladle_rt import plugins
 from ladle_rt.addresses import masked
 from ladle_rt.errors import InputError, InputNotFoundError
 from ladle_rt.sources.base import Source, SourceEvent, SourceOptions
+from ladle_rt.sources.opening import open_patiently
 from ladle_rt.sources.pacing import LoopSource, RealtimeSource
 from ladle_rt.sources.reconnect import ReconnectingSource
 
@@ -35,12 +37,15 @@ _NETWORK = "ladle_rt.sources.network_source:NetworkSource"
 SOURCES = {
     "csi": SourceKind("csi:N", "ladle_rt.sources.gstreamer:open_csi"),
     "gst": SourceKind("gst:PIPELINE", "ladle_rt.sources.gstreamer:GStreamerSource"),
-    "http": SourceKind("http://", _NETWORK),
-    "https": SourceKind("https://", _NETWORK),
+    "http": SourceKind("http://", "ladle_rt.sources.snapshot:open_http"),
+    "https": SourceKind("https://", "ladle_rt.sources.snapshot:open_http"),
     "recording": SourceKind("recording:FILE", "ladle_rt.recording.recording_source:open_recording"),
+    "rtmp": SourceKind("rtmp://", _NETWORK),
+    "rtmps": SourceKind("rtmps://", _NETWORK),
     "rtp": SourceKind("rtp://", _NETWORK),
     "rtsp": SourceKind("rtsp://", _NETWORK),
     "rtsps": SourceKind("rtsps://", _NETWORK),
+    "snapshot": SourceKind("snapshot:URL", "ladle_rt.sources.snapshot:SnapshotSource"),
     "srt": SourceKind("srt://", _NETWORK),
     "synthetic": SourceKind("synthetic[:WxH@FPS]", "ladle_rt.sources.pattern:open_pattern"),
     "tcp": SourceKind("tcp://", _NETWORK),
@@ -48,13 +53,13 @@ SOURCES = {
     "v4l2": SourceKind("v4l2:DEVICE", "ladle_rt.sources.v4l2.source:V4l2Source"),
 }
 """By scheme."""
-SUFFIXES = {".lrec": SOURCES["recording"]}
+SUFFIXES = {".lrec": SOURCES["recording"], ".sdp": SourceKind("FILE.sdp", _NETWORK)}
 """Of files; all others are videos."""
 
 
 def kinds() -> str:
     """What can be typed, for people."""
-    own = [kind.usage for kind in SOURCES.values()]
+    own = dict.fromkeys(kind.usage for kind in [*SUFFIXES.values(), *SOURCES.values()])
     added = [f"{name}:..." for name in plugins.installed("ladle_rt.sources") if name not in SOURCES]
     return ", ".join(["/dev/videoN", "FILE", "FOLDER", *own, *added])
 
@@ -63,6 +68,7 @@ def open_source(
     spec: str,
     options: SourceOptions,
     on_event: Callable[[SourceEvent], None] = lambda event: None,
+    stop: threading.Event | None = None,
 ) -> Source:
     """Open a source by its name.
 
@@ -73,13 +79,18 @@ def open_source(
         spec: see `kinds`.
         options: how to open it.
         on_event: told when a live source goes and comes back.
+        stop: when set, opening ends; hanging drivers and peers that do not answer are left behind.
 
     Raises:
+        StoppedError: ``stop`` was set before the source was open.
         InputError: no such kind of source, or it cannot be used.
         LadleError: what else its own module refuses.
     """
-    open_one = _opener(spec, options)
-    first = open_one()
+
+    def open_one() -> Source:
+        return _open(spec, options)
+
+    first = open_patiently(open_one, options.wait, stop or threading.Event())
     if isinstance(first, RealtimeSource):
         return first  # A recording that only behaves like a camera cannot be lost.
     waiting = [first]
@@ -93,26 +104,24 @@ def open_source(
     return RealtimeSource(source) if options.realtime else source
 
 
-def _opener(spec: str, options: SourceOptions) -> Callable[[], Source]:
+def _open(spec: str, options: SourceOptions) -> Source:
     scheme, place = _by_scheme(spec)
     if scheme is not None:
-        factory = cast(Factory, plugins.load(scheme))
-        return lambda: factory(place, options)
+        return cast(Factory, plugins.load(scheme))(place, options)
     path = Path(spec)
     if "://" in spec:
         raise InputError(f"{masked(spec)}: not a source; expected one of {kinds()}")
     if path.is_dir():
         from ladle_rt.sources.folder import FolderSource
 
-        return lambda: FolderSource(path, options)
+        return FolderSource(path, options)
     if not path.exists():
         raise InputNotFoundError(f"{spec}: no such file or folder; sources are {kinds()}")
     if (kind := SUFFIXES.get(path.suffix.lower())) is not None:
-        by_suffix = cast(Factory, plugins.load(kind.target))
-        return lambda: by_suffix(spec, options)
+        return cast(Factory, plugins.load(kind.target))(spec, options)
     from ladle_rt.sources.video import VideoSource
 
-    return lambda: VideoSource(path, allow_colour=options.allow_colour)
+    return VideoSource(path, allow_colour=options.allow_colour)
 
 
 def _by_scheme(spec: str) -> tuple[str | None, str]:

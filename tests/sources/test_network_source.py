@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import http.server
 import itertools
 import shutil
 import socket
@@ -11,12 +12,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -26,6 +29,7 @@ from ladle_rt.frames import Frame
 from ladle_rt.sources.base import SourceEvent, SourceOptions
 from ladle_rt.sources.network_source import NetworkSource
 from ladle_rt.sources.reconnect import Backoff, ReconnectingSource
+from ladle_rt.sources.select import open_source
 
 FFMPEG, SYSTEM_PYTHON = shutil.which("ffmpeg"), "/usr/bin/python3"
 SERVER = Path(__file__).resolve().parents[1] / "streams" / "rtsp_server.py"
@@ -259,8 +263,6 @@ def test_nothing_there_is_one_line() -> None:
 
 
 def test_http_refusals() -> None:
-    import http.server
-
     class Door(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response({"/401": 401, "/403": 403}.get(self.path, 404))
@@ -297,6 +299,7 @@ class Packets:
     def __init__(self, times_s: list[float | None]) -> None:
         self.streams = SimpleNamespace(video=[self])
         self.codec_context = SimpleNamespace(thread_count=0)
+        self.format = SimpleNamespace(flags=0)
         self.sample_aspect_ratio = None
         self.average_rate = self.guessed_rate = self.base_rate = Fraction(10)
         self._times_s = iter(times_s)
@@ -330,3 +333,106 @@ def test_a_damaged_packet_does_not_move_time(monkeypatch: pytest.MonkeyPatch) ->
         frames = take(source, len(times_s))
     assert [frame.time_s for frame in frames if frame.fault is None] == expected_s
     assert [frame.pts for frame in frames] == sorted({frame.pts for frame in frames})
+
+
+def jpeg(shade: int) -> bytes:
+    encoded, data = cv2.imencode(".jpg", np.full((64, 80), shade, np.uint8))
+    assert encoded
+    return data.tobytes()
+
+
+@contextlib.contextmanager
+def serving(answer: Callable[[Any], None]) -> Iterator[str]:
+    """An HTTP server that answers every GET with ``answer(handler)``."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with contextlib.suppress(ConnectionError):
+                answer(self)
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_slow_http_camera_keeps_its_pace() -> None:
+    """Multipart JPEG has no times: FFmpeg makes up 25 per second, whatever the camera does."""
+
+    def answer(handler: Any) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "multipart/x-mixed-replace;boundary=next")
+        handler.end_headers()
+        for number in range(60):
+            data = jpeg(number * 4)
+            head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            handler.wfile.write(head.encode() + data + b"\r\n")
+            handler.wfile.flush()
+            time.sleep(1 / 9)
+
+    with serving(answer) as place, NetworkSource(f"{place}/video", OPTIONS) as source:
+        frames = take(source, 20)[5:]
+    spans_s = frames[-1].time_s - frames[0].time_s
+    arrived_s = (frames[-1].timestamp_ns - frames[0].timestamp_ns) * 1e-9
+    assert spans_s == pytest.approx(arrived_s, abs=0.01)
+    assert spans_s > 1.2, "14 frames at 9 per second, not at 25"
+
+
+def test_a_snapshot_address_is_asked_again_and_again() -> None:
+    asked: list[str | None] = []
+
+    def answer(handler: Any) -> None:
+        given = handler.headers.get("Authorization")
+        asked.append(given)
+        if given is None:
+            handler.send_response(401)
+            handler.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            handler.end_headers()
+            return
+        data = jpeg(len(asked) * 10)
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    with serving(answer) as place:
+        url = place.replace("//", "//anna:s3cret@") + "/picture.jpg"
+        with open_source(url, SourceOptions(fps=20, timeout_s=3)) as source:
+            assert source.info.live and "s3cret" not in source.info.name
+            frames = take(source, 5)
+        wrong = "snapshot:" + place + "/cgi?picture=1"
+        with pytest.raises(InputError, match="password refused"):
+            open_source(wrong, SourceOptions())
+    assert len({int(frame.pixels[0, 0]) for frame in frames}) == 5
+    assert all(0.04 < b.time_s - a.time_s < 2 for a, b in itertools.pairwise(frames))
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_rtp_by_its_description(codec: str, tmp_path: Path) -> None:
+    port, sdp = free_port(), tmp_path / "camera.sdp"
+    command = ffmpeg("", "-sdp_file", str(sdp))[:-3] + ["-f", "rtp", f"rtp://127.0.0.1:{port}"]
+    command[command.index("libx264")] = codec
+    with running(command):
+        end_s = time.monotonic() + 20
+        while not sdp.exists() and time.monotonic() < end_s:
+            time.sleep(0.1)
+        with open_patiently(str(sdp)) as source:
+            assert good(take(source, 20))
+        with open_source(str(sdp), OPTIONS) as watched:
+            assert isinstance(watched, ReconnectingSource)
+
+
+@needs_ffmpeg
+def test_rtmp() -> None:
+    port = free_port()
+    url = f"rtmp://127.0.0.1:{port}/live/thermal"
+    command = [*ffmpeg(url, "-listen", "1")[:-3], "-f", "flv", "-listen", "1", url]
+    with running(command), open_source(url, replace(OPTIONS, wait=True, timeout_s=10)) as source:
+        assert good(take(source, 20))
