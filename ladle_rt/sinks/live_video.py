@@ -124,4 +124,5 @@ class LiveVideoSink:
             sample_aspect_ratio=context.sample_aspect_ratio,
             scheduling=self._scheduling,
             key_frame_every_s=1.0,
+            from_zero=True,
         )

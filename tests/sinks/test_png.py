@@ -36,7 +36,7 @@ def test_an_existing_file_is_replaced(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot write here"):
         write_png(tmp_path / "missing" / "p.png", picture(8, 8))
     (tmp_path / "taken.png").mkdir()
     with pytest.raises(OutputError, match="cannot be put in place"):

@@ -417,7 +417,7 @@ def test_a_snapshot_address_is_asked_again_and_again() -> None:
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 def test_rtp_by_its_description(codec: str, tmp_path: Path) -> None:
     port, sdp = free_port(), tmp_path / "camera.sdp"
-    command = ffmpeg("", "-sdp_file", str(sdp))[:-3] + ["-f", "rtp", f"rtp://127.0.0.1:{port}"]
+    command = [*ffmpeg("", "-sdp_file", str(sdp))[:-3], "-f", "rtp", f"rtp://127.0.0.1:{port}"]
     command[command.index("libx264")] = codec
     with running(command):
         end_s = time.monotonic() + 20
