@@ -110,7 +110,7 @@ class _Run:
         self._prepare = prepare
         self._stall_timeout_s = stall_timeout_s
         self._counter = counter
-        self._live = source.info.live
+        self._live = source.info.live or source.info.waits
         # The waits of submit and collect are the shorter ones: they name the silent stage.
         patient_s = 2 * stall_timeout_s
         self._inbox: Channel[FrameTimes] = Channel(
@@ -235,7 +235,9 @@ class _Run:
                 if count == max_frames:
                     break
         except PartialResultError as error:
-            self._partial = error
+            # A pipe that is no longer read looks cut off.
+            if not (self._live and self._stop.is_set()):
+                self._partial = error
         except LadleError:
             # Closed under its reader, a live source may end in any of its own ways.
             if not (self._live and self._stop.is_set()):

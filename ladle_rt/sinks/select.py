@@ -33,6 +33,7 @@ _NETWORK = "ladle_rt.sinks.network_sink:NetworkSink"
 _VIDEO = "ladle_rt.sinks.live_video:LiveVideoSink"
 _RECORDING = "ladle_rt.recording.recording_sink:RecordingSink"
 SINKS = {
+    "-": SinkKind("-", "ladle_rt.sinks.stdout:open_stdout", "name"),
     "images": SinkKind("images:FOLDER", "ladle_rt.sinks.folder:FolderSink"),
     "null": SinkKind("null", "ladle_rt.sinks.null:open_null", "name"),
     "pipe": SinkKind("pipe:PATH", "ladle_rt.sinks.pipe:open_pipe"),
@@ -43,6 +44,7 @@ SINKS = {
     "srt": SinkKind("srt://", _NETWORK, "address"),
     "udp": SinkKind("udp://", _NETWORK, "address"),
     "v4l2": SinkKind("v4l2:/dev/videoN", "ladle_rt.sinks.loopback:LoopbackSink"),
+    "y4m": SinkKind("y4m:-", "ladle_rt.sinks.stdout:open_y4m", "name"),
 }
 """By scheme."""
 SUFFIXES = {
@@ -79,7 +81,7 @@ def open_sinks(specs: Sequence[str], context: SinkContext) -> list[Sink]:
     for spec, kind, place in found:
         if kind is SINKS["null"]:
             continue
-        where = os.path.realpath(place) if kind.place == "path" else spec
+        where = os.path.realpath(place) if kind.place == "path" else spec.removeprefix("y4m:")
         if where in taken:
             raise OutputError(
                 f"{masked(spec)}: two outputs on one place (also {masked(taken[where])}); "

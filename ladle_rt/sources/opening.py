@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from ladle_rt.errors import FalseColourError, InputError, StoppedError
 from ladle_rt.sources.base import Source
@@ -16,7 +17,10 @@ TICK_S = 0.1
 """How often the caller looks up; signal handlers only run in its thread."""
 
 
-def open_patiently(open_one: Callable[[], Source], wait: bool, stop: threading.Event) -> Source:
+S = TypeVar("S", bound=Source)
+
+
+def open_patiently(open_one: Callable[[], S], wait: bool, stop: threading.Event) -> S:
     """Open a source in a thread of its own, so that a call that hangs can be left behind.
 
     Args:
@@ -44,7 +48,7 @@ def open_patiently(open_one: Callable[[], Source], wait: bool, stop: threading.E
         attempt += 1
 
 
-def _open_once(open_one: Callable[[], Source], stop: threading.Event) -> Source:
+def _open_once(open_one: Callable[[], S], stop: threading.Event) -> S:
     attempt = _Attempt(open_one)
     while not attempt.done.wait(TICK_S):
         if stop.is_set():
@@ -56,9 +60,9 @@ def _open_once(open_one: Callable[[], Source], stop: threading.Event) -> Source:
     return attempt.source
 
 
-class _Attempt:
-    def __init__(self, open_one: Callable[[], Source]) -> None:
-        self.source: Source | None = None
+class _Attempt(Generic[S]):
+    def __init__(self, open_one: Callable[[], S]) -> None:
+        self.source: S | None = None
         self.error: BaseException | None = None
         self.done = threading.Event()
         self._open = open_one

@@ -61,7 +61,7 @@ def kinds() -> str:
     """What can be typed, for people."""
     own = dict.fromkeys(kind.usage for kind in [*SUFFIXES.values(), *SOURCES.values()])
     added = [f"{name}:..." for name in plugins.installed("ladle_rt.sources") if name not in SOURCES]
-    return ", ".join(["/dev/videoN", "FILE", "FOLDER", *own, *added])
+    return ", ".join(["/dev/videoN", "FILE", "FOLDER", "-", *own, *added])
 
 
 def open_source(
@@ -109,6 +109,10 @@ def _open(spec: str, options: SourceOptions) -> Source:
     if scheme is not None:
         return cast(Factory, plugins.load(scheme))(place, options)
     path = Path(spec)
+    if spec == "-":
+        from ladle_rt.sources.video import VideoSource
+
+        return VideoSource(path, allow_colour=options.allow_colour)
     if "://" in spec:
         raise InputError(f"{masked(spec)}: not a source; expected one of {kinds()}")
     if path.is_dir():
