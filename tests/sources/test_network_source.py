@@ -429,6 +429,22 @@ def test_rtp_by_its_description(codec: str, tmp_path: Path) -> None:
             assert isinstance(watched, ReconnectingSource)
 
 
+def test_h265_by_rtsp() -> None:
+    if not has_rtsp_server():
+        pytest.skip("needs GStreamer's RTSP server and its Python bindings")
+    port = free_port()
+    with running(rtsp(port), ready=True):
+        url = f"rtsp://127.0.0.1:{port}/h265"
+        try:
+            source = open_patiently(url)
+        except InputError as error:
+            if "no such stream" in str(error):
+                pytest.skip("GStreamer has no H.265 encoder")
+            raise
+        with source:
+            assert good(take(source, 20))
+
+
 @needs_ffmpeg
 def test_rtmp() -> None:
     port = free_port()
