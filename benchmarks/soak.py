@@ -20,8 +20,8 @@ from ladle_rt.bench.live import PacedFrames, slope
 from ladle_rt.bench.record import write_result
 from ladle_rt.config import TranslateOptions
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
-from ladle_rt.pipeline.account import Account
 from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator
+from ladle_rt.pipeline.frame_counter import FrameCounter
 from ladle_rt.pipeline.run import run
 from ladle_rt.sinks.null import NullSink
 from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
@@ -46,7 +46,7 @@ def main() -> None:
     with SyntheticSource(DriveOptions(seconds=4)) as drive:
         pixels = [frame.pixels for frame in drive]
     artifact = load_artifact(options.model)
-    account = Account()
+    counter = FrameCounter()
     process = psutil.Process()
     samples: list[tuple[float, float, float, float]] = []
     done = threading.Event()
@@ -56,7 +56,7 @@ def main() -> None:
             samples.append(
                 (
                     process.memory_info().rss / 2**20,
-                    account.recent_latency_ms(0.5).p50,
+                    counter.recent_latency_ms(0.5).p50,
                     process.num_threads(),
                     process.num_fds(),
                 )
@@ -74,7 +74,7 @@ def main() -> None:
             NullSink(),
             policy="block" if math.isinf(options.fps) else "latest",
             prepare=front.process,
-            account=account,
+            counter=counter,
         )
     took_s = time.monotonic() - begin_s
     done.set()

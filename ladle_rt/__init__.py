@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from ladle_rt.api import (
         Colorizer,
         Frame,
+        FrameStats,
         LadleError,
-        RunStatistics,
         TranslatedFrame,
         TranslateOptions,
         VideoEncoding,
@@ -27,8 +27,8 @@ __version__ = "0.4.0"
 __all__ = [
     "Colorizer",
     "Frame",
+    "FrameStats",
     "LadleError",
-    "RunStatistics",
     "TranslateOptions",
     "TranslatedFrame",
     "VideoEncoding",

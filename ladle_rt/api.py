@@ -21,12 +21,12 @@ from pathlib import Path
 
 from ladle_rt.config import Backend, Quality, TranslateOptions
 from ladle_rt.errors import LadleError
+from ladle_rt.frame_stats import FrameStats
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.pipeline import images, video
 from ladle_rt.pipeline.colorizer import Colorizer
 from ladle_rt.pipeline.factory import FOR_ARRAYS, FOR_VIDEO, TranslatorFactory
-from ladle_rt.pipeline.statistics import RunStatistics
 from ladle_rt.pipeline.video import VideoJob, VideoResult
 from ladle_rt.sinks.encoding import VideoEncoding
 from ladle_rt.sources.video import VideoSource
@@ -35,8 +35,8 @@ from ladle_rt.translate.base import Translator
 __all__ = [
     "Colorizer",
     "Frame",
+    "FrameStats",
     "LadleError",
-    "RunStatistics",
     "TranslateOptions",
     "TranslatedFrame",
     "VideoEncoding",
@@ -107,7 +107,7 @@ def translate_video(
     encoding: VideoEncoding | None = None,
     overwrite: bool = False,
     allow_colour: bool = False,
-    progress: Callable[[RunStatistics, int | None], None] | None = None,
+    progress: Callable[[FrameStats, int | None], None] | None = None,
     stop: threading.Event | None = None,
 ) -> VideoResult:
     """Translate a thermal video file into a colour one, every frame with its time, and the sound.

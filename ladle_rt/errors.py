@@ -5,6 +5,7 @@
     ├── InputError             (ValueError)         the input cannot be used
     │   ├── InputNotFoundError (FileNotFoundError)  no such file or folder
     │   ├── SourceLostError    (ConnectionError)    a live source went away; it may come back
+    │   ├── StoppedError                            stopped before the source was open
     │   └── FalseColourError                        a palette instead of intensities
     ├── OutputError            (OSError)            the output cannot be written
     ├── ModelError             (ValueError)         model file, JSON or weights do not fit
@@ -43,6 +44,10 @@ class InputNotFoundError(InputError, FileNotFoundError):
 
 class SourceLostError(InputError, ConnectionError):
     """A live source stopped delivering; opening it again may bring it back."""
+
+
+class StoppedError(InputError):
+    """Opening a source was ended on request."""
 
 
 class FalseColourError(InputError):

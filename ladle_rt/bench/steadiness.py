@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 
 from ladle_rt.bench.video_pairs import Moments, VideoPair
+from ladle_rt.colour import to_rgb
 from ladle_rt.config import TranslateOptions
 from ladle_rt.evaluation.contestant import SIZE
 from ladle_rt.evaluation.temporal import Motion, TemporalMeter, TemporalScores, estimate_motion
 from ladle_rt.frames import Frame, Picture
 from ladle_rt.metrics.similarity import Image
 from ladle_rt.models.artifact import ModelArtifact
-from ladle_rt.sinks.convert import to_rgb
 from ladle_rt.sources.video import VideoSource
 from ladle_rt.thermal.normalization import LevelTracker, ThermalNormalization, apply_levels
 from ladle_rt.translate.select import PictureSpec, create_translator

@@ -130,7 +130,7 @@ def _score_images(
     from ladle_rt.evaluation.selection import choose_pairs
     from ladle_rt.evaluation.sheet import contact_sheet
     from ladle_rt.frames import Picture
-    from ladle_rt.sinks.images import write_png
+    from ladle_rt.sinks.png import write_png
 
     if sheet is None and (sheet_rows or sheet_all):
         raise click.UsageError("--sheet-rows and --sheet-all need --sheet FILE")

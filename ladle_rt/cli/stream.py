@@ -18,13 +18,14 @@ _PATH = click.Path(path_type=Path)
     required=True,
     metavar="SOURCE",
     help="/dev/video0, rtsp://..., udp://..., file, folder, csi:0, gst:PIPELINE, synthetic, "
-    "recording:FILE; `ladle-rt sources` lists cameras.",
+    "recording:FILE; `ladle-rt sources` lists cameras and all kinds.",
 )
 @click.option("--width", type=click.IntRange(min=1), help="Of the camera's picture.")
 @click.option("--height", type=click.IntRange(min=1), help="Of the camera's picture.")
 @click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Of the camera.")
 @click.option("--format", "pixel_format", help="The camera's: Y16, GREY, YUYV, MJPG.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Lost after; 5 s.")
+@click.option("--wait", is_flag=True, help="Wait for a source that is not there yet.")
 @click.option("--realtime", is_flag=True, help="Play a recording at its own pace.")
 @click.option("--loop", is_flag=True, help="Begin a recording again at its end.")
 @click.option("--allow-colour", is_flag=True, help="Use the luminance of a coloured input.")
@@ -69,6 +70,7 @@ def command(
     fps: float | None,
     pixel_format: str | None,
     timeout: float | None,
+    wait: bool,
     realtime: bool,
     loop: bool,
     allow_colour: bool,
@@ -99,6 +101,7 @@ def command(
         height=height,
         fps=fps,
         format=pixel_format,
+        wait=wait,
         realtime=realtime,
         loop=loop,
         allow_colour=allow_colour,

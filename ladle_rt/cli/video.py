@@ -38,7 +38,7 @@ def command(
     allow_colour: bool,
     **options: Any,
 ) -> None:
-    """Turn the thermal video IN into the colour video OUT.
+    """Turn the thermal video IN into the colour video OUT; either may be -, a pipe.
 
     The colours are synthesised, not measured. OUT gets every frame with its time, and the
     sound; Ctrl-C leaves a whole, shorter file.
@@ -68,7 +68,8 @@ def command(
     if result.output is not None:
         click.echo(
             f"{result.output}: {run.presented} frames in {run.elapsed_s:.1f} s "
-            f"({run.frames_per_second:.1f} fps)"
+            f"({run.frames_per_second:.1f} fps)",
+            err=str(target) == "-",
         )
     if run.stopped:
         kept = "the file is whole but shorter" if result.output else "nothing was written"

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.colour import LUMA
 from ladle_rt.metrics.similarity import Image
 
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
-"""ITU-R BT.709."""
 BLACK_PERCENTILE = 1.0
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ladle_rt.errors import InputError, LadleError, OutputError, PartialResultError
+from ladle_rt.files import check_target
 from ladle_rt.frames import Frame
-from ladle_rt.sinks.atomic import check_target
-from ladle_rt.sinks.images import write_png
+from ladle_rt.sinks.png import write_png
 from ladle_rt.sources.images import list_images, read_still
 from ladle_rt.translate.base import Translator
 

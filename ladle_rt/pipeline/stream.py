@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ladle_rt.errors import ConfigError, OutputError
+from ladle_rt.errors import ConfigError, OutputError, StoppedError
+from ladle_rt.frame_stats import FrameStats
 from ladle_rt.frames import Frame, Prepared
 from ladle_rt.models.artifact import ModelArtifact
-from ladle_rt.pipeline.account import Account
 from ladle_rt.pipeline.budget import LatencyBudget
+from ladle_rt.pipeline.frame_counter import FrameCounter
 from ladle_rt.pipeline.monitor import Monitor, summary
 from ladle_rt.pipeline.run import Policy, run
-from ladle_rt.pipeline.statistics import RunStatistics
 from ladle_rt.pipeline.stats_file import StatsFile
 from ladle_rt.pipeline.trace import Trace
 from ladle_rt.pipeline.unchanged import SkipUnchanged
@@ -105,7 +105,7 @@ class StreamJob:
 class StreamResult:
     """What a stream did."""
 
-    statistics: RunStatistics
+    statistics: FrameStats
     failures: tuple[str, ...]
     """Outputs that ended early, one line each."""
 
@@ -139,9 +139,13 @@ def stream(
         trace = None
         if job.trace is not None:
             trace = stack.enter_context(Trace(job.trace, job.overwrite))
-        account = Account(trace)
-        monitor = Monitor(account)
-        source = stack.enter_context(open_source(job.device, job.source, monitor.hear))
+        counter = FrameCounter(trace)
+        monitor = Monitor(counter)
+        try:
+            source = open_source(job.device, job.source, monitor.hear, stop)
+        except StoppedError:
+            return StreamResult(FrameStats(0, 0, stopped=True), ())
+        stack.enter_context(source)
         monitor.source = source.info.name or job.device
         sinks = FanOut()
         opening = stack.enter_context(ExitStack())
@@ -162,7 +166,7 @@ def stream(
             budget = LatencyBudget(
                 job.latency_budget_ms, translator.network_size, largest_box(size)
             )
-        keeper = _Keeper(job.log_every_s, account, monitor, translator, rows, budget)
+        keeper = _Keeper(job.log_every_s, counter, monitor, translator, rows, budget)
         # From here on the run ends them: it alone knows whether a writer still hangs in one.
         opening.pop_all()
         try:
@@ -175,7 +179,7 @@ def stream(
                 max_frames=job.max_frames,
                 stop=stop,
                 on_progress=keeper.look,
-                account=account,
+                counter=counter,
             )
         except BaseException as error:
             monitor.ended(str(error))
@@ -265,13 +269,13 @@ class _Keeper:
     def __init__(
         self,
         log_every_s: float,
-        account: Account,
+        counter: FrameCounter,
         monitor: Monitor,
         translator: Translator,
         rows: StatsFile | None,
         budget: LatencyBudget | None,
     ) -> None:
-        self._monitor, self._account, self._translator = monitor, account, translator
+        self._monitor, self._counter, self._translator = monitor, counter, translator
         self._rows, self._log_every_s, self._budget = rows, log_every_s, budget
         now_s = time.monotonic()
         self._row_s = self._log_s = self._budget_s = self._moved_s = now_s
@@ -279,7 +283,7 @@ class _Keeper:
         self.failures: list[str] = []
         """What ended early, one line each."""
 
-    def look(self, statistics: RunStatistics) -> None:
+    def look(self, statistics: FrameStats) -> None:
         """Do what is due."""
         now_s = time.monotonic()
         if self._budget is not None and now_s - self._budget_s >= BUDGET_EVERY_S:
@@ -307,11 +311,11 @@ class _Keeper:
             self.failures.append(str(error))
             logger.error("%s; going on without it", error)
 
-    def _hold_budget(self, budget: LatencyBudget, statistics: RunStatistics, now_s: float) -> None:
+    def _hold_budget(self, budget: LatencyBudget, statistics: FrameStats, now_s: float) -> None:
         late = statistics.dropped.get("late", 0)
         overloaded, self._late = late > self._late, late
         within_s = min(BUDGET_WINDOW_S, now_s - self._moved_s)
-        recent = self._account.recent_latency_ms(within_s)
+        recent = self._counter.recent_latency_ms(within_s)
         move = budget.update(now_s, recent.p95, overloaded)
         if move is not None:
             self._moved_s = now_s

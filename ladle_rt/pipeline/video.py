@@ -9,13 +9,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ladle_rt.errors import ConfigError
+from ladle_rt.errors import ConfigError, StoppedError
+from ladle_rt.files import check_target
+from ladle_rt.frame_stats import FrameStats
 from ladle_rt.pipeline.run import run
-from ladle_rt.pipeline.statistics import RunStatistics
-from ladle_rt.sinks.atomic import check_target
 from ladle_rt.sinks.audio import AudioPlan
+from ladle_rt.sinks.base import Sink, SinkContext
 from ladle_rt.sinks.encoding import VideoEncoding
+from ladle_rt.sinks.stdout import MatroskaStdout
 from ladle_rt.sinks.video import VideoSink
+from ladle_rt.sources.opening import open_patiently
+from ladle_rt.sources.pipe_reader import STANDARD, is_pipe
 from ladle_rt.sources.video import VideoSource
 
 if TYPE_CHECKING:
@@ -27,9 +31,10 @@ class VideoJob:
     """What to translate and where to put it."""
 
     input: Path
-    """A thermal video file."""
+    """A thermal video file, a FIFO, or ``-`` for standard input."""
     output: Path
-    """The video file to write; its extension chooses the container."""
+    """The video file to write; its extension chooses the container. ``-``: Matroska with this
+    machine's live encoder, and without sound, to standard output."""
     start_s: float = 0.0
     """Skip so many seconds of the input."""
     duration_s: float | None = None
@@ -54,7 +59,7 @@ class VideoResult:
 
     output: Path | None
     """The file that was written; ``None`` when stopped before the first frame."""
-    statistics: RunStatistics
+    statistics: FrameStats
     """Where every frame went."""
 
 
@@ -63,7 +68,7 @@ def translate_video(
     make_translator: Callable[[tuple[int, int]], Translator],
     *,
     stop: threading.Event | None = None,
-    on_progress: Callable[[RunStatistics, int | None], None] | None = None,
+    on_progress: Callable[[FrameStats, int | None], None] | None = None,
 ) -> VideoResult:
     """Translate a video file; the output appears whole or not at all.
 
@@ -82,18 +87,18 @@ def translate_video(
         PartialResultError: the input is damaged; what could be read has been written.
     """
     stop = stop or threading.Event()
-    check_target(job.output, overwrite=job.overwrite, inputs=[job.input])
-    with VideoSource(job.input, job.start_s, job.duration_s, job.allow_colour) as source:
-        sink = VideoSink(
-            job.output,
-            job.encoding,
-            rate=source.info.rate,
-            time_base=source.info.time_base,
-            sample_aspect_ratio=source.info.sample_aspect_ratio,
-            audio_from=_audio_plan(job, source),
-            overwrite=job.overwrite,
-            stop=stop,
-        )
+    if job.output != STANDARD:
+        check_target(job.output, overwrite=job.overwrite, inputs=[job.input])
+
+    def open_input() -> VideoSource:
+        return VideoSource(job.input, job.start_s, job.duration_s, job.allow_colour)
+
+    try:
+        source = open_patiently(open_input, wait=False, stop=stop)
+    except StoppedError:
+        return VideoResult(None, FrameStats(0, 0, stopped=True))
+    with source:
+        sink = _sink(job, source, stop)
         expected = source.info.frames
         told = None if on_progress is None else lambda counts: on_progress(counts, expected)
         with make_translator((source.info.height, source.info.width)) as translator:
@@ -103,7 +108,29 @@ def translate_video(
     return VideoResult(job.output if statistics.presented else None, statistics)
 
 
-def _audio_plan(job: VideoJob, source: VideoSource) -> AudioPlan:
+def _sink(job: VideoJob, source: VideoSource, stop: threading.Event) -> Sink:
+    info = source.info
+    if job.output == STANDARD:
+        return MatroskaStdout(
+            SinkContext(
+                info.width, info.height, info.rate, info.time_base, info.sample_aspect_ratio
+            )
+        )
+    return VideoSink(
+        job.output,
+        job.encoding,
+        rate=info.rate,
+        time_base=info.time_base,
+        sample_aspect_ratio=info.sample_aspect_ratio,
+        audio_from=_audio_plan(job, source),
+        overwrite=job.overwrite,
+        stop=stop,
+    )
+
+
+def _audio_plan(job: VideoJob, source: VideoSource) -> AudioPlan | None:
+    if is_pipe(job.input):
+        return None  # It is read once, for its pictures.
     return AudioPlan(
         path=job.input,
         origin_s=source.origin_s,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ladle_rt.colour import to_rgb
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import Picture, PixelFormat, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.sinks.convert import to_rgb
-from ladle_rt.sinks.images import write_png
+from ladle_rt.sinks.png import write_png
 
 
 class FolderSink:

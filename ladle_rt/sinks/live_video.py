@@ -13,9 +13,9 @@ from typing import Any
 
 import av
 
+from ladle_rt import files
 from ladle_rt.errors import LadleError, OutputError
 from ladle_rt.frames import PixelFormat, TranslatedFrame
-from ladle_rt.sinks import atomic
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.encoding import plan_live_encoder
 from ladle_rt.sinks.picture_stream import PictureStream
@@ -55,7 +55,7 @@ class LiveVideoSink:
                 f"{path}: expected one of {' '.join(CONTAINERS)} for a live recording, "
                 f"received {path.suffix or 'no extension'}"
             )
-        atomic.check_target(path, overwrite=context.overwrite)
+        files.check_target(path, overwrite=context.overwrite)
         self._path, self._context = path, context
         self._format, self._options = CONTAINERS[path.suffix.lower()]
         self._scheduling = OrdinaryScheduling()
@@ -107,7 +107,7 @@ class LiveVideoSink:
         with suppress(av.FFmpegError, OSError):
             container.close()
         if not self._written:
-            atomic.discard(self._path)
+            files.discard(self._path)
 
     def _open(self, translated: TranslatedFrame) -> None:
         context = self._context
@@ -124,4 +124,5 @@ class LiveVideoSink:
             sample_aspect_ratio=context.sample_aspect_ratio,
             scheduling=self._scheduling,
             key_frame_every_s=1.0,
+            from_zero=True,
         )

@@ -11,9 +11,9 @@ from typing import Any
 
 import av
 
+from ladle_rt import files
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import Picture, PixelFormat, TranslatedFrame
-from ladle_rt.sinks import atomic
 from ladle_rt.sinks.audio import AudioCarrier, AudioPlan
 from ladle_rt.sinks.encoding import VideoEncoding, plan_encoder
 from ladle_rt.sinks.picture_stream import PictureStream
@@ -58,7 +58,7 @@ class VideoSink:
             ConfigError: an encoder that does not exist, fit the container or its settings.
         """
         inputs = [] if audio_from is None else [audio_from.path]
-        atomic.check_target(path, overwrite=overwrite, inputs=inputs)
+        files.check_target(path, overwrite=overwrite, inputs=inputs)
         self._scheduling = OrdinaryScheduling()
         self._plan = plan_encoder(path, encoding)
         # It has opened encoders to try them.
@@ -106,7 +106,7 @@ class VideoSink:
             container.close()
         assert self._temporary is not None
         temporary, self._temporary = self._temporary, None
-        atomic.publish(temporary, self._path)
+        files.publish(temporary, self._path)
 
     def abort(self) -> None:
         """Remove the unfinished file; harmless at any time."""
@@ -118,7 +118,7 @@ class VideoSink:
             with suppress(av.FFmpegError, OSError):
                 container.close()
         if self._temporary is not None:
-            atomic.discard(self._temporary)
+            files.discard(self._temporary)
             self._temporary = None
 
     @contextmanager
@@ -138,7 +138,7 @@ class VideoSink:
             raise
 
     def _open(self, picture: Picture) -> None:
-        self._temporary = atomic.temporary_beside(self._path)
+        self._temporary = files.temporary_beside(self._path)
         self._container = av.open(str(self._temporary.absolute()), "w", format=self._plan.container)
         self._pictures = PictureStream(
             self._container,

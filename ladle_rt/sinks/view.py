@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.colour import to_rgb
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import TranslatedFrame
-from ladle_rt.sinks.convert import to_rgb
 from ladle_rt.thermal.view import ThermalView
 
 ViewLayout = Literal["colour", "thermal", "side-by-side"]

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import cv2
 
 from ladle_rt.errors import LadleError, OutputError
-from ladle_rt.figures import LiveFigures
+from ladle_rt.frame_stats import FrameStats
 from ladle_rt.frames import PixelFormat, TranslatedFrame
 from ladle_rt.sinks.base import Controls
 from ladle_rt.sinks.hud import BRIGHT, HELP, draw, lines_of
@@ -69,7 +69,7 @@ class WindowSink:
         self,
         title: str,
         view: View,
-        figures: Callable[[], LiveFigures],
+        figures: Callable[[], FrameStats],
         controls: Controls,
     ) -> None:
         """

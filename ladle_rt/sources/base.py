@@ -32,6 +32,8 @@ class SourceInfo:
     """Width over height of one pixel as delivered; ``None`` for square or unknown."""
     live: bool = False
     """Frames come when they come: a consumer that is late loses them."""
+    waits: bool = False
+    """Frames may be as long in coming as live ones, but wait to be read (a pipe)."""
     name: str = ""
     """What the source is, for people and without credentials: ``Boson (/dev/video0, Y16)``."""
 
@@ -54,6 +56,8 @@ class SourceOptions:
     """Begin again at the end of a recording."""
     allow_colour: bool = False
     """Take the luminance of a coloured input instead of refusing it."""
+    wait: bool = False
+    """Try again until a source is there that cannot be opened yet."""
     timeout_s: float = 5.0
     """Without a frame for so long, a live source counts as lost."""
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from ladle_rt.errors import InputError
 from ladle_rt.frames import Frame
 from ladle_rt.sources.base import Source, SourceInfo
-from ladle_rt.sources.guard import CloseGuard
+from ladle_rt.sources.close_guard import CloseGuard
 
 LONGEST_GAP_S = 5.0
 """A longer pause in a recording is a clock that jumped, and is not waited for."""

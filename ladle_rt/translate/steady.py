@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.colour import LUMA
 from ladle_rt.config import Layout
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.thermal.normalization import FollowedLevels, LevelTracker, ThermalNormalization
 from ladle_rt.translate.base import Translator
-from ladle_rt.translate.colorize import LUMA
 
 Plane = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]

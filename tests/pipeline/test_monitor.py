@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from ladle_rt.frames import Frame
-from ladle_rt.pipeline.account import Account
+from ladle_rt.pipeline.frame_counter import FrameCounter
 from ladle_rt.pipeline.load import MachineLoad
 from ladle_rt.pipeline.monitor import Monitor, summary
 from ladle_rt.sources.base import SourceEvent
 
 
 def test_state_follows_source_and_pictures() -> None:
-    account = Account()
-    monitor = Monitor(account)
+    counter = FrameCounter()
+    monitor = Monitor(counter)
     monitor.source = "camera"
     assert monitor.figures().state == "starting"
-    passage = account.captured(Frame(np.zeros((2, 2), np.uint8), 0, time.monotonic_ns()))
-    account.presented(passage)
+    times = counter.captured(Frame(np.zeros((2, 2), np.uint8), 0, time.monotonic_ns()))
+    counter.presented(times)
     assert monitor.figures().state == "running"
     monitor.hear(SourceEvent("lost", "camera: gone"))
     monitor.hear(SourceEvent("retrying", "camera: no such device"))

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from ladle_rt import files
 from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import ModelArtifact, load_artifact
 from ladle_rt.pipeline import run as run_module
 from ladle_rt.pipeline import stream as stream_module
 from ladle_rt.pipeline.stream import StreamJob, StreamResult, stream
-from ladle_rt.sinks import atomic
 from ladle_rt.sinks.pipe import PipeSink
 from ladle_rt.sources.base import SourceOptions
 
@@ -98,7 +98,7 @@ def test_a_hanging_sink_is_not_torn_down_under_its_writer(
 def test_a_full_disk_ends_the_figures_alone(
     artifact: ModelArtifact, thread_translator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(atomic, "check_target", lambda *_, **__: None)
+    monkeypatch.setattr(files, "check_target", lambda *_, **__: None)
     # A row before every frame.
     monkeypatch.setattr(stream_module, "ROW_EVERY_S", 0)
     full = {"stats": Path("/dev/full")}

@@ -102,7 +102,7 @@ def handled(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> TrainConfig
             nn.init.constant_(parameter, 0.01)
         return SimpleNamespace(missing=["head.weight"], unexpected=["aux.bias", "aux.weight"])
 
-    module = ModuleType("ladle_rt.models.handle_weights")
+    module = ModuleType("ladle_rt.models.handles.pretrained")
     module.load_handle_weights = load_handle_weights  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return replace(

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ladle_rt.colour import RGB_TO_YCBCR, YCBCR_TO_RGB
 from ladle_rt.errors import BackendError, ConfigError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.thermal.normalization import ThermalNormalization
-from ladle_rt.translate.colorize import RGB_TO_YCBCR, YCBCR_TO_RGB
 from ladle_rt.translate.steady import Blender, SteadyTranslator
 
 SPEC = ThermalNormalization()

@@ -12,8 +12,8 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.colour import encode_png
 from ladle_rt.datasets.images import read_thermal, read_visible
 from ladle_rt.engines.calibration.selection import Candidate
 from ladle_rt.errors import ConfigError, InputError, OutputError
+from ladle_rt.files import temporary_folder
 from ladle_rt.frames import ThermalPixels
 from ladle_rt.geometry import Fit, pad
 from ladle_rt.models.artifact import ModelInfo, file_sha256
@@ -167,13 +169,13 @@ def write_set(
     check_folder(folder, overwrite)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        try:
+        with temporary_folder(folder) as room:
+            draft = room / "set"
+            draft.mkdir()
             _fill(draft, info, method, ranges, used, held_out)
-            os.chmod(draft, 0o755)
             _put(draft, folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+    except OutputError:
+        raise
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror or error})") from error
     return CalibrationSet.read(folder)
@@ -195,7 +197,8 @@ def check_folder(folder: Path, overwrite: bool) -> None:
 
 def _put(draft: Path, folder: Path) -> None:
     """Move a whole set to its place; the one that was there stays until then."""
-    old = Path(f"{draft}-old")
+    # Not in the draft's folder: a kill between the moves must not lose it.
+    old = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}-old")
     if folder.exists():
         os.replace(folder, old)
     try:
@@ -250,8 +253,7 @@ def _write_truth(item: Candidate, thermal: Path, path: Path) -> bool:
         return False
     size = read_thermal(thermal).shape[::-1]
     small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".png", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-    path.write_bytes(data.tobytes())
+    path.write_bytes(encode_png(small))
     return True
 
 

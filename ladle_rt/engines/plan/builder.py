@@ -149,10 +149,7 @@ def _parser_words(parser: Any, messages: deque[str]) -> str:
 
 def _save_timings(config: Any, path: Path) -> None:
     data = bytes(config.get_timing_cache().serialize())
-    try:
-        write_whole(path, lambda target: target.write_bytes(data))
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    write_whole(path, lambda target: target.write_bytes(data))
 
 
 @contextlib.contextmanager

@@ -95,13 +95,11 @@ def store(path: Path, plan: bytes, manifest: PlanManifest) -> None:
     try:
         write_whole(path, lambda target: target.write_bytes(plan))
         write_manifest(path, manifest)
-    except OSError as error:
+    except OutputError:
         for leftover in (manifest_path(path), path):
             with contextlib.suppress(OSError):
                 leftover.unlink(missing_ok=True)
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise
 
 
 def write_manifest(path: Path, manifest: PlanManifest) -> None:
@@ -112,10 +110,7 @@ def write_manifest(path: Path, manifest: PlanManifest) -> None:
     """
     target = manifest_path(path)
     text = manifest.to_json()
-    try:
-        write_whole(target, lambda draft: draft.write_text(text, encoding="utf-8"))
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
+    write_whole(target, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
 def inspect_plan(path: Path, wanted: PlanManifest | None = None) -> Entry:

@@ -6,15 +6,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from ladle_rt.figures import LiveFigures, Percentiles
+from ladle_rt.frame_stats import FrameStats, Percentiles
 
 
-def prometheus(figures: LiveFigures) -> str:
+def prometheus(figures: FrameStats) -> str:
     """One exposition, every series with its help and type."""
     return "\n".join(_lines(figures)) + "\n"
 
 
-def _lines(figures: LiveFigures) -> Iterator[str]:
+def _lines(figures: FrameStats) -> Iterator[str]:
     yield from _series("captured_total", "counter", "Frames captured.", figures.captured)
     yield from _series("presented_total", "counter", "Pictures presented.", figures.presented)
     yield from _head("dropped_total", "counter", "Frames dropped, by reason.")
@@ -27,7 +27,7 @@ def _lines(figures: LiveFigures) -> Iterator[str]:
     yield from _series("reconnects_total", "counter", "Returns of the source.", figures.reconnects)
     yield from _series("in_flight", "gauge", "Frames being worked on.", figures.in_flight)
     yield from _series("up", "gauge", "1 while frames flow.", int(figures.state == "running"))
-    yield from _series("uptime_seconds", "gauge", "Since the start.", figures.uptime_s)
+    yield from _series("uptime_seconds", "gauge", "Since the start.", figures.elapsed_s)
     yield from _series("captured_fps", "gauge", "Captured per second.", figures.fps_captured)
     yield from _series("presented_fps", "gauge", "Presented per second.", figures.fps_presented)
     yield from _head("latency_seconds", "gauge", "Capture to presented, last seconds.")

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from ladle_rt.errors import LadleError
-from ladle_rt.figures import LiveFigures
+from ladle_rt.frame_stats import FrameStats
 from ladle_rt.sinks.base import Controls
 from ladle_rt.sinks.preview.encode import Pictures
 from ladle_rt.sinks.preview.metrics import prometheus
@@ -37,7 +37,7 @@ class Pages:
     """The handlers; all run in the page's event loop."""
 
     def __init__(
-        self, pictures: Pictures, figures: Callable[[], LiveFigures], controls: Controls
+        self, pictures: Pictures, figures: Callable[[], FrameStats], controls: Controls
     ) -> None:
         self._pictures, self._figures, self._controls = pictures, figures, controls
         self.ending = asyncio.Event()

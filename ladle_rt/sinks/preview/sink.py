@@ -10,7 +10,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from ladle_rt.errors import OutputError
-from ladle_rt.figures import LiveFigures
+from ladle_rt.frame_stats import FrameStats
 from ladle_rt.frames import PixelFormat, TranslatedFrame
 from ladle_rt.sinks.base import Controls
 from ladle_rt.sinks.preview.access import PreviewAddress, guard
@@ -27,7 +27,7 @@ def open_preview(
     address: str,
     token: str | None,
     make_thermal: Callable[[], ThermalView],
-    figures: Callable[[], LiveFigures],
+    figures: Callable[[], FrameStats],
     controls: Controls,
     tell: Callable[[str], None],
 ) -> PreviewSink:
@@ -65,7 +65,7 @@ class PreviewSink:
         address: PreviewAddress,
         token: str | None,
         make_thermal: Callable[[], ThermalView],
-        figures: Callable[[], LiveFigures],
+        figures: Callable[[], FrameStats],
         controls: Controls,
     ) -> None:
         """

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ladle_rt.errors import BackendError, MissingDependencyError, require
+from ladle_rt.files import write_whole
 
 logger = logging.getLogger("ladle_rt")
 
@@ -232,14 +233,6 @@ def _keep(path: Path, made: bytes) -> None:
     """Store a cubin whole or not at all; a folder that cannot be written only costs time."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A name of its own: several processes may compile the same kernels at once.
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(made)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(path, lambda part: part.write_bytes(made))
     except OSError as error:
         logger.warning("compiled CUDA kernels are not kept in %s (%s)", path.parent, error)

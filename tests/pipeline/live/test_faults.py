@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ladle_rt.frames import Frame
-from ladle_rt.pipeline.account import Account, Passage
+from ladle_rt.pipeline.frame_counter import FrameCounter, FrameTimes
 from ladle_rt.pipeline.run import run
 from ladle_rt.sources.base import SourceEvent
 from ladle_rt.sources.reconnect import Backoff, ReconnectingSource
@@ -46,10 +46,10 @@ class Latencies:
     def __init__(self) -> None:
         self.presented_at: list[tuple[float, float]] = []
 
-    def presented(self, passage: Passage) -> None:
-        self.presented_at.append((passage.presented_ns * 1e-9, passage.latency_ms))
+    def presented(self, times: FrameTimes) -> None:
+        self.presented_at.append((times.presented_ns * 1e-9, times.latency_ms))
 
-    def dropped(self, passage: Passage, reason: str) -> None: ...
+    def dropped(self, times: FrameTimes, reason: str) -> None: ...
 
 
 def play(script: list[str], policy: str = "latest") -> dict[str, Any]:
@@ -82,7 +82,7 @@ def play(script: list[str], policy: str = "latest") -> dict[str, Any]:
             prepare=front.process,
             stop=stop,
             on_progress=look,
-            account=Account(latencies),
+            counter=FrameCounter(latencies),
         )
     assert time.monotonic() - begin_s < DEADLINE_S
     return {

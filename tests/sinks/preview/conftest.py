@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ladle_rt.errors import OutputError
-from ladle_rt.figures import LiveFigures, Percentiles
+from ladle_rt.frame_stats import FrameStats, Percentiles
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.sinks.preview import PreviewSink, open_preview
 from ladle_rt.thermal.normalization import ThermalNormalization
@@ -66,10 +66,10 @@ class Page:
     def url(self) -> str:
         return self.sink.url.partition("?")[0]
 
-    def figures(self) -> LiveFigures:
-        return LiveFigures(
+    def figures(self) -> FrameStats:
+        return FrameStats(
             state=self.state,  # type: ignore[arg-type]
-            uptime_s=5.0,
+            elapsed_s=5.0,
             source="test pattern",
             engine="onnxruntime (2 workers)",
             network_size=(192, 256),
