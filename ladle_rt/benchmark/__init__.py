@@ -1,0 +1,1 @@
+"""Speed and drift of this machine: measured, reported, compared with an earlier report."""
