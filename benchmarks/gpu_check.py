@@ -27,11 +27,12 @@ from gpu_measure import (
     compare_pictures,
     latency_and_rate,
     noise_frames,
+    percentiles,
     run_parts,
 )
 from helpers import write_result
 
-from ladle_rt.benchmark.latency import percentiles, translate_all
+from ladle_rt.benchmark.latency import translate_all
 from ladle_rt.config import TranslateOptions
 from ladle_rt.device import CudaDevice, CudaUnavailableError, probe_cuda
 from ladle_rt.frames import TranslatedFrame

@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # How good pictures are: scores against the truth, steadiness, parity of engines.
     "evaluation": {"datasets", "models", "sources", "thermal", "translate"},
     # How fast this machine is, as a report.
-    "benchmark": {"evaluation", "models", "sources", "thermal", "translate"},
+    "benchmark": {"models", "sources", "thermal", "translate"},
     # Threads and queues between a source, a translator and a sink; whole jobs.
     "pipeline": {"datasets", "engines", "models", "sinks", "sources", "thermal", "translate"},
     # What `import ladle_rt` offers.

@@ -60,6 +60,7 @@ def test_development_needs_no_gpu_library() -> None:
         "engines",
         "openvino",
         "perceptual",
+        "report",
         "rtx",
         "tensorrt",
         "torch-tensorrt",
@@ -69,7 +70,7 @@ def test_development_needs_no_gpu_library() -> None:
     every = names(EXTRAS["dev"]) | names(EXTRAS["train"]) | names(EXTRAS["openvino"])
     # TensorRT-RTX is there because it parses and builds without a GPU.
     assert not every & {"tensorrt", "torch-tensorrt", "pycuda"}
-    assert EXTRAS["dev"][0] == "ladle-rt[docs,openvino,perceptual,train]"
+    assert EXTRAS["dev"][0] == "ladle-rt[docs,openvino,perceptual,report,train]"
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,5 @@
-"""Speed and drift of this machine: measured, reported, compared with an earlier report."""
+"""How fast this machine translates, and how far its engines drift: measured, reported, compared.
+
+run_benchmark ──► case_worker (a process for each case and round) ──► benchmark_report
+             ──► report_markdown, report_html, compare_reports
+"""

@@ -17,10 +17,11 @@ from gpu_measure import (
     compare_pictures,
     latency_and_rate,
     noise_frames,
+    percentiles,
     run_parts,
 )
 
-from ladle_rt.benchmark.latency import percentiles, translate_all
+from ladle_rt.benchmark.latency import translate_all
 from ladle_rt.config import TranslateOptions
 from ladle_rt.device import cuda_devices
 from ladle_rt.errors import BackendError

@@ -207,10 +207,24 @@ def test_an_image_list(run: Calibrate, tmp_path: Path) -> None:
         run(root, root, image_list=listed)
 
 
+def write_clip(path: Path, frames: int, pix_fmt: str = "gray") -> Path:
+    """A lossless video of a bar that moves over a background that brightens."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pix_fmt
+        for index in range(frames):
+            grey = np.full((48, 64), 40 + index % 100, np.uint8)
+            grey[:, index * 5 % 64 :][:, :6] = 220
+            frame = av.VideoFrame.from_ndarray(grey, "gray").reformat(format=pix_fmt)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
 def test_a_video_is_sampled_over_its_whole_length(
-    run: Calibrate, write_clip: Callable[..., Path], tiny_model: Path, tmp_path: Path
+    run: Calibrate, tiny_model: Path, tmp_path: Path
 ) -> None:
-    clip = write_clip("drive.mkv", frames=300, size=(32, 24), codec="ffv1", pix_fmt="gray")
+    clip = write_clip(tmp_path / "drive.mkv", frames=300)
     (tmp_path / "copies").mkdir()
     reader = Reader(load_artifact(tiny_model).info, tmp_path / "copies", budget=20)
     numbers = [int(candidate.name) for candidate in reader.read(clip)]
@@ -222,10 +236,8 @@ def test_a_video_is_sampled_over_its_whole_length(
     assert len(thirds) == 3 and min(thirds.values()) >= 4
 
 
-def test_footage_of_several_kinds(
-    run: Calibrate, images: Path, write_clip: Callable[..., Path], tmp_path: Path
-) -> None:
-    clip = write_clip("drive.mkv", frames=40, codec="ffv1", pix_fmt="gray16le")
+def test_footage_of_several_kinds(run: Calibrate, images: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "drive.mkv", frames=40, pix_fmt="gray16le")
     raw = put(tmp_path / "one.tiff", 77, "uint16")
     made = run(images, clip, raw, frames=16)
     counts = Counter(Path(frame["origin"]).name for frame in frames(made))
@@ -233,9 +245,9 @@ def test_footage_of_several_kinds(
 
 
 def test_a_video_that_ends_early(
-    run: Calibrate, write_clip: Callable[..., Path], caplog: pytest.LogCaptureFixture
+    run: Calibrate, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clip = write_clip("cut.mkv", frames=120, codec="ffv1", pix_fmt="gray")
+    clip = write_clip(tmp_path / "cut.mkv", frames=120)
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 2 // 3])
     made = run(clip)
     assert "damaged or cut short" in caplog.text
