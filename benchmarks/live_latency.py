@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from helpers import PacedFrames, write_result
 
-from ladle_rt.bench.live import PacedFrames
-from ladle_rt.bench.record import write_result
 from ladle_rt.config import TranslateOptions
 from ladle_rt.models.artifact import DEFAULT_MODEL, ModelArtifact, load_artifact
 from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator

@@ -11,13 +11,14 @@ import json
 import math
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import psutil
+from helpers import PacedFrames, write_result
 
-from ladle_rt.bench.live import PacedFrames, slope
-from ladle_rt.bench.record import write_result
 from ladle_rt.config import TranslateOptions
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator
@@ -32,6 +33,39 @@ WARM_UP = 0.2
 """Share of the run in which caches may fill."""
 TOLERANCE_MB = 2.0
 """Growth below this over the whole run is the allocator's, whatever its interval says."""
+BLOCKS = 20
+"""A series is averaged over so many stretches, which makes neighbours nearly independent."""
+T_975_18 = 2.101
+"""Student's t, 97.5 %, 18 degrees of freedom."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """Change of a series over a run, with its 95 % interval."""
+
+    total: float
+    """Change from begin to end by the fitted line, in the series' unit."""
+    low: float
+    high: float
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether no change is within the interval."""
+        return self.low <= 0 <= self.high
+
+
+def slope(values: Sequence[float]) -> Slope:
+    """Least squares over `BLOCKS` block means, interval by Student's t.
+
+    Args:
+        values: evenly spaced in time, at least `BLOCKS`.
+    """
+    means = np.array([block.mean() for block in np.array_split(np.asarray(values, float), BLOCKS)])
+    x = np.linspace(-0.5, 0.5, BLOCKS)
+    gain = float((x * means).sum() / (x * x).sum())
+    rest = means - means.mean() - gain * x
+    error = math.sqrt(float((rest * rest).sum()) / (BLOCKS - 2) / float((x * x).sum()))
+    return Slope(gain, gain - T_975_18 * error, gain + T_975_18 * error)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ COMMANDS = (
     "models",
     "evaluate",
     "parity",
+    "benchmark",
     "train",
     "export",
     "calibrate",

@@ -24,7 +24,7 @@ _PAIRS = (
 
 
 def pair_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: the options that `ladle_rt.evaluation.selection.choose_pairs` takes."""
+    """Decorator: the options that `ladle_rt.evaluation.pair_selection.choose_pairs` takes."""
     for option in reversed(_PAIRS):
         function = option(function)
     return function

