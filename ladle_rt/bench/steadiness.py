@@ -67,7 +67,7 @@ def measure_steadiness(
         One row per strength, and the truth's where there is one.
     """
     spec = artifact.info.thermal
-    options = TranslateOptions(threads=1, smoothing_s=smoothing_s)
+    options = TranslateOptions(backend="onnxruntime", threads=1, smoothing_s=smoothing_s)
     blenders = [Blender(strength, spec) for strength in strengths]
     meters = [TemporalMeter() for _ in strengths]
     truth_meter = TemporalMeter()
