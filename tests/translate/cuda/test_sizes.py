@@ -96,7 +96,7 @@ def test_a_translator_says_what_its_plan_cannot_do() -> None:
     profiles = BuildSettings(sizes=(info.train_size,)).for_model(info).profiles()
     with translator(info, TranslateOptions(), profiles) as ours:
         for frame, box, can in (
-            ((512, 640), (192, 256), False),
+            ((720, 1280), (192, 256), False),
             ((480, 640), (192, 256), True),
             ((640, 480), (192, 256), False),
             ((480, 640), (160, 224), False),
