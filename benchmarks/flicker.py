@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from helpers import write_result
 
+from ladle_rt.colour import to_rgb
 from ladle_rt.config import TranslateOptions
 from ladle_rt.evaluation.evaluate_video import MotionTracker, comparison_size
 from ladle_rt.evaluation.temporal_metrics import TemporalMeter, TemporalScores
@@ -24,7 +25,6 @@ from ladle_rt.evaluation.video_pairs import AlignedFrames, VideoPair, find_video
 from ladle_rt.frames import Frame, Picture
 from ladle_rt.models.artifact import DEFAULT_MODEL, ModelArtifact, load_artifact
 from ladle_rt.similarity import Image
-from ladle_rt.colour import to_rgb
 from ladle_rt.sources.video import VideoSource
 from ladle_rt.thermal.normalization import LevelTracker
 from ladle_rt.translate.select import PictureSpec, create_translator
@@ -76,7 +76,7 @@ def measure(
         One row per strength, and the truth's where there is one.
     """
     spec = artifact.info.thermal
-    options = TranslateOptions(threads=1, smoothing_s=smoothing_s)
+    options = TranslateOptions(backend="onnxruntime", threads=1, smoothing_s=smoothing_s)
     blenders = [Blender(strength, spec) for strength in strengths]
     meters = [TemporalMeter() for _ in strengths]
     truth_meter = TemporalMeter()

@@ -38,7 +38,6 @@ from ladle_rt.device import CudaDevice, CudaUnavailableError, probe_cuda
 from ladle_rt.frames import TranslatedFrame
 from ladle_rt.geometry import fit_box
 from ladle_rt.models.artifact import load_artifact
-from ladle_rt.pipeline.engine_choice import make_translator
 from ladle_rt.translate import PictureSpec, create_translator
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.cuda.compile import cubin
@@ -72,7 +71,7 @@ def tensorrt_translator() -> Translator:
     """The ring with a plan that is built here if none fits."""
     if not any(map(importlib.util.find_spec, ("tensorrt", "tensorrt_rtx"))):
         raise SkippedError("no TensorRT is installed")
-    return make_translator(ARTIFACT, replace(OPTIONS, backend="tensorrt"), PICTURE)
+    return create_translator(ARTIFACT, replace(OPTIONS, backend="tensorrt"), PICTURE)
 
 
 def reference(dtype: type) -> list[TranslatedFrame]:

@@ -22,12 +22,11 @@ from helpers import PacedFrames, write_result
 
 from ladle_rt.config import TranslateOptions
 from ladle_rt.models.artifact import DEFAULT_MODEL, ModelArtifact, load_artifact
-from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator
 from ladle_rt.pipeline.frame_counter import FrameCounter
 from ladle_rt.pipeline.run import run
 from ladle_rt.sinks.null import NullSink
 from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
-from ladle_rt.translate.select import load_network
+from ladle_rt.translate.select import FOR_VIDEO, create_translator, load_network
 
 STARTS = 5
 
@@ -78,8 +77,7 @@ def main() -> None:
 
     def stream(fps: float, policy: str, count: int) -> dict[str, Any]:
         counter = FrameCounter()
-        spec = PictureSpec("yuv420p", even=True)
-        with make_translator(artifact, TranslateOptions(), spec) as translator:
+        with create_translator(artifact, TranslateOptions(), FOR_VIDEO) as translator:
             source = PacedFrames(pixels, fps, count)
             counts = run(source, translator, NullSink(), policy=policy, counter=counter)  # type: ignore[arg-type]
         return {

@@ -21,12 +21,12 @@ from helpers import PacedFrames, write_result
 
 from ladle_rt.config import TranslateOptions
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
-from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator
 from ladle_rt.pipeline.frame_counter import FrameCounter
 from ladle_rt.pipeline.run import run
 from ladle_rt.sinks.null import NullSink
 from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
 from ladle_rt.thermal.frontend import FrontEnd, FrontEndOptions
+from ladle_rt.translate.select import FOR_VIDEO, create_translator
 from ladle_rt.translate.steady import SteadyTranslator
 
 WARM_UP = 0.2
@@ -98,7 +98,7 @@ def main() -> None:
 
     watcher = threading.Thread(target=watch, daemon=True)
     front = FrontEnd(FrontEndOptions(), artifact.info.thermal)
-    inner = make_translator(artifact, TranslateOptions(), PictureSpec("yuv420p", even=True))
+    inner = create_translator(artifact, TranslateOptions(), FOR_VIDEO)
     begin_s = time.monotonic()
     with SteadyTranslator(inner, 0.5, artifact.info.thermal) as translator:
         watcher.start()

@@ -26,11 +26,11 @@ from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.pipeline import images, video
 from ladle_rt.pipeline.colorizer import Colorizer
-from ladle_rt.pipeline.factory import FOR_ARRAYS, FOR_VIDEO, TranslatorFactory
 from ladle_rt.pipeline.video import VideoJob, VideoResult
 from ladle_rt.sinks.encoding import VideoEncoding
 from ladle_rt.sources.video import VideoSource
 from ladle_rt.translate.base import Translator
+from ladle_rt.translate.select import FOR_ARRAYS, FOR_VIDEO, TranslatorFactory
 
 __all__ = [
     "Colorizer",

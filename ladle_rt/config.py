@@ -24,7 +24,7 @@ class TranslateOptions:
     """How frames are translated."""
 
     backend: Backend = "auto"
-    """Compute engine; see `ladle_rt.pipeline.engine_choice` for ``auto``."""
+    """Compute engine; see `ladle_rt.translate.select` for ``auto``."""
     threads: int | None = None
     """Frames translated at the same time, one thread each; ``None``: one per usable core."""
     size: tuple[int, int] | None = None
@@ -32,7 +32,7 @@ class TranslateOptions:
     where nothing chooses, what it was trained with."""
     quality: Quality | None = None
     """Chooses the box by the size of the frames, see `ladle_rt.geometry.network_box`; ``None``:
-    what the command and the model are used with, see `ladle_rt.pipeline.network_size`."""
+    what the command and the model are used with, see `ladle_rt.translate.network_size`."""
     detail: Detail = "none"
     """How the network-size picture is brought to full size; see `ladle_rt.translate.detail`."""
     layout: Layout = "colour"
@@ -44,10 +44,13 @@ class TranslateOptions:
     """Time constant of the thermal levels, seconds; 0: every frame by itself."""
     fixed_range: tuple[float, float] | None = None
     """Counts that map to black and white in every frame; ``None``: the frames' own percentiles."""
+    gpu: str | None = None
+    """Number or UUID of the GPU, see `ladle_rt.translate.gpu_selection`; ``None``: the first."""
     engines: Path = Path("engines")
     """Folder of TensorRT plans; one is built there if none fits."""
     warm_start: bool = True
-    """Translate with the next best engine while a plan is built or loaded."""
+    """Translate with the next best engine while a plan is built or loaded, where the backend is
+    ``auto``."""
 
     def __post_init__(self) -> None:
         _one_of("backend", self.backend, Backend)

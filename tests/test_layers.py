@@ -108,7 +108,15 @@ HANDLE_LIBRARIES = {"segmentation_models_pytorch", "timm"}
 """Slow to import, and the business of the Handles alone."""
 TORCH_FREE_MODELS = {"__init__.py", "artifact.py", "listing.py"}
 """Files of the room ``models`` that must load where torch is not installed."""
-CLI_MAY_IMPORT = {"click", "contextlib", "ladle_rt", "typing", "__future__", "collections", "pathlib"}
+CLI_MAY_IMPORT = {
+    "click",
+    "contextlib",
+    "ladle_rt",
+    "typing",
+    "__future__",
+    "collections",
+    "pathlib",
+}
 
 
 def modules() -> list[Path]:

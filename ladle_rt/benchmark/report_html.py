@@ -50,9 +50,7 @@ def to_html(report: BenchmarkReport) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>ladle-rt benchmark</title><style>{STYLE}</style>"
-        f"<script>{script}</script></head>\n<body>"
-        + "\n".join(parts)
-        + "\n</body></html>\n"
+        f"<script>{script}</script></head>\n<body>" + "\n".join(parts) + "\n</body></html>\n"
     )
 
 

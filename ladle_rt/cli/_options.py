@@ -60,13 +60,15 @@ _TRANSLATE = (
         ),
         help="Compute engine; by default the first of tensorrt, torch on a GPU, onnxruntime.",
     ),
+    click.option("--gpu", metavar="N|UUID", help="As `nvidia-smi -L` prints them; the first."),
     click.option(
         "--engines", type=click.Path(path_type=Path), help="Folder of TensorRT plans; engines."
     ),
     click.option(
         "--warm-start/--no-warm-start",
         default=None,
-        help="Start on the next best engine while a plan is built; on.",
+        help="Start on the next best engine while a plan is built; on, but for --backend "
+        "tensorrt, which waits.",
     ),
     click.option("--threads", type=click.IntRange(min=1), help="Frames translated at a time."),
     click.option(

@@ -89,11 +89,11 @@ def command(
     import logging
 
     from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
-    from ladle_rt.pipeline.factory import FOR_VIDEO, TranslatorFactory
     from ladle_rt.pipeline.interrupt import stop_on_signals
     from ladle_rt.pipeline.stream import StreamJob, stream
     from ladle_rt.sources.base import SourceOptions
     from ladle_rt.thermal.frontend import FrontEndOptions
+    from ladle_rt.translate.select import FOR_VIDEO, TranslatorFactory
 
     logging.getLogger("ladle_rt.stream").setLevel(logging.INFO)
     source = SourceOptions(
@@ -110,8 +110,8 @@ def command(
     front = FrontEndOptions.parse(
         agc or "percentile", dead_pixels=dead_pixels, stripes=stripes, shutter=not no_shutter
     )
-    names = ("backend", "engines", "warm_start", "threads", "quality", "size", "detail", "layout",
-             "mark")  # fmt: skip
+    names = ("backend", "gpu", "engines", "warm_start", "threads", "quality", "size", "detail",
+             "layout", "mark")  # fmt: skip
     translate = {name: options.pop(name) for name in names}
     settings = translate_settings(**translate, fixed_range=front.fixed_range)
     job = StreamJob(device=device, source=source, front=front, **given(**options))
@@ -123,7 +123,7 @@ def command(
             job,
             artifact,
             translators,
-            translators.size.largest,
+            translators.size.boxes,
             stop=stop,
             tell=lambda line: click.echo(line, err=True),
         )

@@ -20,8 +20,6 @@ from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, ConfigError, InputError
 from ladle_rt.frames import Frame, ThermalPixels, TranslatedFrame
 from ladle_rt.models.artifact import ModelArtifact, ModelInfo
-from ladle_rt.pipeline.factory import FOR_ARRAYS, TranslatorFactory
-from ladle_rt.pipeline.network_size import Size
 from ladle_rt.pipeline.overlap import overlap
 from ladle_rt.thermal.arrays import (
     LARGEST_COUNT,
@@ -34,6 +32,8 @@ from ladle_rt.thermal.arrays import (
     to_counts,
 )
 from ladle_rt.translate.base import Translator
+from ladle_rt.translate.network_size import Size
+from ladle_rt.translate.select import FOR_ARRAYS, TranslatorFactory
 from ladle_rt.translate.steady import STEADY, SteadyTranslator, check_strength
 
 ThermalArray = npt.NDArray[Any]

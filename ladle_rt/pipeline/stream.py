@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,7 +114,7 @@ def stream(
     job: StreamJob,
     artifact: ModelArtifact,
     make_translator: Callable[[tuple[int, int]], Translator],
-    largest_box: Callable[[tuple[int, int]], tuple[int, int]],
+    boxes: Callable[[tuple[int, int]], Sequence[tuple[int, int]]],
     *,
     stop: threading.Event,
     tell: Callable[[str], None],
@@ -128,7 +128,8 @@ def stream(
         artifact: the model; its normalisation makes the thermal picture.
         make_translator: makes the engine for frames of a height and width; its pictures must
             be ``yuv420p`` with even sides. It is closed at the end.
-        largest_box: how far a latency budget may enlarge the network's box for such frames.
+        boxes: of the network, largest first, that a latency budget may move between for such
+            frames; those that the translator cannot do are left out.
         stop: ends the stream in an orderly way; also set by the window and the page.
         tell: gets lines for people, such as the page's address.
 
@@ -163,9 +164,11 @@ def stream(
         monitor.attach(translator)
         budget = None
         if job.latency_budget_ms is not None:
-            budget = LatencyBudget(
-                job.latency_budget_ms, translator.network_size, largest_box(size)
-            )
+            first = translator.network_size
+            possible = [
+                box for box in boxes(size) if box == first or translator.supports(size, box)
+            ]
+            budget = LatencyBudget(job.latency_budget_ms, possible, first)
         keeper = _Keeper(job.log_every_s, counter, monitor, translator, rows, budget)
         # From here on the run ends them: it alone knows whether a writer still hangs in one.
         opening.pop_all()

@@ -236,6 +236,10 @@ class SteadyTranslator:
         """See `Translator.resize`."""
         self._inner.resize(size)
 
+    def supports(self, frame: tuple[int, int], box: tuple[int, int]) -> bool:
+        """See `Translator.supports`."""
+        return self._inner.supports(frame, box)
+
     def submit(self, frame: Frame) -> int:
         """See `Translator.submit`."""
         return self._inner.submit(frame)

@@ -92,6 +92,10 @@ class CpuTranslator:
         """See `Translator.resize`."""
         self._box = size
 
+    def supports(self, frame: tuple[int, int], box: tuple[int, int]) -> bool:
+        """Engines on the CPU take every size."""
+        return True
+
     def submit(self, frame: Frame) -> int:
         """Enqueue one frame; see `Translator.submit`."""
         self._slots.acquire()

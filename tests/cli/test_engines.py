@@ -86,7 +86,7 @@ def test_inspect(plan: Path) -> None:
         "for: Orin (sm 8.7, CUDA 12.6)",
         "profile: [1, 1, 192, 256] / [2, 1, 192, 256] / [2, 1, 192, 256]",
         f"graph: {'a' * 64}",
-        "latency: 1.500 ms per batch",
+        "latency: 1.500 ms a frame",
         "layers: 1 x Conv Half",
         "state: fits its manifest",
     ):

@@ -73,7 +73,7 @@ def play(
         job,
         artifact,
         lambda size: make_translator(),
-        lambda size: size,
+        lambda size: (size,),
         stop=threading.Event(),
         tell=lambda line: None,
     )

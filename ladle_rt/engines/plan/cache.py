@@ -14,7 +14,7 @@ from pathlib import Path
 from ladle_rt.engines.plan.builder import Built
 from ladle_rt.engines.plan.flavour import same_version
 from ladle_rt.engines.plan.header import PlanHeader, read_header
-from ladle_rt.engines.plan.lock import locked
+from ladle_rt.engines.plan.lock import is_locked, locked
 from ladle_rt.engines.plan.manifest import PlanManifest, manifest_path, read_manifest
 from ladle_rt.errors import InputError, OutputError
 from ladle_rt.files import write_whole
@@ -146,6 +146,11 @@ def list_plans(folder: Path) -> tuple[Entry, ...]:
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of plans, found none")
     return tuple(inspect_plan(path) for path in sorted(folder.glob("*.plan")))
+
+
+def builds_under_way(folder: Path) -> bool:
+    """Whether a process holds the lock of one of the folder's plans."""
+    return any(is_locked(path) for path in folder.glob(".*.plan.lock"))
 
 
 def lock_path(plan: Path) -> Path:

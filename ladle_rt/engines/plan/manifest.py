@@ -17,7 +17,7 @@ _LABELS = {
     "precision": "precision",
     "flavour": "TensorRT flavour",
     "version": "TensorRT version",
-    "profiles": "sizes or batch",
+    "profiles": "sizes",
     "flags": "build options",
     "device": "device",
     "calibration_sha256": "calibration",

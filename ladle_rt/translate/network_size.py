@@ -15,6 +15,35 @@ from ladle_rt.models.artifact import ModelInfo
 
 Size = tuple[int, int]
 """Height and width, pixels."""
+STEPS = (1.0, 0.83, 0.67, 0.5)
+"""Sides of the network's box, shares of the full one: the work goes with their square."""
+MULTIPLE = 32
+
+
+def ladder(largest: Size, first: Size) -> tuple[Size, ...]:
+    """Boxes that a latency budget moves between, largest first.
+
+    Args:
+        largest: height and width of the full box.
+        first: of the box to begin with, which is one of them; steps go down from both.
+    """
+    above = [box for box in _steps(largest) if work(box) > work(first)]
+    return (*above, *_steps(first))
+
+
+def work(box: Size) -> int:
+    """What a box costs: the network's time goes with its area."""
+    return box[0] * box[1]
+
+
+def _steps(full: Size) -> list[Size]:
+    """The full box and smaller ones, with sides divisible by `MULTIPLE`."""
+    found = [full]
+    for share in STEPS[1:]:
+        height, width = (max(MULTIPLE, round(side * share / MULTIPLE) * MULTIPLE) for side in full)
+        if work((height, width)) < work(found[-1]):
+            found.append((height, width))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +64,24 @@ class NetworkSize:
         quality = self.options.quality or (self.usual if self._has_look else "fast")
         return self.options.size or self._named(frame, quality)
 
-    def largest(self, frame: Size) -> Size:
-        """The largest box that the run may come to: ``best`` where it climbs and may choose."""
-        chosen = self.options.size or self.options.quality
-        if self.climbs and self._has_look and chosen is None:
-            return self._named(frame, "best")
-        return self.box(frame)
+    def boxes(self, frame: Size) -> tuple[Size, ...]:
+        """Every box that the run may come to, largest first.
+
+        Where it climbs and may choose, the largest is that of ``best``.
+        """
+        first = self.box(frame)
+        if not self.climbs:
+            return (first,)
+        free = self._has_look and self.options.size is None and self.options.quality is None
+        return ladder(self._named(frame, "best") if free else first, first)
 
     def settled(self, frame: Size) -> TranslateOptions:
         """The options with the box filled in."""
         return replace(self.options, size=self.box(frame), quality=None)
 
     def shapes(self, frame: Size) -> tuple[Size, ...]:
-        """Inputs that the network will be given: in the box to begin with, and in the largest."""
-        boxes = (self.box(frame), self.largest(frame))
+        """Inputs that the network may be given, that of the box to begin with first."""
+        boxes = (self.box(frame), *self.boxes(frame))
         multiple = self.info.size_multiple
         return tuple(dict.fromkeys(fit_box(*frame, box, multiple).padded for box in boxes))
 

@@ -8,7 +8,7 @@ import pytest
 
 from ladle_rt.config import Quality, TranslateOptions
 from ladle_rt.models.artifact import ModelInfo, load_artifact
-from ladle_rt.pipeline.network_size import NetworkSize
+from ladle_rt.translate.network_size import NetworkSize, ladder
 
 FRAME = (512, 640)
 PLAIN = replace(load_artifact().info, look="none")
@@ -28,18 +28,31 @@ def test_a_model_with_a_look_is_used_as_the_command_wants(
 @pytest.mark.parametrize("info", [PLAIN, DAYLIGHT], ids=["plain", "daylight"])
 def test_what_was_chosen_goes_before_what_is_usual(info: ModelInfo) -> None:
     best = NetworkSize(TranslateOptions(quality="best"), info, "fast", climbs=True)
-    assert best.box(FRAME) == best.largest(FRAME) == (512, 640)
+    assert best.box(FRAME) == best.boxes(FRAME)[0] == (512, 640)
     assert best.settled(FRAME) == TranslateOptions(size=(512, 640))
     own = NetworkSize(TranslateOptions(size=(64, 96)), info, "best", climbs=True)
-    assert own.box(FRAME) == own.largest(FRAME) == (64, 96)
+    assert own.box(FRAME) == own.boxes(FRAME)[0] == (64, 96)
 
 
-def test_only_a_budget_and_a_look_let_it_climb() -> None:
-    assert NetworkSize(TranslateOptions(), DAYLIGHT, "fast").largest(FRAME) == (192, 256)
-    assert NetworkSize(TranslateOptions(), PLAIN, "fast", climbs=True).largest(FRAME) == (192, 256)
+def test_boxes_of_a_budget_get_smaller_and_stay_divisible() -> None:
+    assert ladder((192, 256), (192, 256)) == ((192, 256), (160, 224), (128, 160), (96, 128))
+    assert ladder((32, 32), (32, 32)) == ((32, 32),)
+    assert ladder((512, 640), (192, 256)) == (
+        *((512, 640), (416, 544), (352, 416), (256, 320)),
+        *((192, 256), (160, 224), (128, 160), (96, 128)),
+    )
+
+
+def test_only_a_budget_moves_the_box_and_only_a_look_lets_it_climb() -> None:
+    assert NetworkSize(TranslateOptions(), DAYLIGHT, "fast").boxes(FRAME) == ((192, 256),)
+    plain = NetworkSize(TranslateOptions(), PLAIN, "fast", climbs=True)
+    assert plain.boxes(FRAME) == ladder((192, 256), (192, 256))
     climbing = NetworkSize(TranslateOptions(), DAYLIGHT, "fast", climbs=True)
-    assert climbing.box(FRAME) == (192, 256) and climbing.largest(FRAME) == FRAME
-    assert climbing.shapes(FRAME) == ((192, 256), (512, 640))
+    assert climbing.box(FRAME) == (192, 256)
+    assert climbing.boxes(FRAME) == ladder(FRAME, (192, 256))
+    # Every rung counts, and that of the box to begin with comes first.
+    assert climbing.shapes(FRAME)[0] == (192, 256)
+    assert set(climbing.shapes(FRAME)) >= {(512, 640), (352, 416), (96, 128)}
 
 
 def test_shapes_are_what_the_network_is_given() -> None:
