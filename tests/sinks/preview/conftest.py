@@ -57,6 +57,9 @@ class Page:
         self.hands = Hands()
         self.told: list[str] = []
         self.figures_asked = 0
+        self.answers = threading.Event()
+        """While cleared, the page hangs."""
+        self.answers.set()
         self.state, self.problem = "running", None
         self.count = 0
         self.longest_write_s = 0.0
@@ -80,6 +83,7 @@ class Page:
 
     def figures(self) -> LiveFigures:
         self.figures_asked += 1
+        self.answers.wait(60)
         return LiveFigures(
             state=self.state,  # type: ignore[arg-type]
             uptime_s=5.0,
@@ -105,6 +109,10 @@ class Page:
             self.sink.write(moving(self.count))
             self.longest_write_s = max(self.longest_write_s, time.monotonic() - begin_s)
             self.count += 1
+
+    @staticmethod
+    def moving(number: int) -> TranslatedFrame:
+        return moving(number)
 
     def hold(self) -> None:
         self._stop.set()

@@ -136,7 +136,7 @@ def test_a_phone_shows_all_of_it(
         wait_for(lambda: pixels(browser).size)
         wait_for(lambda: browser.execute_script("return Chart.count()") >= 2)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= size[0]
-        for button in browser.find_elements(By.TAG_NAME, "button"):
+        for button in browser.find_elements(By.CSS_SELECTOR, "main button, main a"):
             box = button.rect
             assert box["x"] >= 0 and box["x"] + box["width"] <= size[0] and box["height"] >= 40
         shot(browser, f"phone-{size[0]}")
@@ -187,7 +187,7 @@ def test_a_stopped_stream_looks_stopped(browser: Any, serve: Callable[..., Any])
     page.close()
     wait_for(lambda: text(browser, "state") == "stopped")
     assert "Stream stopped" in veil(browser) and browser.title.startswith("■ stopped")
-    assert text(browser, "fps") == "–"
+    assert not text(browser, "fps")[0].isdigit()
     assert not browser.find_element(By.ID, "record").is_enabled()
     dark = "return getComputedStyle(document.getElementById('picture')).filter"
     wait_for(lambda: "grayscale(1)" in browser.execute_script(dark))
@@ -203,13 +203,13 @@ def test_a_stream_that_is_gone_without_a_word(browser: Any, serve: Callable[...,
     page = serve()
     open_page(browser, page)
     wait_for(lambda: text(browser, "state") == "live")
-    browser.set_network_conditions(offline=True, latency=0, throughput=0)
+    page.answers.clear()
     try:
         wait_for(lambda: text(browser, "state") == "no connection", 30)
         assert "No connection" in veil(browser)
         shot(browser, "no-connection")
     finally:
-        browser.delete_network_conditions()
+        page.answers.set()
 
 
 def test_keys_and_switches(browser: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
