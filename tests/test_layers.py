@@ -90,6 +90,7 @@ RUNNING_NEEDS = {
     "ladle_rt",
     "numpy",
     "onnxruntime",
+    "prometheus_client",
     "psutil",
     "rich",
 }

@@ -27,6 +27,7 @@ from ladle_rt.sinks.fanout import FanOut
 from ladle_rt.sinks.live_video import LiveVideoSink
 from ladle_rt.sinks.recorder import Recorder
 from ladle_rt.sinks.select import open_sinks
+from ladle_rt.sinks.switches import Switch
 from ladle_rt.sources.base import Source, SourceInfo, SourceOptions
 from ladle_rt.sources.select import open_source
 from ladle_rt.thermal.frontend import FrontEnd, FrontEndOptions
@@ -118,6 +119,7 @@ def stream(
     *,
     stop: threading.Event,
     tell: Callable[[str], None],
+    switches: Sequence[Switch] = (),
 ) -> StreamResult:
     """Translate a source until it ends, ``max_frames`` came, or ``stop`` is set.
 
@@ -132,6 +134,7 @@ def stream(
             frames; those that the translator cannot do are left out.
         stop: ends the stream in an orderly way; also set by the window and the page.
         tell: gets lines for people, such as the page's address.
+        switches: what a person at the page may turn on and off.
 
     Raises:
         LadleError: source, outputs or settings that cannot be used; see `ladle_rt.errors`.
@@ -151,7 +154,7 @@ def stream(
         sinks = FanOut()
         opening = stack.enter_context(ExitStack())
         opening.callback(sinks.abort)
-        _open_outputs(job, source.info, artifact, monitor, sinks, stop, tell)
+        _open_outputs(job, source.info, artifact, monitor, sinks, stop, tell, switches)
         rows = None
         if job.stats is not None:
             rows = StatsFile(job.stats, job.overwrite)
@@ -221,6 +224,7 @@ def _open_outputs(
     sinks: FanOut,
     stop: threading.Event,
     tell: Callable[[str], None],
+    switches: Sequence[Switch],
 ) -> None:
     context = SinkContext(
         width=info.width,
@@ -256,7 +260,9 @@ def _open_outputs(
         from ladle_rt.sinks.preview import open_preview
 
         sinks.add(
-            open_preview(job.preview, job.token, thermal_view, monitor.figures, recorder, tell)
+            open_preview(
+                job.preview, job.token, thermal_view, monitor.figures, recorder, tell, switches
+            )
         )
     if window:
         from ladle_rt.sinks.view import View

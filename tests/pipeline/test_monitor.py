@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -55,3 +57,27 @@ def test_load_of_a_jetson(tmp_path: Path) -> None:
     values = MachineLoad(tmp_path).read()
     assert values["gpu_percent"] == 73.1
     assert values["temperatures_c"] == {"gpu-thermal": 48.5}
+
+
+def test_load_without_a_file_to_open() -> None:
+    """All are used up: figures get fewer, and the stream goes on."""
+    code = """
+import os, resource
+from ladle_rt.pipeline.account import Account
+from ladle_rt.pipeline.load import MachineLoad
+from ladle_rt.pipeline.monitor import Monitor
+monitor, load = Monitor(Account()), MachineLoad()
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+taken = []
+try:
+    while True:
+        taken.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    pass
+load.read(), monitor.figures(), MachineLoad().read()
+for one in taken:
+    os.close(one)
+assert "rss_mb" in load.read()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from ladle_rt.errors import OutputError
 from ladle_rt.frame_stats import FrameStats, Percentiles
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.sinks.preview import PreviewSink, open_preview
+from ladle_rt.sinks.preview.limits import Limits
+from ladle_rt.sinks.switches import Switch
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.thermal.view import ThermalView
 
@@ -44,9 +47,19 @@ class Hands:
 class Page:
     """A served page, and the stream behind it."""
 
-    def __init__(self, address: str = "0", token: str | None = None) -> None:
+    def __init__(
+        self,
+        address: str = "0",
+        token: str | None = None,
+        switches: tuple[Switch, ...] = (),
+        limits: Limits | None = None,
+    ) -> None:
         self.hands = Hands()
         self.told: list[str] = []
+        self.figures_asked = 0
+        self.answers = threading.Event()
+        """While cleared, the page hangs."""
+        self.answers.set()
         self.state, self.problem = "running", None
         self.count = 0
         self.longest_write_s = 0.0
@@ -58,15 +71,19 @@ class Page:
             self.figures,
             self.hands,
             self.told.append,
+            switches,
+            limits,
         )
         self._thread = threading.Thread(target=self._play, daemon=True)
         self._thread.start()
 
     @property
     def url(self) -> str:
-        return self.sink.url.partition("?")[0]
+        return self.sink.urls[0].partition("?")[0]
 
     def figures(self) -> FrameStats:
+        self.figures_asked += 1
+        self.answers.wait(60)
         return FrameStats(
             state=self.state,  # type: ignore[arg-type]
             elapsed_s=5.0,
@@ -92,6 +109,10 @@ class Page:
             self.sink.write(moving(self.count))
             self.longest_write_s = max(self.longest_write_s, time.monotonic() - begin_s)
             self.count += 1
+
+    @staticmethod
+    def moving(number: int) -> TranslatedFrame:
+        return moving(number)
 
     def hold(self) -> None:
         self._stop.set()
@@ -120,8 +141,8 @@ def moving(number: int) -> TranslatedFrame:
 def serve() -> Iterator[Callable[..., Page]]:
     opened: list[Page] = []
 
-    def make(address: str = "0", token: str | None = None) -> Page:
-        opened.append(Page(address, token))
+    def make(*args: Any, **kwargs: Any) -> Page:
+        opened.append(Page(*args, **kwargs))
         return opened[-1]
 
     yield make
