@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ladle_rt.api import (
         Colorizer,
         Frame,
+        Isotherm,
         LadleError,
         RunStatistics,
         TranslatedFrame,
@@ -27,6 +28,7 @@ __version__ = "0.4.0"
 __all__ = [
     "Colorizer",
     "Frame",
+    "Isotherm",
     "LadleError",
     "RunStatistics",
     "TranslateOptions",

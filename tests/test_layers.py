@@ -34,6 +34,7 @@ RUNNING_NEEDS = {
     "ladle_rt",
     "numpy",
     "onnxruntime",
+    "PIL",
     "psutil",
     "rich",
 }

@@ -64,7 +64,7 @@ def _targets(
     "sizes",
     callback=_sizes,
     multiple=True,
-    metavar="HxW",
+    metavar="WxH",
     help="Network size, one profile each; the model's training size, and one for all others.",
 )
 @click.option("--batch", type=click.IntRange(min=1), help="Most frames at a time; 1.")

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ladle_rt.config import TranslateOptions
-from ladle_rt.device import CudaDevice, CudaUnavailableError, probe_cuda
+from ladle_rt.device import CudaDevice, CudaUnavailableError, NoCudaDriverError, probe_cuda
 from ladle_rt.engines.plan.cache import Entry, inspect_plan, list_plans
 from ladle_rt.engines.plan.flavour import TensorRT, find_tensorrt, same_version
 from ladle_rt.engines.plan.gpu import gpu_facts, target_of
@@ -62,6 +62,8 @@ def make_translator(
     try:
         device = probe_cuda()[0]
     except (CudaUnavailableError, IndexError) as error:
+        if isinstance(error, NoCudaDriverError) and options.backend == "auto":
+            return _on_cpu(artifact, options, picture, "no GPU")
         reason = str(error) if isinstance(error, CudaUnavailableError) else "the driver shows none"
         return _without_gpu(artifact, options, picture, reason)
     shapes = shapes or (artifact.info.train_size,)

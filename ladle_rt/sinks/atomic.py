@@ -8,6 +8,7 @@ the target at the end.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,9 @@ def check_target(path: Path, *, overwrite: bool = False, inputs: Sequence[Path] 
         kind = "a folder" if path.is_dir() else "not a plain file"
         raise OutputError(f"{path}: expected a file name to write, found {kind}")
     if path.exists() and not overwrite:
-        raise OutputError(f"{path}: already exists; choose another name or allow overwriting")
+        raise OutputError(
+            f"{path}: already exists; choose another name, or replace it with --overwrite"
+        )
     if not path.parent.is_dir():
         raise OutputError(f"{path}: the folder {path.parent} does not exist; create it first")
     probe = temporary_beside(path)
@@ -53,17 +56,58 @@ def temporary_beside(path: Path) -> Path:
     return real.with_name(f".{real.stem[:40]}.{secrets.token_hex(4)}.part{real.suffix}")
 
 
-def publish(temporary: Path, path: Path) -> None:
-    """Rename a finished temporary file over its target.
+def publish(temporary: Path, path: Path, *, overwrite: bool = True) -> None:
+    """Rename a finished temporary file to its target.
+
+    Args:
+        temporary: the finished file.
+        path: the target.
+        overwrite: whether a file that has appeared there meanwhile may be replaced; where not,
+            the finished one is put beside it under another name.
 
     Raises:
-        OutputError: the rename failed; the temporary file is removed.
+        OutputError: the rename failed and the temporary file is removed; or the target has
+            appeared meanwhile.
     """
+    target = Path(os.path.realpath(path))
     try:
-        os.replace(temporary, os.path.realpath(path))
+        if not overwrite and not _moved_to_new(temporary, target):
+            beside = _free_name(target)
+            os.replace(temporary, beside)
+            raise OutputError(
+                f"{path}: another program has made this file meanwhile; "
+                f"the result is in {beside.name}"
+            )
+        if overwrite:
+            os.replace(temporary, target)
+    except OutputError:
+        raise
     except OSError as error:
         discard(temporary)
         raise OutputError(f"{path}: cannot be put in place ({error.strerror})") from error
+
+
+def _moved_to_new(temporary: Path, target: Path) -> bool:
+    """Rename a file unless its new name is taken; whether that was done."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    except OSError:
+        # A file system without hard links has no exclusive rename.
+        if target.exists():
+            return False
+        os.replace(temporary, target)
+        return True
+    temporary.unlink()
+    return True
+
+
+def _free_name(target: Path) -> Path:
+    numbers = itertools.count(2)
+    return next(
+        one for n in numbers if not (one := target.with_stem(f"{target.stem}-{n}")).exists()
+    )
 
 
 def discard(temporary: Path) -> None:
@@ -72,11 +116,11 @@ def discard(temporary: Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Give a temporary path to write; publish it on success, remove it on any error.
 
     Raises:
-        OutputError: writing failed with an `OSError`, or the rename did.
+        OutputError: writing failed with an `OSError`, or the rename did; see `publish`.
     """
     temporary = temporary_beside(path)
     try:
@@ -89,4 +133,4 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except BaseException:
         discard(temporary)
         raise
-    publish(temporary, path)
+    publish(temporary, path, overwrite=overwrite)

@@ -12,6 +12,7 @@ from ladle_rt.frames import Picture, PixelFormat, TranslatedFrame
 from ladle_rt.sinks.base import Sink
 from ladle_rt.sinks.convert import to_rgb
 from ladle_rt.sinks.images import write_png
+from ladle_rt.thermal.isotherm import IsothermSwitch
 
 
 class Recorder:
@@ -24,17 +25,23 @@ class Recorder:
     pixel_format: PixelFormat = "yuv420p"
 
     def __init__(
-        self, folder: Path, open_video: Callable[[Path], Sink], stop: threading.Event
+        self,
+        folder: Path,
+        open_video: Callable[[Path], Sink],
+        stop: threading.Event,
+        isotherm: IsothermSwitch | None = None,
     ) -> None:
         """
         Args:
             folder: where files go; made when the first one comes.
             open_video: makes the sink of one recording.
             stop: set by `quit`.
+            isotherm: what `show_isotherm` switches.
         """
         self._folder = folder
         self._open_video = open_video
         self._stop = stop
+        self._isotherm = isotherm or IsothermSwitch()
         self._switching = threading.Lock()
         """Held while a recording is started or finished."""
         self._lock = threading.Lock()
@@ -99,6 +106,15 @@ class Recorder:
     def quit(self) -> None:
         """End the stream in an orderly way."""
         self._stop.set()
+
+    @property
+    def isotherm(self) -> bool:
+        """See `Controls.isotherm`."""
+        return self._isotherm.on
+
+    def show_isotherm(self, on: bool) -> None:
+        """See `Controls.show_isotherm`."""
+        self._isotherm.on = on
 
     def _start(self) -> Path | None:
         if self._closed or self._recording is not None:

@@ -93,9 +93,9 @@ def _open(spec: str, context: SinkContext) -> Sink:
     if path.suffix.lower() == RECORDING:
         return _recording(path, context)
     if path.suffix.lower() in VIDEO and "://" not in spec:
-        from ladle_rt.sinks.live_video import LiveVideoSink
+        from ladle_rt.sinks.video import VideoSink
 
-        return LiveVideoSink(path, context)
+        return VideoSink(path, context, "growing")
     raise OutputError(f"{masked(spec)}: not an output; expected one of {KINDS}")
 
 

@@ -200,6 +200,9 @@ class WindowSink:
             on = self._controls.recording is None
             path = self._controls.record(on)
             return "" if path is None else f"{'recording' if on else 'saved'} {path.name}"
+        elif key == "i":
+            self._controls.show_isotherm(not self._controls.isotherm)
+            return f"isotherm {'on' if self._controls.isotherm else 'off'}"
         elif key == "h":
             self._hud = not self._hud
         elif key == "?":

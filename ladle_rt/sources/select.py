@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ladle_rt.addresses import masked
-from ladle_rt.errors import InputError, InputNotFoundError
+from ladle_rt.errors import ConfigError, InputError, InputNotFoundError
 from ladle_rt.sources.base import Source, SourceEvent, SourceOptions
 from ladle_rt.sources.pacing import LoopSource, RealtimeSource
 from ladle_rt.sources.reconnect import ReconnectingSource
@@ -42,6 +42,8 @@ def open_source(
         LadleError: what else its own module refuses.
     """
     scheme, _, rest = spec.partition(":")
+    if options.start_s > 0 and (not Path(spec).is_file() or spec.endswith(RECORDING)):
+        raise ConfigError(f"{masked(spec)}: only video files have a start that can be skipped")
     device = _device(spec)
     if device is not None:
         from ladle_rt.sources.v4l2.source import V4l2Source
@@ -100,7 +102,7 @@ def _open_recording(spec: str, options: SourceOptions) -> Source:
         raise InputNotFoundError(f"{spec}: no such file or folder; sources are {KINDS}")
     from ladle_rt.sources.video import VideoSource
 
-    return VideoSource(path, allow_colour=options.allow_colour)
+    return VideoSource(path, options.start_s, options.duration_s, options.allow_colour)
 
 
 def _synthetic(rest: str, options: SourceOptions) -> Source:

@@ -21,7 +21,7 @@ from ladle_rt.errors import (
     InputError,
     PartialResultError,
 )
-from ladle_rt.frames import Frame, ThermalPixels
+from ladle_rt.frames import Frame, MediaPart, ThermalPixels
 from ladle_rt.sources.base import SourceInfo
 from ladle_rt.sources.container import (
     declared_end,
@@ -128,16 +128,6 @@ class VideoSource:
     ) -> None:
         self.close()
 
-    @property
-    def origin_s(self) -> Fraction:
-        """The input's own time, in seconds, that became 0; audio must be moved alike."""
-        return self._origin * self._time_base
-
-    @property
-    def end_s(self) -> Fraction | None:
-        """Where the chosen part ends, seconds of delivered time; ``None``: at its own end."""
-        return None if self._end is None else (self._end - self._origin) * self._time_base
-
     def _prepare(self, start_s: float, duration_s: float | None) -> None:
         stream = self._stream
         self._time_base = fraction(stream.time_base) or Fraction(1, 90_000)
@@ -220,6 +210,12 @@ class VideoSource:
             frames=frames,
             duration_s=length_s,
             sample_aspect_ratio=None if ratio == 1 else ratio,
+            media=MediaPart(
+                self._path,
+                origin_s=self._origin * self._time_base,
+                begin_s=Fraction(0) if start_s > 0 else None,
+                end_s=(None if self._end is None else (self._end - self._origin) * self._time_base),
+            ),
         )
 
     def _length_s(self) -> float | None:

@@ -116,10 +116,10 @@ def test_targets_are_checked_before_any_work(
     assert run(tiny_model, stills, "-o", tmp_path / "out", "--overwrite").exit_code == 0
 
 
-def test_size_is_height_by_width(tiny_model: Path, stills: Path, tmp_path: Path) -> None:
+def test_size_is_width_by_height(tiny_model: Path, stills: Path, tmp_path: Path) -> None:
     result = run(tiny_model, stills, "-o", tmp_path / "out", "--size", "64")
     assert result.exit_code == 2
-    assert "expected HEIGHTxWIDTH such as 192x256, received '64'" in result.stderr
+    assert "expected WIDTHxHEIGHT such as 256x192, received '64'" in result.stderr
 
 
 def ladle(*words: object) -> subprocess.CompletedProcess[str]:
@@ -189,9 +189,9 @@ def test_options_reach_the_translator(tiny_model: Path, stills: Path, tmp_path: 
     assert both.shape == (199, 480, 3) and np.array_equal(both[:, 240:], plain)
     changed = np.argwhere((made("--mark") != plain).any(axis=2))
     assert changed.size and changed[:, 0].min() > 99
-    for flags in (("--detail", "guided"), ("--size", "32x64"), ("--quality", "96x32")):
+    for flags in (("--detail", "guided"), ("--size", "64x32"), ("--quality", "96x32")):
         assert not np.array_equal(made(*flags), plain), flags
-    same = (("--threads", "1"), ("--detail", "none"), ("--size", "64x96"), ("--quality", "96x64"))
+    same = (("--threads", "1"), ("--detail", "none"), ("--size", "96x64"), ("--quality", "96x64"))
     # A model without a look works in what it was trained with unless told otherwise.
     for flags in (*same, ("--quality", "fast")):
         assert np.array_equal(made(*flags), plain), flags
@@ -205,10 +205,10 @@ def test_options_reach_the_translator(tiny_model: Path, stills: Path, tmp_path: 
         (["--backend", "cuda"], "--backend"),
         (["--detail", "sharp"], "--detail"),
         (["--quality", "better"], "expected fast, balanced, best or WIDTHxHEIGHT"),
-        (["--size", "0x64"], "expected HEIGHTxWIDTH"),
-        (["--size", "64x"], "expected HEIGHTxWIDTH"),
-        (["--size", "64x64x64"], "expected HEIGHTxWIDTH"),
-        (["--size=-64x64"], "expected HEIGHTxWIDTH"),
+        (["--size", "0x64"], "expected WIDTHxHEIGHT"),
+        (["--size", "64x"], "expected WIDTHxHEIGHT"),
+        (["--size", "64x64x64"], "expected WIDTHxHEIGHT"),
+        (["--size=-64x64"], "expected WIDTHxHEIGHT"),
     ],
 )
 def test_wrong_words_are_usage_errors(

@@ -16,13 +16,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from ladle_rt.sinks.live_video import LiveVideoSink
 
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.sinks import shared_memory
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.folder import FolderSink
-from ladle_rt.sinks.live_video import LiveVideoSink
 from ladle_rt.sinks.null import NullSink
 from ladle_rt.sinks.pipe import PipeSink
 from ladle_rt.sinks.raw16 import RecordingSink
