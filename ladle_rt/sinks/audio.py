@@ -94,9 +94,6 @@ class AudioCarrier:
             track = _add_track(stream, output)
             if track is not None:
                 self._tracks[stream.index] = track
-        others = {one.type for one in self._input.streams} - {"video", "audio"}
-        if others:
-            logger.warning("%s: %s not carried over", media.path.name, " and ".join(sorted(others)))
         self._packets = self._read()
         self._waiting: Any = None
         self._told_damage = False

@@ -48,6 +48,12 @@ class MediaTags:
             }
             chapters: list[Any] = source.chapters() if hasattr(source, "chapters") else []
             self._chapters = [one for each in chapters if (one := self._moved(each)) is not None]
+            others = {one.type for one in source.streams} - {"video", "audio"}
+        if chapters:
+            # MP4 keeps their titles in a stream of their own.
+            others.discard("data")
+        if others:
+            logger.warning("%s: %s not carried over", media.path.name, " and ".join(sorted(others)))
 
     def add_options(self, options: dict[str, str]) -> None:
         """Add what the muxer must be told to keep the tags."""

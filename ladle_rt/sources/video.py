@@ -23,6 +23,7 @@ from ladle_rt.errors import (
 )
 from ladle_rt.frames import Frame, MediaPart, ThermalPixels
 from ladle_rt.sources.base import SourceInfo
+from ladle_rt.sources.concealment import ConcealmentCheck
 from ladle_rt.sources.container import (
     declared_end,
     fraction,
@@ -253,6 +254,7 @@ class VideoSource:
         """Frames in presentation order; unreadable packets are counted and skipped."""
         self._last_end: int | None = None
         packets = self._container.demux(self._stream)
+        concealment = ConcealmentCheck(self._stream)
         failed_reads = 0
         while failed_reads < MAX_FAILED_READS:
             try:
@@ -269,6 +271,9 @@ class VideoSource:
             if packet.pts is not None:
                 end = packet.pts + (packet.duration or 0)
                 self._last_end = max(end, self._last_end or end)
+            if not concealment.found:
+                concealment.look(packet)
+                self._damaged += concealment.found
             try:
                 frames = packet.decode()
             except av.FFmpegError:

@@ -67,9 +67,10 @@ def paint_palette(picture: Picture, palette: str) -> None:
         grey = np.ascontiguousarray(picture.data[:, :half, 0])
         picture.data[:, :half] = in_palette(grey, palette)
         return
-    table = _ycbcr_table(palette)
+    full_range = np.clip((np.arange(256) - 16) * (255 / 219), 0, 255).round().astype(np.uint8)
+    table = _ycbcr_table(palette)[full_range]
     luma, *chroma = picture_planes(picture)
-    grey = cv2.convertScaleAbs(cv2.subtract(luma[:, :half], np.uint8(16)), alpha=255 / 219)
+    grey = luma[:, :half].copy()
     luma[:, :half] = table[grey, 0]
     size = (half // 2, picture.height // 2)
     small: Any = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)

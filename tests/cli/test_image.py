@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ladle_rt.cli.image import command
+from ladle_rt.device import CudaUnavailableError, NoCudaDriverError, probe_cuda
 from ladle_rt.errors import (
     ConfigError,
     InputError,
@@ -122,6 +123,14 @@ def test_size_is_width_by_height(tiny_model: Path, stills: Path, tmp_path: Path)
     assert "expected WIDTHxHEIGHT such as 256x192, received '64'" in result.stderr
 
 
+def gpu_problem() -> CudaUnavailableError | None:
+    try:
+        probe_cuda()
+    except CudaUnavailableError as error:
+        return error
+    return None
+
+
 def ladle(*words: object) -> subprocess.CompletedProcess[str]:
     """The program itself, in a process of its own."""
     return subprocess.run(
@@ -145,6 +154,8 @@ def test_the_program_says_what_failed_and_exits_with_3(
     assert done.returncode == 3 and done.stdout == ""
     told, *lines = [line for line in done.stderr.splitlines() if line.startswith("ladle-rt: ")]
     assert told.startswith("ladle-rt: info: ") and len(lines) == 4
+    if isinstance(gpu_problem(), NoCudaDriverError):
+        assert "CUDA" not in done.stderr, "no news where nobody has ever had a GPU"
     for line, part in zip(lines, ("bad.png", "float.tiff", "iron.png", "3 of 6"), strict=True):
         assert line.startswith("ladle-rt: error: ") and part in line
     assert "Traceback" not in done.stderr
