@@ -22,12 +22,11 @@ from helpers import PacedFrames, write_result
 from ladle_rt.config import TranslateOptions
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.pipeline.frame_counter import FrameCounter
+from ladle_rt.pipeline.processing import Processing
 from ladle_rt.pipeline.run import run
 from ladle_rt.sinks.null import NullSink
 from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
-from ladle_rt.thermal.frontend import FrontEnd, FrontEndOptions
 from ladle_rt.translate.select import FOR_VIDEO, create_translator
-from ladle_rt.translate.steady import SteadyTranslator
 
 WARM_UP = 0.2
 """Share of the run in which caches may fill."""
@@ -97,17 +96,17 @@ def main() -> None:
             )
 
     watcher = threading.Thread(target=watch, daemon=True)
-    front = FrontEnd(FrontEndOptions(), artifact.info.thermal)
     inner = create_translator(artifact, TranslateOptions(), FOR_VIDEO)
     begin_s = time.monotonic()
-    with SteadyTranslator(inner, 0.5, artifact.info.thermal) as translator:
+    processing = Processing(inner, TranslateOptions(), artifact.info.thermal)
+    with processing.translator as translator:
         watcher.start()
         counts = run(
             PacedFrames(pixels, options.fps, frames),
             translator,
             NullSink(),
             policy="block" if math.isinf(options.fps) else "latest",
-            prepare=front.process,
+            prepare=processing.prepare,
             counter=counter,
         )
     took_s = time.monotonic() - begin_s

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import os
 import re
 import secrets
@@ -52,7 +53,9 @@ def check_target(path: Path, *, overwrite: bool = False, inputs: Sequence[Path] 
         kind = "a folder" if path.is_dir() else "not a plain file"
         raise OutputError(f"{path}: expected a file name to write, found {kind}")
     if path.exists() and not overwrite:
-        raise OutputError(f"{path}: already exists; choose another name or allow overwriting")
+        raise OutputError(
+            f"{path}: already exists; choose another name, or replace it with --overwrite"
+        )
     if not path.parent.is_dir():
         raise OutputError(f"{path}: the folder {path.parent} does not exist; create it first")
     discard(temporary_beside(path))
@@ -70,15 +73,31 @@ def temporary_beside(path: Path) -> Path:
         return _make(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
 
 
-def publish(temporary: Path, path: Path) -> None:
-    """Rename a finished part over its target.
+def publish(temporary: Path, path: Path, *, overwrite: bool = True) -> None:
+    """Rename a finished part to its target.
+
+    Args:
+        temporary: the finished part.
+        path: the target.
+        overwrite: whether a file that has appeared there meanwhile may be replaced; where not,
+            the finished one is put beside it under another name.
 
     Raises:
-        OutputError: the rename failed; the part is removed.
+        OutputError: the rename failed and the part is removed; or the target has appeared
+            meanwhile.
     """
+    target = Path(os.path.realpath(path))
     try:
         with _refusing(path, "cannot be put in place"):
-            os.replace(temporary, os.path.realpath(path))
+            if overwrite:
+                os.replace(temporary, target)
+            elif not _moved_to_new(temporary, target):
+                beside = _free_name(target)
+                os.replace(temporary, beside)
+                raise OutputError(
+                    f"{path}: another program has made this file meanwhile; "
+                    f"the result is in {beside.name}"
+                )
     finally:
         discard(temporary)
 
@@ -90,11 +109,11 @@ def discard(temporary: Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Give a part to write; publish it on success, remove it on any error.
 
     Raises:
-        OutputError: writing failed with an `OSError`, or the rename did.
+        OutputError: writing failed with an `OSError`, or the rename did; see `publish`.
     """
     temporary = temporary_beside(path)
     try:
@@ -103,16 +122,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except BaseException:
         discard(temporary)
         raise
-    publish(temporary, path)
+    publish(temporary, path, overwrite=overwrite)
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object], *, overwrite: bool = True) -> None:
     """Let ``write`` fill a part of ``path``, then put it in place.
 
     Raises:
-        OutputError: it could not be written; a former file is still there.
+        OutputError: it could not be written; a former file is still there; see `publish`.
     """
-    with atomic_path(path) as temporary:
+    with atomic_path(path, overwrite=overwrite) as temporary:
         write(temporary)
 
 
@@ -165,6 +184,29 @@ def _make(path: Path, flags: int | None) -> Path:
             os.close(os.open(part, flags, 0o666))
         if _hold(part):
             return part
+
+
+def _moved_to_new(temporary: Path, target: Path) -> bool:
+    """Rename a file unless its new name is taken; whether that was done."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    except OSError:
+        # A file system without hard links has no exclusive rename.
+        if target.exists():
+            return False
+        os.replace(temporary, target)
+        return True
+    temporary.unlink()
+    return True
+
+
+def _free_name(target: Path) -> Path:
+    numbers = itertools.count(2)
+    return next(
+        one for n in numbers if not (one := target.with_stem(f"{target.stem}-{n}")).exists()
+    )
 
 
 def _sweep(folder: Path) -> None:

@@ -90,6 +90,7 @@ RUNNING_NEEDS = {
     "ladle_rt",
     "numpy",
     "onnxruntime",
+    "PIL",
     "prometheus_client",
     "psutil",
     "rich",

@@ -64,7 +64,7 @@ def _targets(
     "sizes",
     callback=_sizes,
     multiple=True,
-    metavar="HxW",
+    metavar="WxH",
     help="Network size, one profile each; the model's training size, and one for all others.",
 )
 @click.option("--workspace", type=click.IntRange(min=1), metavar="MIB", help="Scratch memory.")

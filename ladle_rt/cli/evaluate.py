@@ -58,7 +58,7 @@ def _png(_: click.Context, __: click.Parameter, value: Path | None) -> Path | No
 @click.option(
     "--size",
     callback=parse_size,
-    metavar="HxW",
+    metavar="WxH",
     help="Compare at this size; 192x256, the figures of record.",
 )
 @click.option("--json", "json_path", type=FILE, help="Write all figures.")

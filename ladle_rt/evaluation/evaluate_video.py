@@ -24,8 +24,8 @@ from ladle_rt.evaluation.temporal_metrics import (
     estimate_motion,
 )
 from ladle_rt.evaluation.video_pairs import AlignedFrames, VideoPair
-from ladle_rt.frames import ThermalPixels
-from ladle_rt.thermal.normalization import Levels, LevelTracker, ThermalNormalization, apply_levels
+from ladle_rt.frames import Levels, ThermalPixels
+from ladle_rt.thermal.normalization import LevelTracker, ThermalNormalization, apply_levels
 
 SMOOTHED, EACH_FRAME = "smoothed", "each frame"
 """Kinds of thermal levels: what ``ladle-rt video`` does, and none of it."""

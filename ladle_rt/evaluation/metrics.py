@@ -126,7 +126,7 @@ def compare_rows(
             ms_ssim_paper=similar.ms_ssim_paper,
             psnr_db=psnr_db(output, truth),
             l1=float(np.abs(output - truth).mean()),
-            ciede2000=float(deltaE_ciede2000(lab, lab_truth).mean()),
+            ciede2000=float(deltaE_ciede2000(lab, lab_truth).mean()),  # type: ignore[no-untyped-call]
             **asdict(image_statistics(output, lab)),
             **of_truth,
             perceptual=(perceptual or {}).get(row),

@@ -13,13 +13,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ladle_rt.errors import LadleError, PartialResultError, PipelineError
 from ladle_rt.frame_stats import FrameStats
-from ladle_rt.frames import Frame, Picture, Prepared, TranslatedFrame
+from ladle_rt.frames import Frame, Prepared, TranslatedFrame
 from ladle_rt.pipeline.channel import Channel, ChannelCancelledError
 from ladle_rt.pipeline.frame_counter import FrameCounter, FrameTimes
 from ladle_rt.sinks.base import Sink, skipped_by
@@ -52,6 +53,7 @@ def run(
     policy: Policy = "block",
     prepare: Callable[[Frame], Prepared] = Prepared,
     max_frames: int | None = None,
+    duration_s: float | None = None,
     stop: threading.Event | None = None,
     on_progress: Callable[[FrameStats], None] | None = None,
     stall_timeout_s: float = STALL_TIMEOUT_S,
@@ -70,6 +72,7 @@ def run(
         prepare: the thermal front end, called in frame order with every frame that is to be
             translated; a frame that it holds shows the picture before it once more.
         max_frames: end after so many captured frames.
+        duration_s: end with the first frame that is so much later than the first one.
         stop: when set, capturing ends; what is in flight is still presented and published.
         on_progress: called in the calling thread after each translated frame, and every
             `TICK_S` while none comes.
@@ -89,7 +92,7 @@ def run(
     work = _Run(
         source, translator, sink, policy, prepare, stall_timeout_s, counter or FrameCounter()
     )
-    return work.execute(stop or threading.Event(), on_progress, max_frames)
+    return work.execute(stop or threading.Event(), on_progress, max_frames, duration_s)
 
 
 class _Run:
@@ -151,11 +154,12 @@ class _Run:
         stop: threading.Event,
         on_progress: Callable[[FrameStats], None] | None,
         max_frames: int | None,
+        duration_s: float | None,
     ) -> FrameStats:
         self._stop = stop
         self._threads["capture"] = threading.Thread(
             target=self._guarded,
-            args=(lambda: self._capture(max_frames),),
+            args=(lambda: self._capture(max_frames, duration_s),),
             name="capture",
             daemon=True,
         )
@@ -215,13 +219,17 @@ class _Run:
         depth = self._translator.depth
         return depth if self._policy == "block" else (depth + 1) // 2
 
-    def _capture(self, max_frames: int | None) -> None:
+    def _capture(self, max_frames: int | None, duration_s: float | None) -> None:
         count = 0
+        first_s: float | None = None
         try:
             for frame in self._source:
                 # Checked on a frame in hand, so that "stopped" means frames were left out.
                 if self._stop.is_set():
                     self._counter.stopped = True
+                    break
+                first_s = frame.time_s if first_s is None else first_s
+                if duration_s is not None and frame.time_s - first_s >= duration_s:
                     break
                 times = self._counter.captured(frame)
                 if frame.fault is not None or not _usable(frame):
@@ -261,7 +269,7 @@ class _Run:
         self._flying.end()
 
     def _collect(self, on_progress: Callable[[FrameStats], None] | None) -> None:
-        picture: Picture | None = None
+        newest: TranslatedFrame | None = None
         stopped_s: float | None = None
         while True:
             times, ended = self._flying.head(TICK_S)
@@ -269,10 +277,10 @@ class _Run:
                 break
             if times is not None:
                 if times.hold is None:
-                    picture = self._translator.collect(self._stall_timeout_s).picture
+                    newest = self._translator.collect(self._stall_timeout_s)
                 times.translated_ns = time.monotonic_ns()
                 self._flying.take()
-                self._hand_on(times, picture)
+                self._hand_on(times, newest)
             elif self._live and self._stop.is_set():
                 now_s = time.monotonic()
                 stopped_s = stopped_s or now_s
@@ -284,12 +292,13 @@ class _Run:
                 on_progress(self._counter.stats())
         self._outbox.end()
 
-    def _hand_on(self, times: FrameTimes, picture: Picture | None) -> None:
-        if picture is None:
+    def _hand_on(self, times: FrameTimes, newest: TranslatedFrame | None) -> None:
+        """The newest picture, for the frame as it was captured."""
+        if newest is None:
             assert times.hold is not None
             self._counter.dropped(times, times.hold)
             return
-        item = times, TranslatedFrame(times.frame, picture)
+        item = times, replace(newest, frame=times.frame)
         if self._policy == "block":
             self._outbox.put(item)
             return

@@ -22,7 +22,11 @@ class StatsFile:
         """
         files.check_target(path, overwrite=overwrite)
         self._path = path
-        self._file = path.open("w", encoding="utf-8")
+        try:
+            # Exclusive: another run may have made it since it was checked.
+            self._file = path.open("w" if overwrite else "x", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append one row.

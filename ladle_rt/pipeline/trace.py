@@ -32,7 +32,7 @@ class Trace:
             OutputError: the file cannot be written here.
         """
         files.check_target(path, overwrite=overwrite)
-        self._path = path
+        self._path, self._overwrite = path, overwrite
         self._lock = threading.Lock()
         self._temporary = files.temporary_beside(path)
         self._file = self._temporary.open("w", encoding="utf-8")
@@ -75,7 +75,7 @@ class Trace:
                 raise OutputError(
                     f"{self._path}: cannot be written ({error.strerror}); nothing was left behind"
                 ) from error
-        files.publish(self._temporary, self._path)
+        files.publish(self._temporary, self._path, overwrite=self._overwrite)
 
     def __enter__(self) -> Trace:
         return self

@@ -23,14 +23,14 @@ class RecordingSink:
             OutputError: the file cannot be written here.
         """
         files.check_target(path, overwrite=context.overwrite)
-        self._path = path
+        self._path, self._overwrite = path, context.overwrite
         self._file: BinaryIO | None = None
 
     def write(self, translated: TranslatedFrame) -> None:
         """Append one frame; see `Sink.write`."""
         try:
             if self._file is None:
-                self._file = self._path.open("wb")
+                self._file = self._path.open("wb" if self._overwrite else "xb")
                 self._file.write(MAGIC)
             self._file.write(frame_record(translated.frame))
             self._file.flush()

@@ -27,7 +27,8 @@ class FolderSink:
             raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
         if not context.overwrite and any(folder.glob("*.png")):
             raise OutputError(
-                f"{folder}: already holds pictures; choose another folder or allow overwriting"
+                f"{folder}: already holds pictures; choose another folder, or replace them with "
+                "--overwrite"
             )
         self._folder = folder
 

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from ladle_rt.frame_stats import FrameStats
 
 HELP = (
-    "q  quit", "l  layout", "p  palette", "r  record", "s  snapshot", "h  figures", "?  this help"
+    "q  quit", "l  layout", "p  palette", "i  isotherm", "r  record", "s  snapshot", "h  figures",
+    "?  this help",
 )  # fmt: skip
 BRIGHT, WARNING = (240, 240, 240), (255, 170, 60)
 

@@ -30,7 +30,7 @@ class SinkKind(NamedTuple):
 
 
 _NETWORK = "ladle_rt.sinks.network_sink:NetworkSink"
-_VIDEO = "ladle_rt.sinks.live_video:LiveVideoSink"
+_VIDEO = "ladle_rt.sinks.video:open_growing_video"
 _RECORDING = "ladle_rt.recording.recording_sink:RecordingSink"
 SINKS = {
     "-": SinkKind("-", "ladle_rt.sinks.stdout:open_stdout", "name"),

@@ -18,7 +18,7 @@ LAYOUTS: tuple[ViewLayout, ...] = get_args(ViewLayout)
 
 
 class View:
-    """Composes pictures; in order, from one thread. ``layout`` may be changed from any other."""
+    """Composes pictures; usable from any thread."""
 
     def __init__(self, thermal: ThermalView, layout: ViewLayout = "colour") -> None:
         """
@@ -48,7 +48,7 @@ class View:
         layout = self.layout
         if layout == "colour":
             return to_rgb(translated.picture)
-        thermal = self.thermal.rgb(translated.frame)
+        thermal = self.thermal.rgb(translated)
         if layout == "thermal":
             return thermal
         colour = to_rgb(translated.picture)

@@ -86,7 +86,9 @@ class LoopSource:
         self._open = open_source
         self._current = open_source()
         self._closed = False
-        self.info: SourceInfo = replace(self._current.info, frames=None, duration_s=None)
+        self.info: SourceInfo = replace(
+            self._current.info, frames=None, duration_s=None, media=None
+        )
 
     def __iter__(self) -> Iterator[Frame]:
         """Deliver frames until closed.

@@ -15,7 +15,7 @@ from typing import NamedTuple, cast
 
 from ladle_rt import plugins
 from ladle_rt.addresses import masked
-from ladle_rt.errors import InputError, InputNotFoundError
+from ladle_rt.errors import ConfigError, InputError, InputNotFoundError
 from ladle_rt.sources.base import Source, SourceEvent, SourceOptions
 from ladle_rt.sources.opening import open_patiently
 from ladle_rt.sources.pacing import LoopSource, RealtimeSource
@@ -86,6 +86,9 @@ def open_source(
         InputError: no such kind of source, or it cannot be used.
         LadleError: what else its own module refuses.
     """
+    is_video = Path(spec).is_file() and Path(spec).suffix.lower() not in SUFFIXES
+    if options.start_s > 0 and not is_video:
+        raise ConfigError(f"{masked(spec)}: only video files have a start that can be skipped")
 
     def open_one() -> Source:
         return _open(spec, options)
@@ -125,7 +128,7 @@ def _open(spec: str, options: SourceOptions) -> Source:
         return cast(Factory, plugins.load(kind.target))(spec, options)
     from ladle_rt.sources.video import VideoSource
 
-    return VideoSource(path, allow_colour=options.allow_colour)
+    return VideoSource(path, options.start_s, options.duration_s, options.allow_colour)
 
 
 def _by_scheme(spec: str) -> tuple[str | None, str]:

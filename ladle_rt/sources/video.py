@@ -21,8 +21,9 @@ from ladle_rt.errors import (
     InputError,
     PartialResultError,
 )
-from ladle_rt.frames import Frame, ThermalPixels
+from ladle_rt.frames import Frame, MediaPart, ThermalPixels
 from ladle_rt.sources.base import SourceInfo
+from ladle_rt.sources.concealment import ConcealmentCheck
 from ladle_rt.sources.container import (
     declared_end,
     fraction,
@@ -138,15 +139,17 @@ class VideoSource:
     ) -> None:
         self.close()
 
-    @property
-    def origin_s(self) -> Fraction:
-        """The input's own time, in seconds, that became 0; audio must be moved alike."""
-        return self._origin * self._time_base
-
-    @property
-    def end_s(self) -> Fraction | None:
-        """Where the chosen part ends, seconds of delivered time; ``None``: at its own end."""
-        return None if self._end is None else (self._end - self._origin) * self._time_base
+    def _media(self, start_s: float) -> MediaPart | None:
+        """Where sound and tags are; a pipe is read once, for its pictures."""
+        if self._pipe is not None:
+            return None
+        end = self._end
+        return MediaPart(
+            self._path,
+            origin_s=self._origin * self._time_base,
+            begin_s=Fraction(0) if start_s > 0 else None,
+            end_s=None if end is None else (end - self._origin) * self._time_base,
+        )
 
     def _release_pipe(self) -> None:
         if self._pipe is not None:
@@ -235,6 +238,7 @@ class VideoSource:
             duration_s=length_s,
             sample_aspect_ratio=None if ratio == 1 else ratio,
             waits=self._pipe is not None,
+            media=self._media(start_s),
         )
 
     def _length_s(self) -> float | None:
@@ -272,6 +276,7 @@ class VideoSource:
         """Frames in presentation order; unreadable packets are counted and skipped."""
         self._last_end: int | None = None
         packets = self._container.demux(self._stream)
+        concealment = ConcealmentCheck(self._stream)
         failed_reads = 0
         while failed_reads < MAX_FAILED_READS:
             try:
@@ -288,6 +293,9 @@ class VideoSource:
             if packet.pts is not None:
                 end = packet.pts + (packet.duration or 0)
                 self._last_end = max(end, self._last_end or end)
+            if not concealment.found:
+                concealment.look(packet)
+                self._damaged += concealment.found
             try:
                 frames = packet.decode()
             except av.FFmpegError:

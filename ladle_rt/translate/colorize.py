@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from ladle_rt.colour import RGB_TO_YCBCR, YCBCR_TO_RGB
 from ladle_rt.config import Layout
-from ladle_rt.frames import Picture, PixelFormat, ThermalPixels
-from ladle_rt.thermal.normalization import Levels, ThermalNormalization, apply_levels
+from ladle_rt.frames import Levels, Picture, PixelFormat, ThermalPixels
+from ladle_rt.thermal.normalization import ThermalNormalization, apply_levels
 from ladle_rt.translate.detail import slope
 
 Plane = npt.NDArray[np.float32]

@@ -130,7 +130,7 @@ def test_an_error_leaves_nothing_in_flight(
     expected = translate(OTHER)
     engine = translate._engine
     assert engine is not None
-    monkeypatch.setattr(engine, "_run", lambda: 1 / 0)
+    monkeypatch.setattr(engine._inner, "_run", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         translate([SCENE] * 5)
     assert np.array_equal(translate(OTHER), expected)

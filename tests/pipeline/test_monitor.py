@@ -63,10 +63,10 @@ def test_load_without_a_file_to_open() -> None:
     """All are used up: figures get fewer, and the stream goes on."""
     code = """
 import os, resource
-from ladle_rt.pipeline.account import Account
+from ladle_rt.pipeline.frame_counter import FrameCounter
 from ladle_rt.pipeline.load import MachineLoad
 from ladle_rt.pipeline.monitor import Monitor
-monitor, load = Monitor(Account()), MachineLoad()
+monitor, load = Monitor(FrameCounter()), MachineLoad()
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 taken = []
 try:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ladle_rt import files
+from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import ModelArtifact, load_artifact
@@ -67,7 +68,8 @@ def play(
         device="synthetic:64x48@100",
         source=SourceOptions(),
         outputs=("null",),
-        **{"max_frames": 3, "steady": 0, "log_every_s": 0, **options},
+        options=TranslateOptions(steady=0),
+        **{"max_frames": 3, "log_every_s": 0, **options},
     )
     return stream(
         job,
@@ -101,7 +103,7 @@ def test_a_full_disk_ends_the_figures_alone(
     monkeypatch.setattr(files, "check_target", lambda *_, **__: None)
     # A row before every frame.
     monkeypatch.setattr(stream_module, "ROW_EVERY_S", 0)
-    full = {"stats": Path("/dev/full")}
+    full = {"stats": Path("/dev/full"), "overwrite": True}
     sink = WatchedSink()
     result = play(artifact, thread_translator, [sink], monkeypatch, max_frames=20, **full)
     assert result.statistics.captured == 20 and sink.ended == "closed"

@@ -11,8 +11,6 @@ import pytest
 
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.sinks.base import Sink, SinkContext
-from ladle_rt.sinks.encoding import VideoEncoding
-from ladle_rt.sinks.live_video import LiveVideoSink
 from ladle_rt.sinks.video import VideoSink
 
 TICK = Fraction(1, 1_000_000)
@@ -33,11 +31,11 @@ def read(path: Path) -> list[float]:
 
 
 def live(path: Path) -> Sink:
-    return LiveVideoSink(path, SinkContext(64, 48, Fraction(25), TICK))
+    return VideoSink(path, SinkContext(64, 48, Fraction(25), TICK), "growing")
 
 
 def whole(path: Path) -> Sink:
-    return VideoSink(path, VideoEncoding(), rate=Fraction(25), time_base=TICK)
+    return VideoSink(path, SinkContext(64, 48, Fraction(25), TICK))
 
 
 @pytest.mark.parametrize("name", ["out.mkv", "out.mp4"])

@@ -16,9 +16,8 @@ import pytest
 
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, ModelError, PipelineError
-from ladle_rt.frames import Frame
+from ladle_rt.frames import Frame, Levels
 from ladle_rt.models.artifact import file_sha256, load_artifact
-from ladle_rt.thermal.normalization import Levels
 from ladle_rt.translate import PictureSpec, create_translator, load_network
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.workers import CpuTranslator

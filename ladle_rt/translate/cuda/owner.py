@@ -16,10 +16,17 @@ import numpy as np
 
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import ConfigError
-from ladle_rt.frames import Frame, Picture, ThermalPixels, TranslatedFrame
+from ladle_rt.frames import (
+    Frame,
+    Levels,
+    Picture,
+    ThermalImage,
+    ThermalPixels,
+    TranslatedFrame,
+)
 from ladle_rt.geometry import fit_box
 from ladle_rt.models.artifact import ModelInfo
-from ladle_rt.thermal.normalization import FollowedLevels, Levels
+from ladle_rt.thermal.normalization import FollowedLevels
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda.frame_kernels import TRACKER_HEAD, FrameKernels
 from ladle_rt.translate.cuda.gpu import Bytes, EnqueueEngine, Gpu
@@ -142,12 +149,11 @@ class Owner:
     def _hand_over(self) -> None:
         assert self._plan is not None
         _, kernels, ring = self._plan
-        data = ring.collect()
+        data, levels = ring.collect()
         frame, _, result = self._enqueued.popleft()
         height, width = kernels.picture_size
-        result.set_result(
-            TranslatedFrame(frame, Picture(self._picture.pixel_format, data, width, height))
-        )
+        picture = Picture(self._picture.pixel_format, data, width, height)
+        result.set_result(TranslatedFrame(frame, picture, ThermalImage(frame.pixels, levels)))
 
     def _ring_for(self, pixels: ThermalPixels, box: tuple[int, int]) -> Ring:
         """The ring for frames like this one, made anew when they are others than before."""

@@ -15,12 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ladle_rt.config import TranslateOptions
 from ladle_rt.frames import Frame
 from ladle_rt.pipeline.frame_counter import FrameCounter, FrameTimes
 from ladle_rt.pipeline.run import run
 from ladle_rt.sources.base import SourceEvent
 from ladle_rt.sources.reconnect import Backoff, ReconnectingSource
-from ladle_rt.thermal.frontend import FrontEnd, FrontEndOptions
+from ladle_rt.thermal.frontend import FrontEnd
 from ladle_rt.thermal.normalization import ThermalNormalization
 
 _spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
@@ -59,7 +60,7 @@ def play(script: list[str], policy: str = "latest") -> dict[str, Any]:
     stop = threading.Event()
     latencies = Latencies()
     sink = scripted.KeepingSink()
-    front = FrontEnd(FrontEndOptions(drift_warning=False), ThermalNormalization())
+    front = FrontEnd(TranslateOptions(), ThermalNormalization())
     after: list[int] = []
 
     def look(statistics: Any) -> None:

@@ -170,13 +170,13 @@ def test_busy_is_said(serve: Serve) -> None:
 IDLE = """
 import resource, socket, sys, threading, time
 resource.setrlimit(resource.RLIMIT_NOFILE, (128, 4096))
-from ladle_rt.pipeline.account import Account
+from ladle_rt.pipeline.frame_counter import FrameCounter
 from ladle_rt.pipeline.monitor import Monitor
 from ladle_rt.sinks.preview import open_preview
 from ladle_rt.sinks.recorder import Recorder
 from pathlib import Path
 told = []
-monitor = Monitor(Account())
+monitor = Monitor(FrameCounter())
 recorder = Recorder(Path("."), lambda path: None, threading.Event())
 page = open_preview("0", None, lambda: __import__("ladle_rt.thermal.view").thermal.view.ThermalView(
     __import__("ladle_rt.thermal.normalization").thermal.normalization.ThermalNormalization()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,10 +15,11 @@ import av
 import numpy as np
 import pytest
 
+from ladle_rt.config import VideoEncoding
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.sinks.live_video import LiveVideoSink
+from ladle_rt.sinks.video import VideoSink
 
 ROOT = Path(__file__).resolve().parents[2]
 TICK = Fraction(1, 1_000_000)
@@ -47,7 +49,7 @@ def read(path: Path) -> list[tuple[float, int]]:
 
 @BOTH
 def test_exactly_what_was_presented_with_its_times(name: str, tmp_path: Path) -> None:
-    sink = LiveVideoSink(tmp_path / name, CONTEXT)
+    sink = VideoSink(tmp_path / name, CONTEXT, "growing")
     # A gap of two seconds, as a lost source leaves.
     times = [number * 33_333 + (2_000_000 if number >= 20 else 0) for number in range(40)]
     for number, pts in enumerate(times):
@@ -64,7 +66,7 @@ def test_exactly_what_was_presented_with_its_times(name: str, tmp_path: Path) ->
 def test_another_size_is_scaled_to_the_first(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sink = LiveVideoSink(tmp_path / name, CONTEXT)
+    sink = VideoSink(tmp_path / name, CONTEXT, "growing")
     for number in range(10):
         sink.write(translated(number, size=(64, 48) if number < 5 else (128, 96)))
     sink.close()
@@ -76,9 +78,9 @@ CHILD = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {folder!r})
-from test_live_video import CONTEXT, translated
-from ladle_rt.sinks.live_video import LiveVideoSink
-sink = LiveVideoSink(Path({path!r}), CONTEXT)
+from test_video_growing import CONTEXT, translated
+from ladle_rt.sinks.video import VideoSink
+sink = VideoSink(Path({path!r}), CONTEXT, "growing")
 for number in range(100_000):
     sink.write(translated(number))
     print(number, flush=True)
@@ -113,13 +115,13 @@ def test_kill_loses_less_than_a_second(name: str, tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_of_a_recording_that_never_began(tmp_path: Path) -> None:
-    LiveVideoSink(tmp_path / "a.mkv", CONTEXT).close()
-    LiveVideoSink(tmp_path / "b.mkv", CONTEXT).abort()
+    VideoSink(tmp_path / "a.mkv", CONTEXT, "growing").close()
+    VideoSink(tmp_path / "b.mkv", CONTEXT, "growing").abort()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_recorded_is_kept_on_abort(tmp_path: Path) -> None:
-    sink = LiveVideoSink(tmp_path / "a.mkv", CONTEXT)
+    sink = VideoSink(tmp_path / "a.mkv", CONTEXT, "growing")
     for number in range(30):
         sink.write(translated(number))
     sink.abort()
@@ -131,7 +133,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     if not full.exists():
         pytest.skip("no /dev/full on this system")
     link = tmp_path / "a.mkv"
-    sink = LiveVideoSink(link, CONTEXT)
+    sink = VideoSink(link, replace(CONTEXT, overwrite=True), "growing")
     link.symlink_to(full)
     numbers = itertools.count()
 
@@ -148,9 +150,9 @@ def test_refusals(tmp_path: Path) -> None:
     there = tmp_path / "there.mkv"
     there.write_bytes(b"mine")
     with pytest.raises(OutputError, match="already exists"):
-        LiveVideoSink(there, CONTEXT)
+        VideoSink(there, CONTEXT, "growing")
     with pytest.raises(OutputError, match=r"expected one of \.mkv \.mp4"):
-        LiveVideoSink(tmp_path / "a.gif", CONTEXT)
+        VideoSink(tmp_path / "a.gif", CONTEXT, "growing")
     assert there.read_bytes() == b"mine"
 
 
@@ -158,8 +160,30 @@ def test_the_encoder_is_named_with_the_reason(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "ladle_rt.engine"):
-        LiveVideoSink(tmp_path / "a.mkv", CONTEXT)
+        VideoSink(tmp_path / "a.mkv", CONTEXT, "growing")
     chosen = [record.message for record in caplog.records if record.message.startswith("encoder")]
     assert len(chosen) == 1
     if "h264_nvenc" not in chosen[0].split()[1]:
         assert "h264_nvenc" in chosen[0], "the reason against the first choice is told"
+
+
+def test_two_runs_do_not_share_a_new_file(tmp_path: Path) -> None:
+    """Both found the name free when they began; the second may not write over the first."""
+    first, second = (VideoSink(tmp_path / "a.mkv", CONTEXT, "growing") for _ in range(2))
+    first.write(translated(0))
+    with pytest.raises(OutputError, match=r"a\.mkv: another program has made this file"):
+        second.write(translated(0))
+    second.abort()
+    for number in range(1, 10):
+        first.write(translated(number))
+    first.close()
+    assert len(read(tmp_path / "a.mkv")) == 10
+
+
+def test_a_codec_can_be_asked_for(tmp_path: Path) -> None:
+    encoding = VideoEncoding("mpeg4")
+    sink = VideoSink(tmp_path / "a.mkv", replace(CONTEXT, encoding=encoding), "growing")
+    sink.write(translated(0))
+    sink.close()
+    with av.open(str(tmp_path / "a.mkv")) as container:
+        assert container.streams.video[0].codec_context.name == "mpeg4"
