@@ -252,7 +252,7 @@ def _write_truth(item: Candidate, thermal: Path, path: Path) -> bool:
         logger.warning("%s; the frame is held out without its truth", error)
         return False
     size = read_thermal(thermal).shape[::-1]
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    small: Any = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     path.write_bytes(encode_png(small))
     return True
 
