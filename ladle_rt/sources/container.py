@@ -26,7 +26,7 @@ def open_input(path: Path, pipe: PipeReader | None = None) -> av.container.Input
     """
     if pipe is not None:
         try:
-            return av.open(pipe, metadata_errors="ignore")
+            return av.open(pipe, "r", metadata_errors="ignore")
         except (av.FFmpegError, OSError) as error:
             raise InputError(
                 f"{path}: expected a video in a form that can be read front to back, such as "

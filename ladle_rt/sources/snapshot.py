@@ -124,7 +124,7 @@ class SnapshotSource:
 
     def _pixels(self, data: bytes) -> ThermalPixels:
         try:
-            with av.open(io.BytesIO(data)) as container:
+            with av.open(io.BytesIO(data), "r") as container:
                 frame = next(container.decode(video=0))
         except (av.FFmpegError, IndexError, StopIteration) as error:
             raise SourceLostError(
