@@ -32,8 +32,8 @@ def test_primaries_of_bt709(ycbcr: tuple[int, int, int], rgb: tuple[int, int, in
     planes = np.concatenate([np.full(48, ycbcr[0]), np.full(12, ycbcr[1]), np.full(12, ycbcr[2])])
     found = to_rgb(Picture("yuv420p", planes.astype(np.uint8).reshape(9, 8), 8, 6))
     assert found.shape == (6, 8, 3) and np.abs(found.astype(int) - rgb).max() <= 2
-    made = RGB_TO_YCBCR @ (np.array(rgb) / 255)
-    assert np.rint(np.add(made, [16, 128, 128])) == pytest.approx(ycbcr)
+    shifted = np.rint(RGB_TO_YCBCR @ (np.array(rgb) / 255))
+    assert shifted == pytest.approx(np.array(ycbcr) - (16, 128, 128))
 
 
 def test_there_and_back() -> None:
