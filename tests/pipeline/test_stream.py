@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
+import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ladle_rt.pipeline import run as run_module
 from ladle_rt.pipeline import stream as stream_module
 from ladle_rt.pipeline.stream import StreamJob, StreamResult, stream
 from ladle_rt.sinks.pipe import PipeSink
+from ladle_rt.sinks.switches import Switch
 from ladle_rt.sources.base import SourceOptions
 
 LIMIT_S = 20
@@ -60,6 +62,8 @@ def play(
     make_translator: Callable[[], Any],
     sinks: Sequence[Any],
     monkeypatch: pytest.MonkeyPatch,
+    switches: Sequence[Switch] = (),
+    tell: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> StreamResult:
     """Stream a few frames of a pattern into these sinks."""
@@ -77,7 +81,8 @@ def play(
         lambda size: make_translator(),
         lambda size: (size,),
         stop=threading.Event(),
-        tell=lambda line: None,
+        tell=tell,
+        switches=switches,
     )
 
 
@@ -147,3 +152,35 @@ def test_pictures_that_an_output_skipped_show(
     assert counts.skipped == skipped and counts.presented > 1
     assert json.loads(rows.read_text().splitlines()[-1])["skipped"] == skipped
     assert f"pipe: skipped {counts.presented - 1} of {counts.presented} pictures" in caplog.text
+
+
+def test_switches_are_on_the_page(
+    artifact: ModelArtifact, thread_translator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turned = [False]
+    switch = Switch("isotherm", "Isotherm", lambda: turned[0], lambda on: turned.__setitem__(0, on))
+    told: list[str] = []
+
+    def press(sequence: int) -> None:
+        if sequence == 0:
+            url = told[0].partition(" ")[2]
+            headers = {"X-Ladle-Rt": "1"}
+            with urllib.request.urlopen(
+                urllib.request.Request(
+                    f"{url}api/switches/isotherm", b'{"on": true}', headers, method="POST"
+                ),
+                timeout=LIMIT_S,
+            ) as answer:
+                assert json.load(answer) == {"on": True}
+
+    sink = WatchedSink(press)
+    play(
+        artifact,
+        thread_translator,
+        [sink],
+        monkeypatch,
+        switches=[switch],
+        tell=told.append,
+        preview="0",
+    )
+    assert turned == [True] and sink.ended == "closed"

@@ -162,7 +162,8 @@ def _layout(name: str) -> ViewLayout:
 async def _wanted(request: web.Request) -> bool:
     try:
         wanted = await request.json()
-    except (ValueError, LookupError):  # Not JSON, or in a charset that nobody knows.
+    except (ValueError, LookupError, RecursionError, web.RequestPayloadError):
+        # Not JSON, in a charset that nobody knows, too deep, or not whole.
         wanted = None
     if not (isinstance(wanted, dict) and isinstance(wanted.get("on"), bool)):
         raise web.HTTPBadRequest(reason='expected {"on": true} or {"on": false}')

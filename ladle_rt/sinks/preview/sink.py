@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import re
 import secrets
 from collections.abc import Callable, Sequence
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from ladle_rt.errors import ConfigError, OutputError
 from ladle_rt.frame_stats import FrameStats
@@ -23,11 +25,22 @@ from ladle_rt.sinks.switches import Switch
 from ladle_rt.sinks.thread import SinkThread
 from ladle_rt.thermal.view import ThermalView
 
+logger = logging.getLogger("ladle_rt.preview")
+
 START_TIMEOUT_S = STOP_TIMEOUT_S = 10.0
 QUEUE = 512
 """Connections that may wait to be accepted."""
 TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,}")
 """Goes into addresses and cookies as it is."""
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether an error of the server is one: visitors who speak no HTTP, or leave, are none."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | ConnectionError)
+
+
+logger.addFilter(_is_ours)
 
 
 def open_preview(
@@ -155,6 +168,8 @@ class PreviewSink:
             shutdown_timeout=1.0,
             handler_cancellation=True,
             lingering_time=1.0,
+            auto_decompress=False,
+            logger=logger,
         )
         await runner.setup()
         assert runner.server is not None

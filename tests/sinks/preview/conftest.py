@@ -110,10 +110,6 @@ class Page:
             self.longest_write_s = max(self.longest_write_s, time.monotonic() - begin_s)
             self.count += 1
 
-    @staticmethod
-    def moving(number: int) -> TranslatedFrame:
-        return moving(number)
-
     def hold(self) -> None:
         self._stop.set()
         self._thread.join(5)

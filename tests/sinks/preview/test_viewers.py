@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from ladle_rt.sinks.preview import encode
@@ -102,10 +100,20 @@ def test_many_viewers_share_what_is_sent(serve: Serve, monkeypatch: pytest.Monke
         assert min(crowd.pictures()) >= 2
 
 
+def cpu_s(name: str) -> float:
+    """What a thread has used of a core so far."""
+    (native,) = (one.native_id for one in threading.enumerate() if one.name == name)
+    (times,) = (one for one in psutil.Process().threads() if one.id == native)
+    return float(times.user_time + times.system_time)
+
+
 def test_two_hundred_watch_figures_and_a_hundred_pictures(serve: Serve) -> None:
+    """They get what they came for, and the pipeline keeps its cores."""
     page = serve()
     with Crowd(port_of(page), [FIGURES] * 200 + [PICTURES] * 100) as crowd:
+        before, begin_s = cpu_s("preview"), time.monotonic()
         crowd.read(4.0)
+        assert cpu_s("preview") - before < 0.3 * (time.monotonic() - begin_s)
         assert all(b"200 OK" in data[:20] for data in crowd.got)
         assert all(b"data: " in data for data in crowd.got[:200])
         assert min(crowd.pictures()[200:]) >= 1
@@ -124,47 +132,3 @@ def test_a_picture_is_sent_whole_at_once(serve: Serve) -> None:
     assert data.rstrip().endswith(b"--frame")
     last = data[data.rindex(b"\xff\xd8\xff") : data.rindex(b"\r\n--frame")]
     assert cv2.imdecode(np.frombuffer(last, np.uint8), cv2.IMREAD_COLOR) is not None
-
-
-@pytest.mark.slow
-def test_a_crowd_does_not_slow_the_picture(serve: Serve) -> None:
-    """Beside work that leaves no core free, as a network does."""
-    page = serve()
-    page.hold()
-    made, stop = [0], threading.Event()
-
-    def work() -> None:
-        sample = np.random.default_rng(0).random((256, 320)).astype(np.float32)
-        while not stop.is_set():
-            for _ in range(20):
-                cv2.GaussianBlur(sample, (9, 9), 2)
-            page.sink.write(page.moving(made[0]))
-            made[0] += 1
-
-    def rate(seconds: float) -> float:
-        before, begin_s = made[0], time.monotonic()
-        time.sleep(seconds)
-        return (made[0] - before) / (time.monotonic() - begin_s)
-
-    worker = threading.Thread(target=work, daemon=True)
-    worker.start()
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import test_viewers as t\n"
-        "with t.Crowd(int(sys.argv[2]), [t.FIGURES] * 200 + [t.PICTURES] * 100) as crowd:\n"
-        "    print('there', flush=True); crowd.read(60)\n"
-    )
-    try:
-        alone = rate(5)
-        with subprocess.Popen(
-            [sys.executable, "-c", code, str(Path(__file__).parent), str(port_of(page))],
-            stdout=subprocess.PIPE,
-        ) as crowd:
-            assert crowd.stdout is not None and crowd.stdout.readline() == b"there\n"
-            time.sleep(1)
-            watched = rate(5)
-            crowd.kill()
-    finally:
-        stop.set()
-        worker.join(10)
-    print(f"{alone:.1f} pictures a second alone, {watched:.1f} watched by 300")
-    assert watched > 0.7 * alone
