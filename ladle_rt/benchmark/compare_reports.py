@@ -43,6 +43,9 @@ class ReportComparison:
     """Figures that are in both."""
     noisy: bool
     """Most figures vary too much within a report to show a change."""
+    single_round: bool
+    """Some cases were measured in one round, which says nothing about noise: of them drift alone
+    was compared."""
 
     @property
     def regressed(self) -> bool:
@@ -71,7 +74,8 @@ def compare_reports(
     before = {case.key: case for case in old.cases if case.status == "measured"}
     after = {case.key: case for case in new.cases}
     changes, lost, absent = [], [], [key for key in after if key not in before]
-    widths = []
+    widths: list[float] = []
+    compared, single = 0, False
     for key, was in before.items():
         now = after.get(key)
         if now is None:
@@ -83,15 +87,19 @@ def compare_reports(
         for name in was.figures.keys() & now.figures.keys():
             pair = was.figures[name], now.figures[name]
             if figure_spec(name).least_change is None:
+                if min(was.rounds, now.rounds) < 2:
+                    single = True
+                    continue
                 widths.append(max((one.high - one.low) / (abs(one.value) or 1) for one in pair))
+            compared += 1
             kind = _moved(name, *pair)
             if kind is not None:
                 changes.append(Change(key, name, *pair, kind))
-    if not widths and not lost:
+    if not compared and not lost:
         raise ConfigError("the reports have no measured case in common: nothing was compared")
     noisy = sum(width > NOISY for width in widths) > NOISY_SHARE * len(widths)
     changes.sort(key=lambda change: (change.kind, change.case, change.figure))
-    return ReportComparison(tuple(changes), tuple(lost), tuple(absent), len(widths), noisy)
+    return ReportComparison(tuple(changes), tuple(lost), tuple(absent), compared, noisy, single)
 
 
 def check_comparable(

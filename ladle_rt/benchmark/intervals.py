@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ QUANTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
 DRAWS = 400
 SEED = 0
 CONFIDENCE = 95.0
+STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+"""97.5 % quantiles of Student's t for 1, 2, ... degrees of freedom; the last for more, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,17 @@ class Figure:
 
 
 def over_rounds(values: Sequence[float]) -> Figure:
-    """Median of one value from each round, between the smallest and the largest."""
-    return Figure(statistics.median(values), min(values), max(values))
+    """Mean of one value from each round, with its 95 % interval by Student's t.
+
+    Args:
+        values: not negative; of a single one nothing is known but the value.
+    """
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return Figure(mean, mean, mean)
+    quantile = STUDENT_T[min(len(values) - 1, len(STUDENT_T)) - 1]
+    half = quantile * statistics.stdev(values) / math.sqrt(len(values))
+    return Figure(mean, max(0.0, mean - half), mean + half)
 
 
 def percentile_figures(rounds: Sequence[Sequence[float]]) -> dict[str, Figure]:

@@ -39,7 +39,7 @@ def to_html(report: BenchmarkReport) -> str:
     parts += [f'<p class="warning">{escape(text)}</p>' for text in warnings(report)]
     parts.append("<dl>")
     parts += [
-        f"<dt>{escape(name)}</dt><dd>{escape(value.strip('`'))}</dd>"
+        f"<dt>{escape(name)}</dt><dd>{escape(value.replace('`', ''))}</dd>"
         for name, value in facts(report)
     ]
     parts.append("</dl>")
@@ -95,7 +95,7 @@ def _plot(figure: Any, x_title: str, rows: int) -> str:
     figure.update_layout(
         template="plotly_white",
         height=160 + 40 * rows,
-        margin={"l": 10, "r": 10, "t": 10, "b": 40},
+        margin={"l": 10, "r": 10, "t": 30, "b": 40},
         xaxis_title=x_title,
         legend={"orientation": "h", "y": -0.25},
     )

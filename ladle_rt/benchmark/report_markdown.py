@@ -36,14 +36,15 @@ def report_tables(report: BenchmarkReport) -> Iterator[ReportTable]:
         {name for case in measured for name in case.figures if name.startswith("streams_")},
         key=lambda name: int(name.split("_")[1]),
     )
-    interval = "median or percentile, and its interval over the rounds below it in brackets"
+    interval = "in brackets the 95 % interval over rounds and frames"
     if measured:
         yield _table(
             "Latency", f"milliseconds from a frame to its picture; {interval}", LATENCIES, measured
         )
         yield _table(
             "Throughput",
-            "frames per second of one stream on all cores, and of several together",
+            "frames per second of one stream on all cores, and of several together; in brackets the "
+            "95 % interval over rounds",
             ("fps", *streams),
             measured,
         )
@@ -128,6 +129,8 @@ def comparison_to_markdown(found: ReportComparison) -> str:
     lines = ["## Compared with the earlier report", ""]
     if found.noisy:
         lines += ["> **The machine is too noisy to judge: most intervals are wide.**", ""]
+    if found.single_round:
+        lines += ["> **One round says nothing about noise: of such cases only drift counts.**", ""]
     rows = [("case", "figure", "before", "after", "")]
     rows += [
         (

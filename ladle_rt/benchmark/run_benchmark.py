@@ -27,7 +27,7 @@ BACKENDS = ("onnxruntime", "openvino", "torch")
 FRAME_SIZE = (512, 640)
 """Height and width of the sample's frames."""
 MOST_STREAMS = 4
-FULL_LIMITS, QUICK_LIMITS = Limits(10.0, 300), Limits(2.0, 60)
+FULL_LIMITS, QUICK_LIMITS = Limits(10.0, 300), Limits(1.0, 60)
 START_TIMEOUT_S = 120.0
 """For loading an engine, on top of what is measured."""
 
@@ -80,8 +80,8 @@ def choose_settings(
         models: instead of the default model or of all shipped ones.
         backends: instead of all.
         sizes: instead of what the qualities of each model mean.
-        rounds: instead of 2 or 5.
-        seconds: of each measurement, instead of 2 or 10.
+        rounds: instead of 3 or 5.
+        seconds: of each measurement, instead of 1 or 10.
     """
     limits = QUICK_LIMITS if quick else FULL_LIMITS
     return BenchmarkSettings(
@@ -89,7 +89,7 @@ def choose_settings(
         backends or BACKENDS,
         sizes,
         quick,
-        rounds or (2 if quick else 5),
+        rounds or (3 if quick else 5),
         limits if seconds is None else replace(limits, seconds=seconds),
     )
 

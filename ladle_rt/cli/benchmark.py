@@ -50,11 +50,11 @@ def _sizes(
     metavar="HxW",
     help="Sizes that the network works in; by default what each --quality means; repeatable.",
 )
-@click.option("--rounds", type=click.IntRange(min=1), help="Turns of each case; 5, quick 2.")
+@click.option("--rounds", type=click.IntRange(min=1), help="Turns of each case; 5, quick 3.")
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
-    help="At most so long for each measurement; 10, quick 2.",
+    help="At most so long for each measurement; 10, quick 1.",
 )
 @click.option(
     "--compare",

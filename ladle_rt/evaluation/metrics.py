@@ -112,6 +112,7 @@ def compare_rows(
     # Tables and video figures need none of it, and run without the extra ``train``.
     from skimage.color import deltaE_ciede2000, rgb2lab
 
+    delta_e: Any = deltaE_ciede2000
     lab_truth = rgb2lab(truth)
     of_truth = {
         f"{key}_truth": value for key, value in asdict(image_statistics(truth, lab_truth)).items()
@@ -126,7 +127,7 @@ def compare_rows(
             ms_ssim_paper=similar.ms_ssim_paper,
             psnr_db=psnr_db(output, truth),
             l1=float(np.abs(output - truth).mean()),
-            ciede2000=float(deltaE_ciede2000(lab, lab_truth).mean()),  # type: ignore[no-untyped-call]
+            ciede2000=float(delta_e(lab, lab_truth).mean()),
             **asdict(image_statistics(output, lab)),
             **of_truth,
             perceptual=(perceptual or {}).get(row),

@@ -37,6 +37,15 @@ def test_a_fifth_slower_is_worse_and_noise_is_silent(make_report: MakeReport, se
     assert not faster.regressed and {change.kind for change in faster.changes} == {"better"}
 
 
+def test_one_round_says_nothing_about_noise(make_report: MakeReport) -> None:
+    old, slower = make_report(), make_report(1, slower=2)
+    once = replace(slower, cases=(replace(slower.cases[0], rounds=1),))
+    found = compare_reports(old, once)
+    assert not found.changes and found.single_round and found.compared == 3
+    assert "only drift counts" in comparison_to_markdown(found)
+    assert compare_reports(old, with_figure(once, "drift_ssim", 0.9)).regressed
+
+
 def test_more_drift_is_worse(make_report: MakeReport) -> None:
     old = make_report()
     assert compare_reports(old, with_figure(old, "drift_ssim", 0.99)).regressed

@@ -34,5 +34,14 @@ def test_rounds_that_differ_widen_the_interval() -> None:
     assert alike.high - alike.low < 0.2 and apart.high - apart.low > 1
 
 
-def test_over_rounds() -> None:
-    assert over_rounds([3.0, 1.0, 2.00001]).to_list() == [2.0, 1.0, 3.0]
+def test_over_rounds_is_students() -> None:
+    found = over_rounds([9.0, 10.0, 11.0])
+    # One standard deviation over the root of three, times t of two degrees of freedom.
+    assert (found.value, found.high - found.value) == (10, pytest.approx(4.303 / 3**0.5, rel=1e-3))
+    assert over_rounds([0.0, 2.0]).low == 0
+    assert over_rounds([3.0]).to_list() == [3.0, 3.0, 3.0]
+    covered = 0
+    for seed in range(200):
+        figure = over_rounds(np.random.default_rng(seed).normal(10, 1, 12).tolist())
+        covered += figure.low <= 10 <= figure.high
+    assert covered >= 182

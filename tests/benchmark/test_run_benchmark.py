@@ -42,8 +42,8 @@ def test_every_case_is_measured_or_says_why_not(tiny_model: Path) -> None:
     measured, failed = report.cases
     assert (measured.status, measured.rounds, measured.size) == ("measured", 2, (64, 96))
     assert measured.figures["drift_max_abs"].value == 0
-    assert measured.figures["drift_ssim"].value == pytest.approx(1)
-    assert measured.figures["first_frame_s"].low > measured.figures["load_s"].low > 0
+    assert measured.figures["drift_ssim"].value == pytest.approx(1, abs=1e-4)
+    assert measured.figures["first_frame_s"].value > measured.figures["load_s"].value > 0
     assert measured.figures["streams_2_fps"].value > 0 and measured.figures["rss_mb"].value > 20
     assert [len(one) for one in measured.samples_ms["idle"]] == [10, 10]
     # The tiny network has no checkpoint that torch could run.

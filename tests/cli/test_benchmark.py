@@ -54,7 +54,7 @@ def test_three_files_and_a_summary(tiny_model: Path, tmp_path: Path) -> None:
 
 
 def test_compare_fails_on_a_slowdown_only(tiny_model: Path, tmp_path: Path) -> None:
-    assert run(tiny_model, tmp_path / "a").exit_code == 0
+    assert run(tiny_model, tmp_path / "a", "--rounds", 2).exit_code == 0
     old = tmp_path / "a" / "report.json"
     report = json.loads(old.read_text())
     figures = report["cases"][0]["figures"]
@@ -66,7 +66,7 @@ def test_compare_fails_on_a_slowdown_only(tiny_model: Path, tmp_path: Path) -> N
         }
         report["cases"][0]["figures"] = {**figures, **scaled}
         old.write_text(json.dumps(report))
-        result = run(tiny_model, tmp_path / f"b{code}", "--compare", old)
+        result = run(tiny_model, tmp_path / f"b{code}", "--rounds", 2, "--compare", old)
         assert result.exit_code == code, result.output
         assert ("| worse |" in result.stdout) == (code == 1)
         assert "Compared with the earlier" in (tmp_path / f"b{code}" / "report.md").read_text()
