@@ -22,11 +22,10 @@ from ladle_rt.config import TranslateOptions
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.pipeline.account import Account
 from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator
+from ladle_rt.pipeline.processing import Processing
 from ladle_rt.pipeline.run import run
 from ladle_rt.sinks.null import NullSink
 from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
-from ladle_rt.thermal.frontend import FrontEnd, FrontEndOptions
-from ladle_rt.translate.steady import SteadyTranslator
 
 WARM_UP = 0.2
 """Share of the run in which caches may fill."""
@@ -63,17 +62,18 @@ def main() -> None:
             )
 
     watcher = threading.Thread(target=watch, daemon=True)
-    front = FrontEnd(FrontEndOptions(), artifact.info.thermal)
-    inner = make_translator(artifact, TranslateOptions(), PictureSpec("yuv420p", even=True))
+    settings = TranslateOptions(steady=0.5)
+    inner = make_translator(artifact, settings, PictureSpec("yuv420p", even=True))
+    processing = Processing(inner, settings, artifact.info.thermal)
     begin_s = time.monotonic()
-    with SteadyTranslator(inner, 0.5, artifact.info.thermal) as translator:
+    with processing.translator as translator:
         watcher.start()
         counts = run(
             PacedFrames(pixels, options.fps, frames),
             translator,
             NullSink(),
             policy="block" if math.isinf(options.fps) else "latest",
-            prepare=front.process,
+            prepare=processing.prepare,
             account=account,
         )
     took_s = time.monotonic() - begin_s

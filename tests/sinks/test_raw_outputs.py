@@ -16,7 +16,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from ladle_rt.sinks.live_video import LiveVideoSink
 
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
@@ -30,6 +29,7 @@ from ladle_rt.sinks.raw_header import HEADER
 from ladle_rt.sinks.select import open_sinks
 from ladle_rt.sinks.shared_memory import SharedMemorySink
 from ladle_rt.sinks.thread import SinkThread
+from ladle_rt.sinks.video import VideoSink
 
 CONTEXT = SinkContext(32, 24, Fraction(30), Fraction(1, 1000))
 
@@ -226,7 +226,7 @@ def test_outputs_by_name(tmp_path: Path) -> None:
     sinks = open_sinks(specs, CONTEXT)
     try:
         kinds = (
-            [LiveVideoSink] * 2 + [RecordingSink] * 2 + [FolderSink, PipeSink, NullSink, NullSink]
+            [VideoSink] * 2 + [RecordingSink] * 2 + [FolderSink, PipeSink, NullSink, NullSink]
         )
         assert [type(sink) for sink in sinks] == kinds
     finally:
