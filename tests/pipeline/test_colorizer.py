@@ -200,7 +200,7 @@ def test_slow_frames_are_handed_on_with_the_next(translate: Colorizer) -> None:
 
     def slow() -> Iterator[np.ndarray]:
         nonlocal given
-        for given in range(1, 6):  # noqa: B007
+        for given in range(1, 6):
             yield SCENE // 2 + given
             for engine in translate._streaming:
                 # The last frame is ready, or was handed on already.

@@ -47,7 +47,7 @@ class BuildSettings:
 
     def __post_init__(self) -> None:
         if any(min(size) < 1 for size in self.sizes):
-            raise ConfigError(f"sizes: expected heights and widths of 1 or more, received {self.sizes}")
+            raise ConfigError(f"sizes: expected sides of 1 or more, received {self.sizes}")
         if len(set(self.sizes)) < len(self.sizes) or len(set(self.targets)) < len(self.targets):
             raise ConfigError("sizes and targets: each may be given once")
         if self.batch < 1:
