@@ -96,9 +96,10 @@ def main() -> None:
             )
 
     watcher = threading.Thread(target=watch, daemon=True)
-    inner = create_translator(artifact, TranslateOptions(), FOR_VIDEO)
+    settings = TranslateOptions(steady=0.5)
+    inner = create_translator(artifact, settings, FOR_VIDEO)
+    processing = Processing(inner, settings, artifact.info.thermal)
     begin_s = time.monotonic()
-    processing = Processing(inner, TranslateOptions(), artifact.info.thermal)
     with processing.translator as translator:
         watcher.start()
         counts = run(

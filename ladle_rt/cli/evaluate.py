@@ -59,7 +59,7 @@ def _png(_: click.Context, __: click.Parameter, value: Path | None) -> Path | No
     "--size",
     callback=parse_size,
     metavar="WxH",
-    help="Compare at this size; 192x256, the figures of record.",
+    help="Compare at this size; 256x192, the figures of record.",
 )
 @click.option("--json", "json_path", type=FILE, help="Write all figures.")
 @click.option("--csv", type=FILE, help="Write the figures of every image.")
@@ -82,7 +82,7 @@ def command(
 ) -> None:
     """Score models on pairs of thermal and visible images, beside trivial baselines.
 
-    Whole frames at 192x256, mean over images, 95 % bootstrap intervals over drives. The
+    Whole frames at 256x192, mean over images, 95 % bootstrap intervals over drives. The
     mean-colour baseline is the mean of the dataset's training split where it has one. Models
     that were trained in a look are compared as painted, against the truth in that look, beside
     the raw truth. Perceptual distance and KID need the extra perceptual.

@@ -131,7 +131,7 @@ def _check(models: Sequence[EvalModel], size: tuple[int, int]) -> None:
     if min(size) < MIN_SIDE:
         raise ConfigError(
             f"size: expected sides of at least {MIN_SIDE}, which MS-SSIM needs, "
-            f"received {size[0]}x{size[1]}"
+            f"received {size[1]}x{size[0]}"
         )
 
 

@@ -103,6 +103,6 @@ def _look(info: ModelInfo, path: Path) -> Look:
 def _check_size(info: ModelInfo, size: tuple[int, int]) -> None:
     if size[0] % info.size_multiple or size[1] % info.size_multiple:
         raise ModelError(
-            f"{info.name}: evaluation is at {size[0]}x{size[1]}, and this model needs sides "
+            f"{info.name}: evaluation is at {size[1]}x{size[0]}, and this model needs sides "
             f"divisible by {info.size_multiple}"
         )

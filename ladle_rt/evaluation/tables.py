@@ -98,7 +98,7 @@ def caption(evaluation: EvaluationResult) -> str:
     """What the baselines and the intervals rest on."""
     report = evaluation.raw
     height, width = evaluation.size
-    lines = [] if evaluation.size == SIZE else [f"at {height}x{width}: no figures of record"]
+    lines = [] if evaluation.size == SIZE else [f"at {width}x{height}: no figures of record"]
     lines.append(f"mean colour: of {evaluation.mean_colour_from}")
     if len(report.models) > 1:
         lines.append(f"grey copies: the input of {escape(report.first)}")

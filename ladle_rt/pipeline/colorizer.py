@@ -274,7 +274,11 @@ class Colorizer:
                 self._streaming.add(translator)
             try:
                 self._require_open()
-                yield from overlap(translator, itertools.chain([first], frames), processing.prepare)
+                chained = itertools.chain([first], frames)
+                for item in overlap(translator, chained, processing.prepare):
+                    # A held picture comes from no engine that could tell.
+                    self._require_open()
+                    yield item
             finally:
                 with self._guard:
                     self._streaming.discard(translator)

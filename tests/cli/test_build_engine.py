@@ -39,7 +39,7 @@ def rtx(no_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_builds_then_finds(rtx: None, tiny_model: Path, tmp_path: Path) -> None:
     folder, log = tmp_path / "engines", tmp_path / "log.txt"
     asked = ["--model", tiny_model, "--precision", "fp32", "-o", folder, "--target", "SM89,sm86"]
-    asked += ["--size", "32x32", "--size", "64x96", "--opt-level", 0]
+    asked += ["--size", "32x32", "--size", "96x64", "--opt-level", 0]
     first = run(*asked, "--workspace", 64, "--verbose", log)
     assert first.exit_code == 0, first.output
     (plan,) = folder.glob("tiny-fp32-sm86+sm89-rtx*.plan")

@@ -62,7 +62,7 @@ def test_list(plan: Path) -> None:
         "fp16",
         "Orin (sm 8.7",
         "tensorrt 10.3.0.26",
-        "192x256",
+        "256x192",
         "32x32 to 640x640",
         "1.50",
         "fits",

@@ -175,12 +175,12 @@ def test_a_model_of_a_look_is_compared_as_painted(
 
 def test_another_size(data: Path, tiny_model: Path, tmp_path: Path) -> None:
     written = tmp_path / "e.json"
-    result = run(data, tiny_model, "--size", "224x320", "--json", written)
-    assert result.exit_code == 0 and "at 224x320: no figures of record" in result.stdout
+    result = run(data, tiny_model, "--size", "320x224", "--json", written)
+    assert result.exit_code == 0 and "at 320x224: no figures of record" in result.stdout
     assert json.loads(written.read_text())["size"] == [224, 320]
-    odd = run(data, tiny_model, "--size", "200x256")
+    odd = run(data, tiny_model, "--size", "256x200")
     assert isinstance(odd.exception, ModelError) and "divisible by 32" in str(odd.exception)
-    assert isinstance(run(data, tiny_model, "--size", "96x128").exception, ConfigError)
+    assert isinstance(run(data, tiny_model, "--size", "128x96").exception, ConfigError)
 
 
 def test_without_the_feature_network_its_figures_are_left_out_in_words(
@@ -204,7 +204,7 @@ def test_without_the_feature_network_its_figures_are_left_out_in_words(
         (["--video", "t", "v", "--sheet", "s.png"], "--sheet is for paired images"),
         (["--video", "t", "v", "--image-list", "x"], "--image-list is for paired images"),
         (["--video", "t", "v", "--look", "none"], "--look is for paired images"),
-        (["--video", "t", "v", "--size", "192x256"], "--size is for paired images"),
+        (["--video", "t", "v", "--size", "256x192"], "--size is for paired images"),
         (["--data", "a", "--look", "dusk"], "'dusk' is not one of"),
         (["--data", "a", "--sheet-rows", "2"], "need --sheet"),
         (["--data", "a", "--sheet", "s.png", "--sheet-rows", "2", "--sheet-all"], "one of"),

@@ -124,7 +124,7 @@ def test_a_plan_for_every_size_builds(rtx: TensorRT, tiny: ModelArtifact) -> Non
 
 
 def test_a_size_the_network_cannot_take(rtx: TensorRT, tiny: ModelArtifact) -> None:
-    with pytest.raises(ConfigError, match="divisible by 32; try 64x96"):
+    with pytest.raises(ConfigError, match="divisible by 32; try 96x64"):
         build_plan(tiny, BuildSettings(((60, 90),)), rtx)
 
 

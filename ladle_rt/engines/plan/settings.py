@@ -43,7 +43,7 @@ class BuildSettings:
 
     def __post_init__(self) -> None:
         if any(min(size) < 1 for size in self.sizes):
-            raise ConfigError(f"sizes: expected HxW of 1 or more, received {self.sizes}")
+            raise ConfigError(f"sizes: expected sides of 1 or more, received {self.sizes}")
         if len(set(self.sizes)) < len(self.sizes) or len(set(self.targets)) < len(self.targets):
             raise ConfigError("sizes and targets: each may be given once")
         for target in self.targets:
@@ -63,9 +63,9 @@ class BuildSettings:
         for height, width in self.sizes:
             if height % info.size_multiple or width % info.size_multiple:
                 raise ConfigError(
-                    f"size {height}x{width}: {info.name} needs sides divisible by "
-                    f"{info.size_multiple}; try {_nearest(height, info.size_multiple)}x"
-                    f"{_nearest(width, info.size_multiple)}"
+                    f"size {width}x{height}: {info.name} needs sides divisible by "
+                    f"{info.size_multiple}; try {_nearest(width, info.size_multiple)}x"
+                    f"{_nearest(height, info.size_multiple)}"
                 )
         if self.sizes:
             return self

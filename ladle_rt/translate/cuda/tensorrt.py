@@ -161,9 +161,9 @@ class TensorRtEngine:
         if not fitting:
             known = ", ".join(size_range(low, high) for low, _, high in limits)
             raise ConfigError(
-                f"this plan takes {known} at the network, received {shape[0]}x{shape[1]}; use "
+                f"this plan takes {known} at the network, received {shape[1]}x{shape[0]}; use "
                 "another --size, or build one: "
-                f"ladle-rt build-engine --size {shape[0]}x{shape[1]}"
+                f"ladle-rt build-engine --size {shape[1]}x{shape[0]}"
             )
         return min(fitting, key=lambda index: limits[index][1] != shape)
 
