@@ -19,21 +19,34 @@ ROWS = (
     {"datasets", "metrics"},
     {"models"},
     {"thermal", "geometry"},
-    {"addresses", "frames", "figures", "config", "errors", "device", "files"},
+    {
+        "addresses",
+        "config",
+        "device",
+        "documents",
+        "errors",
+        "figures",
+        "files",
+        "frames",
+        "structure",
+    },
 )
 """From top to bottom; packages of one row do not know each other."""
-WITHIN_A_ROW = {("config", "errors")}
-"""Imports inside a row that are right: settings are refused with the shared errors."""
+WITHIN_A_ROW = {(name, "errors") for name in ("config", "documents", "structure")}
+"""Imports inside a row that are right: what is refused is refused with the shared errors."""
 TORCH_ROOMS = {"models", "training", "evaluation", "engines"}
 """Only these may import torch, its relatives and what else the extra ``train`` brings."""
 RUNNING_NEEDS = {
     "aiohttp",
     "av",
+    "cattrs",
     "click",
     "cv2",
+    "filelock",
     "ladle_rt",
     "numpy",
     "onnxruntime",
+    "platformdirs",
     "psutil",
     "rich",
 }

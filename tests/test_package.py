@@ -49,7 +49,19 @@ def test_every_module_says_what_it_is() -> None:
 
 
 def test_running_needs_no_torch() -> None:
-    core = {"aiohttp", "av", "click", "numpy", "onnxruntime", "opencv-python", "psutil", "rich"}
+    core = {
+        "aiohttp",
+        "av",
+        "cattrs",
+        "click",
+        "filelock",
+        "numpy",
+        "onnxruntime",
+        "opencv-python",
+        "platformdirs",
+        "psutil",
+        "rich",
+    }
     assert names(PROJECT["dependencies"]) == core
 
 
