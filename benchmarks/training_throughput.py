@@ -74,7 +74,7 @@ def together(run: Run, workers: int) -> Meter:
 def started(config: TrainConfig, processes: Processes) -> Run:
     """A fresh run without validation."""
     run = Run(config, MixedSamples(config), processes)
-    run.start(None)
+    run.start()
     return run
 
 

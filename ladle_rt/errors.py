@@ -11,6 +11,7 @@
     ├── ModelError             (ValueError)         model file, JSON or weights do not fit
     ├── DatasetError           (ValueError)         training or evaluation data do not fit
     ├── TrainingError          (RuntimeError)       a training cannot go on
+    │   └── TrainingStoppedError                    it was asked to stop, and saved
     ├── BackendError           (RuntimeError)       a compute engine failed
     ├── PipelineError          (RuntimeError)       a stage stopped answering
     ├── PartialResultError     (RuntimeError)       some of the work failed; the rest was kept
@@ -68,6 +69,10 @@ class DatasetError(LadleError, ValueError):
 
 class TrainingError(LadleError, RuntimeError):
     """A training cannot go on; its last checkpoint is whole."""
+
+
+class TrainingStoppedError(TrainingError):
+    """A training was asked to stop; its checkpoint is of its last step."""
 
 
 class BackendError(LadleError, RuntimeError):

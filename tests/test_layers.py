@@ -16,6 +16,7 @@ FOUNDATION = {
     "colour",
     "config",
     "device",
+    "documents",
     "errors",
     "files",
     "frame_stats",
@@ -23,6 +24,7 @@ FOUNDATION = {
     "geometry",
     "plugins",
     "similarity",
+    "structure",
 }
 """Single modules that know nothing of the rooms: every room may import every one of them."""
 MAY_IMPORT: dict[str, set[str]] = {
@@ -74,10 +76,12 @@ below every room that imports it: the table has no circle."""
 WITHIN_FOUNDATION = {
     ("colour", "frames"),
     ("config", "errors"),
+    ("documents", "errors"),
     ("files", "errors"),
     ("geometry", "config"),
     ("geometry", "frames"),
     ("plugins", "errors"),
+    ("structure", "errors"),
 }
 """Imports from one module of the foundation to another."""
 TORCH_ROOMS = {"models", "training", "evaluation", "engines"}
@@ -85,12 +89,15 @@ TORCH_ROOMS = {"models", "training", "evaluation", "engines"}
 RUNNING_NEEDS = {
     "aiohttp",
     "av",
+    "cattrs",
     "click",
     "cv2",
+    "filelock",
     "ladle_rt",
     "numpy",
     "onnxruntime",
     "PIL",
+    "platformdirs",
     "prometheus_client",
     "psutil",
     "rich",

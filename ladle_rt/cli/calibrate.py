@@ -62,11 +62,11 @@ def command(
         artifact = fp32_artifact(model or DEFAULT_MODEL, Path(folder))
         made = calibrate(artifact, job, watch)
     table = Table("data", "frames", "sequences", "kinds", "light")
-    for row in spread(made.manifest["frames"]):
+    for row in spread(made.manifest.frames):
         table.add_row(*map(str, row))
     show(table)
     click.echo(
-        f"{made.folder}: {len(made.manifest['frames'])} frames, "
-        f"{len(made.manifest['held_out'])} held out, {len(made.ranges)} ranges ({method}) "
-        f"for {made.manifest['model']}"
+        f"{made.folder}: {len(made.manifest.frames)} frames, "
+        f"{len(made.manifest.held_out)} held out, {len(made.ranges)} ranges ({method}) "
+        f"for {made.manifest.model}"
     )

@@ -14,6 +14,7 @@ import onnxruntime
 import torch
 from torch import nn
 
+from ladle_rt.documents import read_json
 from ladle_rt.engines.precision.write import check_target
 from ladle_rt.errors import BackendError, ConfigError, InputError
 from ladle_rt.files import publish, temporary_folder
@@ -96,9 +97,8 @@ def with_metrics(info: ModelInfo, path: Path) -> ModelInfo:
         InputError: not the JSON of ``ladle-rt evaluate``.
     """
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        means = report["means"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        means = read_json(path, "the JSON of `ladle-rt evaluate`", InputError)["means"]
+    except (KeyError, TypeError) as error:
         raise InputError(
             f"{path}: expected the JSON of `ladle-rt evaluate`, received {error!r}"
         ) from error

@@ -69,13 +69,13 @@ def images(tmp_path: Path) -> Path:
 
 
 def frames(made: CalibrationSet) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = made.manifest["frames"] + made.manifest["held_out"]
+    listed: list[dict[str, Any]] = made.manifest.frames + made.manifest.held_out
     return listed
 
 
 def test_a_folder_of_images(run: Calibrate, images: Path, tiny_model: Path) -> None:
     made = run(images, frames=12)
-    assert len(made.manifest["frames"]) == 12 and len(made.manifest["held_out"]) == 4
+    assert len(made.manifest.frames) == 12 and len(made.manifest.held_out) == 4
     names = [frame["name"] for frame in frames(made)]
     assert len(set(names)) == 16
     for frame in frames(made):
@@ -130,7 +130,7 @@ def test_kaist_training_sets_alone(
                 path = tmp_path / "kaist" / (arrangement.format(**facts) + suffix)
                 put(path, seed, colour=side == "visible")
     made = run(tmp_path / "kaist", frames=12)
-    lights = Counter((frame["sequence"], frame["light"]) for frame in made.manifest["frames"])
+    lights = Counter((frame["sequence"], frame["light"]) for frame in made.manifest.frames)
     assert lights == {("set00/V001", "day"): 6, ("set03/V001", "night"): 6}
     assert all("lwir" in frame["name"] for frame in frames(made))
 
@@ -157,7 +157,7 @@ def test_only_the_training_split_of_a_table(run: Calibrate, tmp_path: Path) -> N
     (root / "pairs.csv").write_text("\n".join(lines))
     made = run(root, frames=10)
     assert all(int(Path(frame["name"]).stem) % 3 for frame in frames(made))
-    ((origin, number, sequences, kinds, lights),) = spread(made.manifest["frames"])
+    ((origin, number, sequences, kinds, lights),) = spread(made.manifest.frames)
     assert (origin, number, sequences) == (str(root), 10, 2) and 2 <= kinds <= 8
     assert lights in ("4 day, 6 night", "5 day, 5 night", "6 day, 4 night")
 
@@ -232,7 +232,7 @@ def test_a_video_is_sampled_over_its_whole_length(
     assert max(np.diff(numbers)) <= 2 * min(np.diff(numbers))
     assert len(list((tmp_path / "copies").iterdir())) <= 2 * 20, "frames that were let go are gone"
     made = run(clip, frames=24)
-    thirds = Counter(int(frame["name"]) // 100 for frame in made.manifest["frames"])
+    thirds = Counter(int(frame["name"]) // 100 for frame in made.manifest.frames)
     assert len(thirds) == 3 and min(thirds.values()) >= 4
 
 
@@ -284,7 +284,7 @@ def test_too_few_frames(number: int, run: Calibrate, tmp_path: Path) -> None:
 def test_fewer_than_asked_for_is_told(
     run: Calibrate, images: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert len(run(images, frames=100).manifest["frames"]) == 16
+    assert len(run(images, frames=100).manifest.frames) == 16
     assert "calibrating on 16 frames instead of 100" in caplog.text
 
 

@@ -18,6 +18,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
+import platformdirs
+
 from ladle_rt.errors import BackendError, MissingDependencyError, require
 from ladle_rt.files import write_whole
 
@@ -78,9 +80,8 @@ def cubin(capability: tuple[int, int], folder: Path | None = None) -> bytes:
 
 
 def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/ladle-rt/kernels``, by default under ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "ladle-rt" / "kernels"
+    """``kernels`` in the user's cache of this program; ``~/.cache/ladle-rt`` on Linux."""
+    return platformdirs.user_cache_path("ladle-rt", appauthor=False) / "kernels"
 
 
 def find_compiler() -> Compiler:
