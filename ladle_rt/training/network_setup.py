@@ -78,7 +78,7 @@ def _start_from(model: nn.Module, path: Path, config: TrainConfig) -> None:
 
 
 def _load_handle(model: nn.Module, source: str) -> None:
-    from ladle_rt.models.handle_weights import load_handle_weights
+    from ladle_rt.models.handles.pretrained import load_handle_weights
 
     report = load_handle_weights(model, source)
     for kind in ("missing", "unexpected"):
