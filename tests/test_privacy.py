@@ -49,7 +49,7 @@ def environment(folder: Path) -> dict[str, str]:
         ["sample", "out.mp4", "--seconds", "0.2", "--size", "96x64"],
         ["sources"],
         ["doctor"],
-        ["image", "t.png", "-o", "out.png"],
+        ["image", "t.png", "-o", "painted"],
         ["stream", "--device", "synthetic", "--max-frames", "3", "--output", "out.mkv"],
     ],
     ids=lambda words: words[0],
@@ -89,7 +89,7 @@ def test_the_system_sees_no_connection(folder: Path, tiny_model: Path) -> None:
     if strace is None or subprocess.run([strace, "-o", os.devnull, "true"], check=False).returncode:
         pytest.skip("strace is not here, or may not trace")
     log = folder / "calls.txt"
-    image = ["image", "t.png", "-o", "out.png", "--model", str(tiny_model)]
+    image = ["image", "t.png", "-o", "painted", "--model", str(tiny_model)]
     traced = [strace, "-f", "-qq", "-e", "trace=socket,connect,bind", "-o", str(log)]
     subprocess.run(
         [*traced, sys.executable, "-m", "ladle_rt", *image, "--backend", "onnxruntime"],
@@ -98,6 +98,6 @@ def test_the_system_sees_no_connection(folder: Path, tiny_model: Path) -> None:
         check=True,
         timeout=240,
     )
-    assert (folder / "out.png").is_file()
+    assert (folder / "painted" / "t.png").is_file()
     calls = log.read_text()
     assert not re.findall(r"AF_INET6?|AF_PACKET|\bconnect\(", calls), calls
