@@ -52,17 +52,24 @@ class Pages:
     def add_to(self, app: web.Application) -> None:
         """Register every address."""
         folder = importlib.resources.files(__package__) / "static"
-        for name, (file, kind) in STATIC.items():
-            app.router.add_get(f"/{name}", _static((folder / file).read_bytes(), kind))
-        app.router.add_get("/stream/{layout}.mjpg", self.stream)
-        app.router.add_get("/snapshot.jpg", self.picture)
-        app.router.add_get("/api/figures", self.figures)
-        app.router.add_get("/api/events", self.events)
-        app.router.add_post("/api/snapshot", self.snapshot)
-        app.router.add_post("/api/record", self.record)
-        app.router.add_post("/api/switches/{name}", self.switch)
-        app.router.add_get("/metrics", self.metrics)
-        app.router.add_get("/healthz", self.health)
+        routes: list[tuple[str, str, Handler]] = [
+            ("GET", f"/{name}", _static((folder / file).read_bytes(), kind))
+            for name, (file, kind) in STATIC.items()
+        ]
+        routes += [
+            ("GET", "/stream/{layout}.mjpg", self.stream),
+            ("GET", "/snapshot.jpg", self.picture),
+            ("GET", "/api/figures", self.figures),
+            ("GET", "/api/events", self.events),
+            ("POST", "/api/snapshot", self.snapshot),
+            ("POST", "/api/record", self.record),
+            ("POST", "/api/switches/{name}", self.switch),
+            ("GET", "/metrics", self.metrics),
+            ("GET", "/healthz", self.health),
+            ("*", "/{rest:.*}", _nothing),
+        ]
+        for method, path, handler in routes:
+            app.router.add_route(method, path, handler, expect_handler=_expect_nothing)
 
     def end(self) -> None:
         """End every stream."""
@@ -140,6 +147,14 @@ class Pages:
         figures = self._figures()
         text = figures.state if figures.problem is None else f"{figures.state}: {figures.problem}"
         return web.Response(text=text + "\n", status=200 if figures.state == "running" else 503)
+
+
+async def _nothing(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
+
+
+async def _expect_nothing(request: web.Request) -> None:
+    """Bodies are small and come at once; aiohttp's own fails where the header is not ASCII."""
 
 
 def _part(data: bytes) -> bytes:
