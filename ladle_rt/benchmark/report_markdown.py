@@ -43,8 +43,8 @@ def report_tables(report: BenchmarkReport) -> Iterator[ReportTable]:
         )
         yield _table(
             "Throughput",
-            "frames per second of one stream on all cores, and of several together; in brackets the "
-            "95 % interval over rounds",
+            "frames per second of one stream on all cores, and of several together; in brackets "
+            "the 95 % interval over rounds",
             ("fps", *streams),
             measured,
         )
