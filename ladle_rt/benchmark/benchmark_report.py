@@ -89,14 +89,21 @@ def read_report(path: Path) -> BenchmarkReport:
     try:
         return BenchmarkReport(
             complete=bool(values["complete"]),
-            provenance=dict(values["provenance"]),
-            settings=dict(values["settings"]),
+            provenance=_section(values, "provenance", "machine"),
+            settings=_section(values, "settings", "frame_size"),
             cases=tuple(_case_from_dict(case) for case in values["cases"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: damaged report ({type(error).__name__}: {error}); measure again"
         ) from error
+
+
+def _section(values: Mapping[str, Any], name: str, needed: str) -> dict[str, Any]:
+    section = dict(values[name])
+    if needed not in section:
+        raise KeyError(needed)
+    return section
 
 
 def _case_to_dict(case: CaseResult) -> dict[str, Any]:

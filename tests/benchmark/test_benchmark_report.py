@@ -50,6 +50,8 @@ def test_what_is_no_report_is_refused_in_one_line(make_report: MakeReport, tmp_p
         (json.dumps({"benchmark": "soak"}), "expected a JSON report.*schema"),
         (json.dumps({**values, "schema": 2}), "expected .* schema version 1, received 2"),
         (json.dumps({**values, "cases": [{}]}), "damaged report"),
+        (json.dumps({**values, "cases": {"a": []}}), "damaged report"),
+        (json.dumps({**values, "provenance": {}}), "damaged report .*'machine'"),
     ):
         path.write_text(text)
         with pytest.raises(InputError, match=message) as caught:
