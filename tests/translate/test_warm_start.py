@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ladle_rt.benchmark.latency import translate_all
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, ConfigError, PipelineError
 from ladle_rt.frames import Frame
@@ -122,15 +121,26 @@ def test_an_engine_that_takes_fewer_frames_does_not_block(
 ) -> None:
     wide = TranslateOptions(backend="onnxruntime", threads=3, smoothing_s=0)
     first = create_translator(load_artifact(make_model(tmp_path / "wide.onnx")), wide, RGB)
-    with WarmStartTranslator(first, lambda leave: engines[1]) as translator:
-        # Until the other engine has been tried with the first frame the wide one counts.
+    release = threading.Event()
+
+    def build(leave: threading.Event) -> Translator:
+        assert release.wait(LIMIT_S)
+        return engines[1]
+
+    results, flying = [], 0
+    with WarmStartTranslator(first, build) as translator:
         assert translator.depth == 6
-        for number in range(6):
+        for number in range(20):
+            while flying >= translator.depth:
+                results.append(translator.collect(LIMIT_S))
+                flying -= 1
             translator.submit(frame(number))
-        assert translator.ready.wait(LIMIT_S)
-        results = [translator.collect(LIMIT_S) for _ in range(6)]
-        results += translate_all(translator, [frame(number) for number in range(6, 20)])
+            flying += 1
+            if flying == 6:
+                release.set()
+                assert translator.ready.wait(LIMIT_S)
         assert translator.depth == engines[1].depth == 2
+        results += [translator.collect(LIMIT_S) for _ in range(flying)]
     assert [result.frame.sequence for result in results] == list(range(20))
 
 
