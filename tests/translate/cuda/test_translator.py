@@ -116,6 +116,31 @@ def test_pictures_are_those_of_the_cpu(
     assert gpu.nothing_left() and not gpu.violations
 
 
+def test_levels_come_with_each_picture(host_gpu: Any, tiny_model: Path) -> None:
+    """With several frames in flight each has its own, those that the CPU measures."""
+    artifact = load_artifact(tiny_model)
+    network = OnnxRuntimeNetwork(artifact)
+    options = TranslateOptions(size=(64, 96))
+    cpu = CpuTranslator(network, artifact.info, options, YUV, 1)
+    gpu = translator(
+        FakeGpu(host_gpu.launch, seed=2), artifact.info, network.runner(), options, YUV
+    )
+    found = []
+    for ours in (cpu, gpu):
+        levels = []
+        with ours:
+            for start in range(0, 8, 2):
+                for number in (start, start + 1):
+                    ours.submit(frame(number, (100, 140)))
+                for _ in range(2):
+                    thermal = ours.collect(30).thermal
+                    assert thermal is not None
+                    levels.append((thermal.levels.low, thermal.levels.mid, thermal.levels.high))
+        found.append(levels)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-9)
+    assert len(set(found[0])) > 1
+
+
 def test_levels_start_anew_with_another_dtype(host_gpu: Any, tiny_model: Path) -> None:
     artifact = load_artifact(tiny_model)
     network = OnnxRuntimeNetwork(artifact)
@@ -284,7 +309,7 @@ def test_nothing_is_made_per_frame(info: ModelInfo) -> None:
             ours.collect(30)
         assert gpu.calls[start:] == 6 * [
             *("copy_to_device", "record_event"),
-            *("wait_event", "launch_graph", "record_event"),
+            *("wait_event", "launch_graph", "copy_to_host", "record_event"),
             *("wait_event", "copy_to_host", "record_event"),
             "synchronize_event",
         ]
@@ -299,7 +324,7 @@ def test_buffers_are_made_anew_only_for_another_kind_of_frame(info: ModelInfo) -
             ours.submit(frame(number, shape))
             ours.collect(30)
             made.append(gpu.calls.count("allocate_pinned"))
-    assert made == [6, 6, 12, 12, 18]
+    assert made == [9, 9, 18, 18, 27]
     assert gpu.nothing_left()
 
 
