@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ladle_rt import files
@@ -21,7 +22,6 @@ from ladle_rt.pipeline import run as run_module
 from ladle_rt.pipeline import stream as stream_module
 from ladle_rt.pipeline.stream import StreamJob, StreamResult, stream
 from ladle_rt.sinks.pipe import PipeSink
-from ladle_rt.sinks.switches import Switch
 from ladle_rt.sources.base import SourceOptions
 
 LIMIT_S = 20
@@ -62,7 +62,6 @@ def play(
     make_translator: Callable[[], Any],
     sinks: Sequence[Any],
     monkeypatch: pytest.MonkeyPatch,
-    switches: Sequence[Switch] = (),
     tell: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> StreamResult:
@@ -82,7 +81,6 @@ def play(
         lambda size: (size,),
         stop=threading.Event(),
         tell=tell,
-        switches=switches,
     )
 
 
@@ -154,12 +152,17 @@ def test_pictures_that_an_output_skipped_show(
     assert f"pipe: skipped {counts.presented - 1} of {counts.presented} pictures" in caplog.text
 
 
-def test_switches_are_on_the_page(
+def test_the_isotherm_is_a_switch_of_the_page(
     artifact: ModelArtifact, thread_translator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turned = [False]
-    switch = Switch("isotherm", "Isotherm", lambda: turned[0], lambda on: turned.__setitem__(0, on))
     told: list[str] = []
+    chroma: list[np.ndarray] = []
+
+    class Visitor(WatchedSink):
+        def write(self, translated: TranslatedFrame) -> None:
+            super().write(translated)
+            picture = translated.picture
+            chroma.append(picture.data.reshape(-1)[picture.width * picture.height :].copy())
 
     def press(sequence: int) -> None:
         if sequence == 0:
@@ -173,14 +176,17 @@ def test_switches_are_on_the_page(
             ) as answer:
                 assert json.load(answer) == {"on": True}
 
-    sink = WatchedSink(press)
+    sink = Visitor(press)
     play(
         artifact,
         thread_translator,
         [sink],
         monkeypatch,
-        switches=[switch],
         tell=told.append,
         preview="0",
+        max_frames=40,
+        policy="block",
     )
-    assert turned == [True] and sink.ended == "closed"
+    assert sink.ended == "closed"
+    assert np.ptp(chroma[0]) == 0, "the stand-in's pictures are grey"
+    assert np.ptp(chroma[-1]) > 0, "what is hot is marked"
