@@ -40,7 +40,7 @@ class CaseResult:
     @property
     def key(self) -> str:
         """What is the same case in another report."""
-        return f"{self.model} {self.precision} {self.backend} {self.size[0]}x{self.size[1]}"
+        return f"{self.model} {self.precision} {self.backend} {self.size[1]}x{self.size[0]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def _plot(figure: Any, x_title: str, rows: int) -> str:
 def _label(case: CaseResult) -> str:
     """Two lines, so that a phone has room for the plot."""
     height, width = case.size
-    return f"{escape(case.model)}<br>{case.precision} {case.backend} {height}x{width}"
+    return f"{escape(case.model)}<br>{case.precision} {case.backend} {width}x{height}"
 
 
 def _joined(case: CaseResult, state: str) -> list[float]:

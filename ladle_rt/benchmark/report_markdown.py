@@ -201,7 +201,7 @@ def _stages(cases: Sequence[CaseResult]) -> ReportTable:
 
 
 def _head(case: CaseResult) -> tuple[str, str, str, str]:
-    return case.model, case.precision, case.backend, f"{case.size[0]}x{case.size[1]}"
+    return case.model, case.precision, case.backend, f"{case.size[1]}x{case.size[0]}"
 
 
 def _cell(figure: Figure | None) -> str:

@@ -61,7 +61,7 @@ class BenchmarkSettings:
         for size in self.sizes:
             if min(size) < MIN_SIZE:
                 raise ConfigError(
-                    f"size must be at least {MIN_SIZE}x{MIN_SIZE}, received {size[0]}x{size[1]}"
+                    f"size must be at least {MIN_SIZE}x{MIN_SIZE}, received {size[1]}x{size[0]}"
                 )
 
 

@@ -61,11 +61,11 @@ def test_a_case_that_no_longer_runs_is_worse_and_an_absent_one_is_told(
     (case,) = old.cases
     failed = replace(old, cases=(replace(case, status="failed", reason="no memory"),))
     found = compare_reports(old, failed)
-    assert found.regressed and found.lost == ("tiny fp32 onnxruntime 64x96: no memory",)
+    assert found.regressed and found.lost == ("tiny fp32 onnxruntime 96x64: no memory",)
     more = replace(old, cases=(case, replace(case, backend="openvino")))
     for one, other in ((old, more), (more, old)):
         found = compare_reports(one, other)
-        assert not found.regressed and found.absent == ("tiny fp32 openvino 64x96",)
+        assert not found.regressed and found.absent == ("tiny fp32 openvino 96x64",)
     strangers = replace(old, cases=(replace(case, model="another"),))
     with pytest.raises(ConfigError, match="no measured case in common"):
         compare_reports(old, strangers)

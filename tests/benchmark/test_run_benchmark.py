@@ -102,7 +102,7 @@ def test_settings() -> None:
     assert (chosen.models, chosen.rounds, chosen.limits.seconds) == (("m.onnx",), 7, 0.5)
     with pytest.raises(ConfigError, match=r"onnxruntime, openvino, torch.*received 'tensorrt'"):
         choose_settings(True, backends=("tensorrt",))
-    with pytest.raises(ConfigError, match="at least 32x32, received 8x96"):
+    with pytest.raises(ConfigError, match="at least 32x32, received 96x8"):
         choose_settings(True, sizes=((8, 96),))
 
 

@@ -30,7 +30,7 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(model: Path, output: Path, *words: object) -> Result:
-    arguments = ["--quick", "--model", model, "--backend", "onnxruntime", "--size", "64x96"]
+    arguments = ["--quick", "--model", model, "--backend", "onnxruntime", "--size", "96x64"]
     arguments += ["--seconds", 0.01, "--rounds", 1, "-o", output, *words]
     return CliRunner().invoke(command, [str(word) for word in arguments])
 
@@ -44,7 +44,7 @@ def test_three_files_and_a_summary(tiny_model: Path, tmp_path: Path) -> None:
     ]
     report = json.loads((output / "report.json").read_text())
     assert report["complete"] and report["provenance"]["command"].startswith("ladle-rt ")
-    assert "tiny" in result.stdout and "64x96" in result.stdout
+    assert "tiny" in result.stdout and "96x64" in result.stdout
     assert "had time for 10 frames only" in result.stderr
     before = (output / "report.json").read_bytes()
     refused = run(tiny_model, output)
