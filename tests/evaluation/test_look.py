@@ -157,7 +157,7 @@ def test_two_models_are_compared_in_both_truths(hazy: Path) -> None:
 def test_another_size(hazy: Path) -> None:
     found = evaluate([BRIGHT], find_pairs(hazy), size=(384, 512), perceptual_metric=flat_metric)
     assert found.to_dict()["size"] == [384, 512]
-    assert "at 384x512: no figures of record" in str(next(tables(found)).caption)
+    assert "at 512x384: no figures of record" in str(next(tables(found)).caption)
     sheet = contact_sheet(found, [BRIGHT])
     assert sheet.shape[0] == CAPTION_HEIGHT + CAPTION_HEIGHT + 384
     with pytest.raises(ConfigError, match="sides of at least 176"):

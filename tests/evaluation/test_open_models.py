@@ -64,7 +64,7 @@ def test_a_model_brings_the_look_of_its_targets(
 
 def test_models_are_asked_whether_they_take_the_size(tiny_model: Path) -> None:
     assert open_models([str(tiny_model)], (384, 512))
-    with pytest.raises(ModelError, match=r"evaluation is at 200x256, .* divisible by 32"):
+    with pytest.raises(ModelError, match=r"evaluation is at 256x200, .* divisible by 32"):
         open_models([str(tiny_model)], (200, 256))
 
 
