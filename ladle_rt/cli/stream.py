@@ -128,7 +128,8 @@ def command(
         ),
     )
     artifact = load_artifact(model or DEFAULT_MODEL)
-    climbs = job.latency_budget_ms is not None
+    chosen = settings.quality is not None or settings.size is not None
+    climbs = job.latency_budget_ms is not None or not chosen
     translators = TranslatorFactory(artifact, settings, "fast", FOR_VIDEO, climbs)
     with stop_on_signals() as stop:
         result = stream(

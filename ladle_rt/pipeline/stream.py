@@ -33,6 +33,7 @@ from ladle_rt.sources.base import Source, SourceInfo, SourceOptions
 from ladle_rt.sources.select import open_source
 from ladle_rt.thermal.isotherm import IsothermSwitch
 from ladle_rt.thermal.view import ThermalView
+from ladle_rt.translate.network_size import Size, work
 
 if TYPE_CHECKING:
     from ladle_rt.translate.base import Translator
@@ -41,6 +42,8 @@ logger = logging.getLogger("ladle_rt.stream")
 
 ROW_EVERY_S = 1.0
 """Between rows of the figures' file."""
+LIVE_BUDGET_MS = 100.0
+"""What a live picture may be late while the network grows: hardly noticed beside a window."""
 BUDGET_EVERY_S = 0.1
 BUDGET_WINDOW_S = 1.0
 """What the latency budget looks at, at most."""
@@ -71,7 +74,8 @@ class StreamJob:
     trace: Path | None = None
     """Chrome trace of every frame."""
     latency_budget_ms: float | None = None
-    """Use a smaller network rather than be later than this, and the largest that is not."""
+    """Use a smaller network rather than be later than this, and the largest that is not;
+    ``None``: a live source climbs from the first box within `LIVE_BUDGET_MS`, and never below."""
     options: TranslateOptions = field(default_factory=TranslateOptions)
     """What happens to the frames, and how video is compressed."""
     record_folder: Path = Path(".")
@@ -103,7 +107,7 @@ def stream(
     job: StreamJob,
     artifact: ModelArtifact,
     make_translator: Callable[[tuple[int, int]], Translator],
-    boxes: Callable[[tuple[int, int]], Sequence[tuple[int, int]]],
+    boxes: Callable[[Size], Sequence[Size]],
     *,
     stop: threading.Event,
     tell: Callable[[str], None],
@@ -152,13 +156,7 @@ def stream(
         translator = processing.translator
         stack.enter_context(translator)
         monitor.attach(translator)
-        budget = None
-        if job.latency_budget_ms is not None:
-            first = translator.network_size
-            possible = [
-                box for box in boxes(size) if box == first or translator.supports(size, box)
-            ]
-            budget = LatencyBudget(job.latency_budget_ms, possible, first)
+        budget = _budget(job, source, translator, boxes(size))
         keeper = _Keeper(job.log_every_s, counter, monitor, translator, rows, budget)
         # From here on the run ends them: it alone knows whether a writer still hangs in one.
         opening.pop_all()
@@ -185,6 +183,20 @@ def stream(
             if count:
                 logger.warning("%s: skipped %d of %d pictures", name, count, statistics.presented)
         return StreamResult(statistics, (*sinks.failures, *keeper.failures))
+
+
+def _budget(
+    job: StreamJob, source: Source, translator: Translator, boxes: Sequence[Size]
+) -> LatencyBudget | None:
+    """What moves the network's box, where something may."""
+    first, frame = translator.network_size, (source.info.height, source.info.width)
+    possible = [box for box in boxes if box == first or translator.supports(frame, box)]
+    if job.latency_budget_ms is not None:
+        return LatencyBudget(job.latency_budget_ms, possible, first)
+    possible = [box for box in possible if work(box) >= work(first)]
+    if not source.info.live or len(possible) == 1:
+        return None
+    return LatencyBudget(LIVE_BUDGET_MS, possible, first)
 
 
 def _policy(source: Source) -> Policy:

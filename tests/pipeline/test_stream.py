@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import ModelArtifact, load_artifact
+from ladle_rt.pipeline import budget as budget_module
 from ladle_rt.pipeline import run as run_module
 from ladle_rt.pipeline import stream as stream_module
 from ladle_rt.pipeline.stream import StreamJob, StreamResult, stream
@@ -63,22 +65,22 @@ def play(
     sinks: Sequence[Any],
     monkeypatch: pytest.MonkeyPatch,
     tell: Callable[[str], None] = lambda line: None,
+    boxes: Sequence[tuple[int, int]] = ((32, 32),),
     **options: Any,
 ) -> StreamResult:
     """Stream a few frames of a pattern into these sinks."""
     monkeypatch.setattr(stream_module, "open_sinks", lambda *_: list(sinks))
     job = StreamJob(
-        device="synthetic:64x48@100",
         source=SourceOptions(),
         outputs=("null",),
         options=TranslateOptions(steady=0),
-        **{"max_frames": 3, "log_every_s": 0, **options},
+        **{"device": "synthetic:64x48@100", "max_frames": 3, "log_every_s": 0, **options},
     )
     return stream(
         job,
         artifact,
         lambda size: make_translator(),
-        lambda size: (size,),
+        lambda size: boxes,
         stop=threading.Event(),
         tell=tell,
     )
@@ -190,3 +192,38 @@ def test_the_isotherm_is_a_switch_of_the_page(
     assert sink.ended == "closed"
     assert np.ptp(chroma[0]) == 0, "the stand-in's pictures are grey"
     assert np.ptp(chroma[-1]) > 0, "what is hot is marked"
+
+
+@pytest.mark.parametrize(("work_s", "box"), [(0.0, (64, 64)), (0.2, (32, 32))])
+def test_a_live_network_grows_while_it_keeps_up(
+    work_s: float,
+    box: tuple[int, int],
+    artifact: ModelArtifact,
+    thread_translator: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Up to the largest that the engine can do; a slow one stays, and never gets smaller."""
+
+    class Growing(thread_translator):  # type: ignore[misc]
+        network_size = (32, 32)
+
+        def supports(self, frame: tuple[int, int], box: tuple[int, int]) -> bool:
+            return box != (96, 96)
+
+        def resize(self, size: tuple[int, int]) -> None:
+            self.network_size = size
+
+    monkeypatch.setattr(budget_module, "CALM_S", 0.0)
+    monkeypatch.setattr(budget_module, "ROOM", 4.0)
+    translator = Growing(work=lambda frame: time.sleep(work_s))
+    boxes = ((96, 96), (64, 64), (32, 32), (16, 16))
+    play(
+        artifact,
+        lambda: translator,
+        [WatchedSink()],
+        monkeypatch,
+        boxes=boxes,
+        device="synthetic:64x48@20",
+        max_frames=60,
+    )
+    assert translator.network_size == box
