@@ -34,16 +34,16 @@ from ladle_rt.bench.gpu import (
 )
 from ladle_rt.bench.record import write_result
 from ladle_rt.config import TranslateOptions
-from ladle_rt.device import CudaDevice, CudaUnavailableError, probe_cuda
+from ladle_rt.cuda.compile import cubin
+from ladle_rt.cuda.probe import CudaDevice, CudaUnavailableError, probe_cuda
+from ladle_rt.cuda.pycuda_gpu import PycudaGpu
 from ladle_rt.frames import TranslatedFrame
 from ladle_rt.geometry import fit_box
 from ladle_rt.models.artifact import load_artifact
 from ladle_rt.pipeline.engine_choice import make_translator
 from ladle_rt.translate import PictureSpec, create_translator
 from ladle_rt.translate.base import Translator
-from ladle_rt.translate.cuda.compile import cubin
 from ladle_rt.translate.cuda.frame_kernels import FrameKernels
-from ladle_rt.translate.cuda.pycuda_gpu import PycudaGpu
 from ladle_rt.translate.cuda.translator import GpuTranslator
 from ladle_rt.translate.torch_backend import TorchEngine
 

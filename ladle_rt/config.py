@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from ladle_rt.errors import ConfigError
 
 Backend = Literal["auto", "tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino"]
+CudaBinding = Literal["bindings", "pycuda"]
 Detail = Literal["none", "guided"]
 Layout = Literal["colour", "side-by-side", "semantic"]
 Quality = Literal["fast", "balanced", "best"]
@@ -48,9 +49,12 @@ class TranslateOptions:
     """Folder of TensorRT plans; one is built there if none fits."""
     warm_start: bool = True
     """Translate with the next best engine while a plan is built or loaded."""
+    cuda: CudaBinding = "bindings"
+    """How the CUDA driver is called: by cuda.bindings (wheels) or by pycuda."""
 
     def __post_init__(self) -> None:
         _one_of("backend", self.backend, Backend)
+        _one_of("cuda", self.cuda, CudaBinding)
         _one_of("detail", self.detail, Detail)
         _one_of("layout", self.layout, Layout)
         if self.layout == "semantic" and self.backend not in ("auto", *CLASS_BACKENDS):

@@ -19,6 +19,7 @@ ROWS = (
     {"datasets", "metrics"},
     {"models"},
     {"thermal", "geometry"},
+    {"cuda"},
     {"addresses", "frames", "figures", "config", "errors", "device", "files"},
 )
 """From top to bottom; packages of one row do not know each other."""

@@ -68,6 +68,11 @@ _TRANSLATE = (
         default=None,
         help="Start on the next best engine while a plan is built; on.",
     ),
+    click.option(
+        "--cuda",
+        type=click.Choice(["bindings", "pycuda"]),
+        help="How the CUDA driver is called: cuda.bindings or pycuda; bindings.",
+    ),
     click.option("--threads", type=click.IntRange(min=1), help="Frames translated at a time."),
     click.option(
         "--quality",

@@ -107,8 +107,8 @@ def command(
     front = FrontEndOptions.parse(
         agc or "percentile", dead_pixels=dead_pixels, stripes=stripes, shutter=not no_shutter
     )
-    names = ("backend", "engines", "warm_start", "threads", "quality", "size", "detail", "layout",
-             "mark")  # fmt: skip
+    names = ("backend", "engines", "warm_start", "cuda", "threads", "quality", "size", "detail",
+             "layout", "mark")  # fmt: skip
     translate = {name: options.pop(name) for name in names}
     settings = translate_settings(**translate, fixed_range=front.fixed_range)
     job = StreamJob(device=device, source=source, front=front, **given(**options))

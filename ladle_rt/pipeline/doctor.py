@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ladle_rt.device import CudaUnavailableError, probe_cuda, usable_cores
+from ladle_rt.cuda.probe import CudaUnavailableError, probe_cuda
+from ladle_rt.device import usable_cores
 from ladle_rt.errors import LadleError
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.sinks.encoding import LIVE, opens

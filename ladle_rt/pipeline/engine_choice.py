@@ -1,7 +1,7 @@
 """Which engine translates, and why; the one place that decides it.
 
     auto: tensorrt      a GPU, and TensorRT to build or load a plan
-          torch         a GPU that torch can use, pycuda, and the model's weights
+          torch         a GPU that torch can use, and the model's weights
           onnxruntime   always
 
 A backend asked for by name is taken or refused, never replaced.
@@ -16,15 +16,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from ladle_rt.config import TranslateOptions
-from ladle_rt.device import CudaDevice, CudaUnavailableError, probe_cuda
+from ladle_rt.cuda.gpu import Gpu
+from ladle_rt.cuda.probe import CudaDevice, CudaUnavailableError, gpu_facts, probe_cuda, target_of
+from ladle_rt.cuda.select import open_gpu, require_binding
+from ladle_rt.cuda.tensorrt_edition import TensorRT, find_tensorrt, same_version
 from ladle_rt.engines.plan.cache import Entry, inspect_plan, list_plans
-from ladle_rt.engines.plan.flavour import TensorRT, find_tensorrt, same_version
-from ladle_rt.engines.plan.gpu import gpu_facts, target_of
 from ladle_rt.engines.plan.settings import BuildSettings, takes
 from ladle_rt.errors import BackendError, InputError, MissingDependencyError, require
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.translate.base import Translator
-from ladle_rt.translate.cuda.gpu import EnqueueEngine, Gpu
+from ladle_rt.translate.cuda.engine import EnqueueEngine
 from ladle_rt.translate.select import PictureSpec, create_translator
 from ladle_rt.translate.warm_start import WarmStartTranslator
 
@@ -68,7 +69,7 @@ def make_translator(
     if options.backend in ("torch", "torch-tensorrt"):
         return _torch(artifact, options, picture, shapes[0])
     try:
-        _require_cuda()
+        require_binding(options.cuda)
         tensorrt = find_tensorrt()
     except (MissingDependencyError, BackendError) as error:
         if options.backend == "tensorrt":
@@ -105,7 +106,7 @@ def fitting_plan(
         if (
             made_from == artifact.info.onnx_sha256
             and here
-            and manifest.flavour == tensorrt.flavour
+            and manifest.flavour == tensorrt.edition
             and same_version(manifest.version, tensorrt.version)
             and all(takes(manifest.profiles, shape) for shape in shapes)
         ):
@@ -153,7 +154,7 @@ def _tensorrt(
             plan = path.read_bytes()
         except OSError as error:
             raise BackendError(f"{path}: cannot be read ({error.strerror})") from error
-        return TensorRtEngine(plan, tensorrt.flavour)
+        return TensorRtEngine(plan, tensorrt.edition)
 
     return _on_gpu(open_engine, artifact, options, picture)
 
@@ -161,7 +162,7 @@ def _tensorrt(
 def _torch(
     artifact: ModelArtifact, options: TranslateOptions, picture: PictureSpec, shape: tuple[int, int]
 ) -> Translator:
-    _require_cuda()
+    require_binding(options.cuda)
 
     def open_engine(gpu: Gpu) -> EnqueueEngine:
         if options.backend == "torch-tensorrt":
@@ -181,10 +182,12 @@ def _on_gpu(
     options: TranslateOptions,
     picture: PictureSpec,
 ) -> Translator:
-    from ladle_rt.translate.cuda.pycuda_gpu import PycudaGpu
     from ladle_rt.translate.cuda.translator import GpuTranslator
 
-    return GpuTranslator(PycudaGpu, open_engine, artifact.info, options, picture)
+    def open_device() -> Gpu:
+        return open_gpu(options.cuda)
+
+    return GpuTranslator(open_device, open_engine, artifact.info, options, picture)
 
 
 def _without_gpu(
@@ -225,21 +228,3 @@ def _on_cpu(
     made = create_translator(artifact, replace(options, backend="onnxruntime"), picture)
     logger.info("%s: %s", made.name, reason)
     return made
-
-
-def _require_cuda() -> None:
-    """pycuda and cuda.bindings, which every engine on the GPU needs.
-
-    Raises:
-        MissingDependencyError: one is not installed.
-    """
-    for module in ("pycuda", "cuda.bindings"):
-        try:
-            found = importlib.util.find_spec(module)
-        except ModuleNotFoundError:
-            found = None
-        if found is None:
-            raise MissingDependencyError(
-                f"{module} is needed to use the GPU and is not installed; run: "
-                "pip install 'ladle-rt[cuda]'"
-            )

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ladle_rt.cuda.gpu import Gpu
 from ladle_rt.errors import BackendError, ModelError, require
 from ladle_rt.models.artifact import ModelArtifact
-from ladle_rt.translate.cuda.gpu import Gpu
 from ladle_rt.translate.network import Array, Runner, check_output, engine_errors
 
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from ladle_rt.cli.doctor import command as doctor
 from ladle_rt.cli.sources import command as sources
-from ladle_rt.device import CudaDevice
+from ladle_rt.cuda.probe import CudaDevice
 from ladle_rt.errors import ModelError
 from ladle_rt.pipeline import doctor as rooms
 

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from ladle_rt.config import Backend, TranslateOptions
-from ladle_rt.device import CudaDevice, CudaUnavailableError
+from ladle_rt.cuda.probe import CudaDevice, CudaUnavailableError, gpu_facts
+from ladle_rt.cuda.tensorrt_edition import TensorRT
 from ladle_rt.engines.plan.cache import store
-from ladle_rt.engines.plan.flavour import TensorRT
-from ladle_rt.engines.plan.gpu import gpu_facts
 from ladle_rt.engines.plan.manifest import PlanManifest
 from ladle_rt.errors import BackendError, MissingDependencyError
 from ladle_rt.models.artifact import load_artifact

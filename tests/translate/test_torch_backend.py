@@ -19,7 +19,7 @@ from ladle_rt.models.registry import build, config_to_dict
 from ladle_rt.models.weights import save_model
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate import load_network
-from ladle_rt.translate.cuda.gpu import EnqueueEngine
+from ladle_rt.translate.cuda.engine import EnqueueEngine
 from ladle_rt.translate.torch_backend import TorchEngine
 
 CONFIG = LadleNetConfig.of_width(4, levels=2)

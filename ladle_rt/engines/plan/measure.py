@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ladle_rt.engines.plan.flavour import TensorRT
+from ladle_rt.cuda.tensorrt_edition import TensorRT
 from ladle_rt.engines.plan.layers import Layer, inspect_layers
 from ladle_rt.errors import BackendError
 
@@ -34,7 +34,7 @@ def measure_plan(plan: Path, tensorrt: TensorRT) -> Measured:
 
     Args:
         plan: plan file, trusted.
-        tensorrt: the flavour and version that built it.
+        tensorrt: the edition and version that built it.
 
     Raises:
         BackendError: no driver, not for this GPU or TensorRT, or out of device memory.

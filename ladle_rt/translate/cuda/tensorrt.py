@@ -6,21 +6,14 @@ is only deserialised.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from ladle_rt.errors import BackendError, ConfigError, require
+from ladle_rt.cuda.gpu import Gpu, gpu_error
+from ladle_rt.cuda.probe import find_gpu
+from ladle_rt.cuda.tensorrt_edition import TensorRtEdition, find_tensorrt
+from ladle_rt.errors import BackendError, ConfigError
 from ladle_rt.geometry import size_range
 from ladle_rt.models.artifact import INPUT_NAME, OUTPUT_NAME
-from ladle_rt.translate.cuda.gpu import Gpu, gpu_error
-from ladle_rt.translate.cuda.probe import find_gpu
-
-Flavour = Literal["tensorrt", "tensorrt-rtx"]
-
-_MODULES: dict[Flavour, tuple[str, str]] = {
-    "tensorrt": ("tensorrt", "tensorrt"),
-    "tensorrt-rtx": ("tensorrt_rtx", "rtx"),
-}
-"""Module to import and the extra that brings it."""
 
 
 class TensorRtEngine:
@@ -28,20 +21,20 @@ class TensorRtEngine:
 
     Args:
         plan: bytes of the plan, trusted.
-        flavour: which TensorRT built it.
+        edition: which TensorRT built it.
 
     Raises:
         MissingDependencyError: that TensorRT is not installed.
         BackendError: no GPU, or TensorRT cannot load the plan here.
     """
 
-    def __init__(self, plan: bytes, flavour: Flavour) -> None:
+    def __init__(self, plan: bytes, edition: TensorRtEdition) -> None:
         # A Runtime without a driver does not fail, it crashes the process.
         find_gpu()
-        trt: Any = require(*_MODULES[flavour])
-        self._trt = trt
+        found = find_tensorrt(edition)
+        trt = self._trt = found.module
         self._messages = _message_log(trt)
-        self._label = f"{flavour} {trt.__version__}"
+        self._label = f"{edition} {found.version}"
         self._gpu: Gpu | None = None
         self._scratch = 0
         self._stream = 0
@@ -60,7 +53,7 @@ class TensorRtEngine:
 
     @property
     def name(self) -> str:
-        """Flavour, version and precision of the border: ``tensorrt 11.4.0 (float32)``."""
+        """Edition, version and precision of the border: ``tensorrt 11.4.0 (float32)``."""
         return f"{self._label} ({self._network_dtype})"
 
     @property

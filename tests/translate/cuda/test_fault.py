@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from ladle_rt.config import TranslateOptions
+from ladle_rt.cuda.gpu import gpu_error
 from ladle_rt.errors import BackendError
 from ladle_rt.frames import Frame
 from ladle_rt.models.artifact import ModelInfo, load_artifact
 from ladle_rt.translate import PictureSpec
 from ladle_rt.translate.cuda import label
-from ladle_rt.translate.cuda.gpu import gpu_error
 from ladle_rt.translate.cuda.label import Label
 from ladle_rt.translate.cuda.translator import GpuTranslator
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ladle_rt.cuda.resources import ResourceStack
 from ladle_rt.errors import BackendError
 from ladle_rt.geometry import fit_box
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda.frame_kernels import FrameKernels
-from ladle_rt.translate.cuda.owned import Owned
 from ladle_rt.translate.cuda.ring import Ring
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -105,10 +105,10 @@ def test_first_of_several_errors_is_told() -> None:
         if number != 1:
             raise BackendError(f"{number} failed")
 
-    owned = Owned()
+    stack = ResourceStack()
     for number in range(3):
-        owned.add(give_back, number)
+        stack.callback(give_back, number)
     with pytest.raises(BackendError, match="2 failed"):
-        owned.give_back()
-    owned.give_back()
+        stack.close()
+    stack.close()
     assert given == [2, 1, 0]

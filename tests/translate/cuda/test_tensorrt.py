@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from ladle_rt.device import CudaDevice, CudaUnavailableError
+from ladle_rt.cuda import probe
+from ladle_rt.cuda.probe import CudaDevice, CudaUnavailableError
 from ladle_rt.errors import BackendError, ConfigError, MissingDependencyError
-from ladle_rt.translate.cuda import probe
 from ladle_rt.translate.cuda.tensorrt import TensorRtEngine
 
 sys.path.insert(0, str(Path(__file__).parent))

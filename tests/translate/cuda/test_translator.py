@@ -17,13 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ladle_rt.config import TranslateOptions
+from ladle_rt.cuda.gpu import Gpu
+from ladle_rt.cuda.pycuda_gpu import PycudaGpu
 from ladle_rt.errors import BackendError, ConfigError, PipelineError
 from ladle_rt.frames import Frame
 from ladle_rt.models.artifact import ModelInfo, load_artifact
 from ladle_rt.translate import PictureSpec
 from ladle_rt.translate.base import Translator
-from ladle_rt.translate.cuda.gpu import EnqueueEngine, Gpu
-from ladle_rt.translate.cuda.pycuda_gpu import PycudaGpu
+from ladle_rt.translate.cuda.engine import EnqueueEngine
 from ladle_rt.translate.cuda.tensorrt import TensorRtEngine
 from ladle_rt.translate.cuda.translator import GpuTranslator
 from ladle_rt.translate.onnxruntime import OnnxRuntimeNetwork

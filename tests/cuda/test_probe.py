@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from ladle_rt.device import CudaDevice, CudaUnavailableError
+from ladle_rt.cuda import probe
+from ladle_rt.cuda.nvtx import mark
+from ladle_rt.cuda.probe import CudaDevice, CudaUnavailableError
+from ladle_rt.cuda.pycuda_gpu import PycudaGpu
 from ladle_rt.errors import BackendError
-from ladle_rt.translate.cuda import probe
-from ladle_rt.translate.cuda.nvtx import mark
-from ladle_rt.translate.cuda.pycuda_gpu import PycudaGpu
 
 DEVICES = (CudaDevice("One", (8, 6), "13.0"), CudaDevice("Two", (8, 9), "13.0"))
 
