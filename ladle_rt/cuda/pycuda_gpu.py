@@ -152,9 +152,16 @@ class PycudaGpu:
         self._memory[pointer] = memory
         del memory
         try:
-            stream = self._streams[self._memory_stream]
-            self._call("cuMemsetD8Async", self._cuda.memset_d8_async, pointer, 0, size, stream)
-            self._call("cuStreamSynchronize", stream.synchronize)
+            # No stream in a local: the traceback of a failure would keep it past its thread.
+            self._call(
+                "cuMemsetD8Async",
+                self._cuda.memset_d8_async,
+                pointer,
+                0,
+                size,
+                self._streams[self._memory_stream],
+            )
+            self._call("cuStreamSynchronize", self._streams[self._memory_stream].synchronize)
         except BackendError:
             del self._memory[pointer]
             raise

@@ -20,7 +20,10 @@ class EnqueueEngine(Protocol):
 
     @property
     def capturable(self) -> bool:
-        """Whether `enqueue` may be recorded into a CUDA graph; asked after `prepare`."""
+        """Whether `enqueue` may be recorded into a CUDA graph; asked after `prepare`.
+
+        An engine that records graphs of its own says no.
+        """
 
     def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
         """Get ready for inputs [1,1,H,W]; may allocate, and may wait for the stream.
@@ -37,6 +40,9 @@ class EnqueueEngine(Protocol):
 
     def enqueue(self, thermal_ptr: int, rgb_ptr: int, stream: int) -> None:
         """Enqueue one run; allocates nothing and waits for nothing.
+
+        Only the first run with these addresses after a `prepare` may: the ring makes it before
+        it records or takes frames.
 
         Args:
             thermal_ptr: [1,1,H,W] in device memory.

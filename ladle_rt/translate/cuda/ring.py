@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -58,8 +58,8 @@ class _Slot:
     uploaded: int
     computed: int
     done: int
-    graphs: tuple[int, ...] = ()
-    """One for each stage; empty: they are enqueued piece by piece."""
+    graphs: dict[int, int] = field(default_factory=dict)
+    """By stage; a stage without one is enqueued piece by piece."""
 
     @property
     def time_ptr(self) -> int:
@@ -135,8 +135,8 @@ class Ring:
 
     @property
     def uses_graphs(self) -> bool:
-        """Whether work is enqueued as CUDA graphs."""
-        return all(slot.graphs for slot in self._slots)
+        """Whether the network runs as CUDA graphs of the ring."""
+        return all(_NETWORK in slot.graphs for slot in self._slots)
 
     def submit(self, pixels: ThermalPixels, time_s: float) -> None:
         """Copy a frame and enqueue its whole way; `full` must be false.
@@ -216,10 +216,11 @@ class Ring:
 
     def _run(self, slot: _Slot, stage: int) -> None:
         stream, enqueue = self._stages[stage]
-        if slot.graphs:
-            self._gpu.launch_graph(slot.graphs[stage], stream)
-        else:
+        graph = slot.graphs.get(stage)
+        if graph is None:
             enqueue(slot)
+        else:
+            self._gpu.launch_graph(graph, stream)
 
     def _enqueue_before(self, slot: _Slot) -> None:
         for launch in self._kernels.before(
@@ -259,14 +260,14 @@ class Ring:
             self._state = state
 
     def _capture_all(self) -> None:
-        if not self._engine.capturable:
-            return
+        recorded = [_BEFORE, _NETWORK, _AFTER] if self._engine.capturable else [_BEFORE, _AFTER]
         try:
             for slot in self._slots:
-                slot.graphs = tuple(self._capture(slot, *stage) for stage in self._stages)
+                for stage in recorded:
+                    slot.graphs[stage] = self._capture(slot, *self._stages[stage])
         except BackendError as error:
             for slot in self._slots:
-                slot.graphs = ()
+                slot.graphs.clear()
             try:
                 for stream in self._streams:
                     self._gpu.synchronize_stream(stream)

@@ -71,8 +71,12 @@ def test_a_frame_goes_its_way_in_order(seed: int) -> None:
         assert all(a < b for a, b in zip(earlier, later, strict=True))
 
 
-def test_streams_overlap() -> None:
-    """Some order lets the next frame be uploaded before this one is computed."""
+@pytest.mark.parametrize(
+    ("early", "late"),
+    [("upload", "network"), ("normalize_u8_f32", "network"), ("network", "to_planes_f32")],
+)
+def test_stages_overlap(early: str, late: str) -> None:
+    """Some order lets a stage take the next frame before the stage after it takes this one."""
     overlapped = False
     for seed in range(20):
         gpu = FakeGpu(seed=seed).open()
@@ -82,8 +86,27 @@ def test_streams_overlap() -> None:
             made.submit(np.full(SHAPE, number, np.uint8), number / 10)
         made.collect()
         seen = gpu.done[start:]
-        overlapped |= seen[: seen.index("network")].count("upload") == 2
+        overlapped |= seen[: seen.index(late)].count(early) == 2
     assert overlapped
+
+
+def test_captured_is_only_what_has_run() -> None:
+    """A driver may load a kernel at its first launch; nothing is allocated after the first."""
+    gpu = FakeGpu().open()
+    ring(gpu)
+    first = gpu.calls.index("begin_capture")
+    launched = [name for name in gpu.calls if name.startswith("launch ")]
+    before = [name for name in gpu.calls[:first] if name.startswith("launch ")]
+    assert set(before) == set(launched)
+    assert not {"allocate", "allocate_pinned"} & set(gpu.calls[first:])
+
+
+def test_the_first_run_leaves_the_levels_as_they_were(host_gpu: Any) -> None:
+    gpu = FakeGpu(host_gpu.launch).open()
+    ring(gpu)
+    # Those of the caller were the first thing that was allocated.
+    state = next(iter(gpu._memory.values()))
+    assert not state.bytes.any()
 
 
 def test_close_waits_for_what_is_in_flight_and_gives_all_back_but_the_state() -> None:
