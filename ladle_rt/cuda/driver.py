@@ -11,10 +11,10 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
-from ladle_rt.cuda.compile import NEWEST_CUDA, major_of, remedy
+from ladle_rt.cuda.compile import NEWEST_CUDA, OLDEST_CUDA, remedy
 from ladle_rt.cuda.gpu import gpu_error
 from ladle_rt.cuda.probe import CudaDevice
-from ladle_rt.errors import BackendError, require
+from ladle_rt.errors import BackendError, MissingDependencyError, require
 
 
 class Driver:
@@ -29,13 +29,7 @@ class Driver:
     """
 
     def __init__(self, device: CudaDevice) -> None:
-        version = metadata.version("cuda-bindings") if _installed() else ""
-        if version and major_of(f"cuda-bindings-{version}") > device.driver_major:
-            raise BackendError(
-                f"cuda-bindings {version} is too new for a driver of CUDA {device.driver_version}; "
-                f"{remedy(device.driver_major)}"
-                + (" or update the driver" if device.driver_major >= 12 else "")
-            )
+        check_bindings(device)
         extra = f"cuda{min(device.driver_major, NEWEST_CUDA)}"
         self.api: Any = require("cuda.bindings.driver", extra)
         self.handle: Callable[[Any], int] = require(
@@ -113,9 +107,27 @@ class GraphRecorder:
             self._driver.call("cuGraphDestroy", template)
 
 
-def _installed() -> bool:
+def check_bindings(device: CudaDevice | None = None) -> str:
+    """The installed version of cuda.bindings.
+
+    Args:
+        device: whose driver it is to run on; ``None``: any.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+        BackendError: it is of a later CUDA than the driver.
+    """
+    served = device.driver_major if device else None
     try:
-        metadata.version("cuda-bindings")
+        version = metadata.version("cuda-bindings")
     except metadata.PackageNotFoundError:
-        return False
-    return True
+        raise MissingDependencyError(
+            f"cuda.bindings is needed to use the GPU and is not installed; {remedy(served)}"
+        ) from None
+    if device is not None and int(version.partition(".")[0]) > device.driver_major:
+        other = " or update the driver" if device.driver_major >= OLDEST_CUDA else ""
+        raise BackendError(
+            f"cuda-bindings {version} is too new for a driver of CUDA {device.driver_version}; "
+            f"{remedy(served)}{other}"
+        )
+    return version

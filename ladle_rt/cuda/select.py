@@ -5,16 +5,10 @@ from __future__ import annotations
 import importlib.util
 
 from ladle_rt.config import CudaBinding
-from ladle_rt.cuda.compile import remedy
+from ladle_rt.cuda.driver import check_bindings
 from ladle_rt.cuda.gpu import Gpu
 from ladle_rt.cuda.probe import cuda_devices
 from ladle_rt.errors import MissingDependencyError
-
-MODULES: dict[CudaBinding, tuple[str, ...]] = {
-    "bindings": ("cuda.bindings",),
-    # pycuda has no graphs: those come from cuda.bindings.
-    "pycuda": ("pycuda", "cuda.bindings"),
-}
 
 
 def open_gpu(binding: CudaBinding = "bindings", index: int = 0) -> Gpu:
@@ -38,24 +32,17 @@ def open_gpu(binding: CudaBinding = "bindings", index: int = 0) -> Gpu:
 
 
 def require_binding(binding: CudaBinding = "bindings") -> None:
-    """Look whether a binding is installed, without importing it.
+    """Look whether a binding is installed and fits the driver, without importing it.
 
     Raises:
         MissingDependencyError: a part of it is not installed.
+        BackendError: it is of a later CUDA than the driver.
     """
-    for module in MODULES[binding]:
-        if not _installed(module):
-            devices = cuda_devices()
-            what = remedy(devices[0].driver_major if devices else None)
-            if module == "pycuda":
-                what = "run: pip install 'ladle-rt[pycuda]', or leave --cuda out"
-            raise MissingDependencyError(
-                f"{module} is needed to use the GPU and is not installed; {what}"
-            )
-
-
-def _installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
+    devices = cuda_devices()
+    # pycuda has no graphs: those come from cuda.bindings.
+    check_bindings(devices[0] if devices else None)
+    if binding == "pycuda" and importlib.util.find_spec("pycuda") is None:
+        raise MissingDependencyError(
+            "--cuda pycuda needs pycuda, which is not installed; run: pip install "
+            "'ladle-rt[pycuda]', or leave --cuda out"
+        )

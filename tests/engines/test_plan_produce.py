@@ -175,5 +175,5 @@ def test_measuring_without_a_driver_is_one_line(
         raise OSError(f"{name}: cannot open shared object file")
 
     monkeypatch.setattr("ctypes.CDLL", missing)
-    with pytest.raises(BackendError, match="no NVIDIA driver here"):
+    with pytest.raises(BackendError, match="no CUDA driver"):
         measure_plan(tmp_path / "x.plan", RTX)

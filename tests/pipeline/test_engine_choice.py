@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from ladle_rt.config import Backend, TranslateOptions
+from ladle_rt.cuda import driver
 from ladle_rt.cuda.probe import CudaDevice, CudaUnavailableError, gpu_facts
 from ladle_rt.cuda.tensorrt_edition import TensorRT
 from ladle_rt.engines.plan.cache import store
@@ -69,9 +71,13 @@ def test_torch_by_name_runs_on_the_cpu() -> None:
 
 
 @pytest.mark.usefixtures("with_gpu")
-def test_a_gpu_without_pycuda_falls_back_and_names_the_extra(
+def test_a_gpu_without_its_bindings_falls_back_and_names_the_extra(
     tiny_model: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def not_found(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(driver.metadata, "version", not_found)
     monkeypatch.setattr(engine_choice.importlib.util, "find_spec", lambda name: None)
     artifact = load_artifact(tiny_model)
     with (
@@ -79,8 +85,8 @@ def test_a_gpu_without_pycuda_falls_back_and_names_the_extra(
         make_translator(artifact, TranslateOptions(threads=1), RGB) as made,
     ):
         assert made.name.startswith("onnxruntime")
-    assert "pip install 'ladle-rt[cuda]'" in caplog.records[-1].message
-    with pytest.raises(MissingDependencyError, match=r"pip install 'ladle-rt\[cuda\]'"):
+    assert "pip install 'ladle-rt[cuda13]'" in caplog.records[-1].message
+    with pytest.raises(MissingDependencyError, match=r"pip install 'ladle-rt\[cuda13\]'"):
         make_translator(artifact, TranslateOptions(backend="tensorrt"), RGB)
 
 
