@@ -171,7 +171,7 @@ class BindingsGpu:
     def allocate_pinned(self, size: int) -> Bytes:
         """See `Gpu.allocate_pinned`."""
         address = self._driver.call("cuMemHostAlloc", size, 0, about=f"{size} bytes")
-        return np.frombuffer((ctypes.c_uint8 * size).from_address(address), np.uint8)
+        return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
 
     def free_pinned(self, array: Bytes) -> None:
         """See `Gpu.free_pinned`."""
