@@ -78,7 +78,7 @@ def cubin(
         return kept
     logger.info("compiling the CUDA kernels for %s with %s", architecture, compiler.name)
     made = compiler.compile(source, architecture)
-    _keep(path, made)
+    keep(path, made)
     return made
 
 
@@ -229,6 +229,23 @@ class Nvcc:
             return made.read_bytes()
 
 
+def keep(path: Path, made: bytes) -> None:
+    """Store what was compiled whole or not at all; an unwritable folder only costs time."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A name of its own: several processes may compile the same kernels at once.
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(made)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        logger.warning("compiled CUDA kernels are not kept in %s (%s)", path.parent, error)
+
+
 def first_error(log: str) -> str:
     """The first line of a compiler's log that speaks of an error, else its first line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
@@ -275,20 +292,3 @@ def _read(path: Path) -> bytes | None:
     except OSError:
         return None
     return kept if kept.startswith(_CUBIN_MAGIC) else None
-
-
-def _keep(path: Path, made: bytes) -> None:
-    """Store a cubin whole or not at all; a folder that cannot be written only costs time."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A name of its own: several processes may compile the same kernels at once.
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(made)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        logger.warning("compiled CUDA kernels are not kept in %s (%s)", path.parent, error)

@@ -14,6 +14,7 @@ from ladle_rt.cuda.tensorrt_edition import TensorRtEdition, find_tensorrt
 from ladle_rt.errors import BackendError, ConfigError
 from ladle_rt.geometry import size_range
 from ladle_rt.models.artifact import INPUT_NAME, OUTPUT_NAME
+from ladle_rt.translate.cuda.runtime_cache import RuntimeCache
 
 
 class TensorRtEngine:
@@ -47,7 +48,7 @@ class TensorRtEngine:
                 "build it again with `ladle-rt build-engine`"
             )
         self._network_dtype = _check_interface(trt, self._engine)
-        self._context = _create_context(trt, self._engine)
+        self._context, self._cache = _create_context(trt, self._engine, plan)
         if self._context is None:
             raise gpu_error("create_execution_context", self._messages.last)
 
@@ -128,6 +129,9 @@ class TensorRtEngine:
 
     def close(self) -> None:
         """See `EnqueueEngine.close`."""
+        cache, self._cache = self._cache, None
+        if cache is not None and self._gpu is not None:
+            cache.save()
         # Contexts go before their engine, engines before their runtime.
         self._context = None
         self._engine = None
@@ -183,7 +187,8 @@ def _check_interface(trt: Any, engine: Any) -> str:
     return known[types[0]]
 
 
-def _create_context(trt: Any, engine: Any) -> Any:
+def _create_context(trt: Any, engine: Any, plan: bytes) -> tuple[Any, RuntimeCache | None]:
+    """An execution context, and the cache of TensorRT-RTX's kernels."""
     strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
     if (
         hasattr(trt, "IRuntimeConfig")
@@ -195,8 +200,9 @@ def _create_context(trt: Any, engine: Any) -> Any:
         # TensorRT-RTX compiles for the size at the first run, not beside later ones.
         eager = trt.DynamicShapesKernelSpecializationStrategy.EAGER
         config.dynamic_shapes_kernel_specialization_strategy = eager
-        return engine.create_execution_context(config)
-    return engine.create_execution_context(strategy)
+        cache = RuntimeCache(config, plan) if hasattr(config, "create_runtime_cache") else None
+        return engine.create_execution_context(config), cache
+    return engine.create_execution_context(strategy), None
 
 
 def _message_log(trt: Any) -> Any:
