@@ -22,18 +22,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from ladle_rt.bench.gpu import (
+from gpu_measure import (
     FailedError,
     SkippedError,
     compare_pictures,
-    drive,
     latency_and_rate,
     noise_frames,
     percentiles,
     run_parts,
 )
-from ladle_rt.bench.record import write_result
+from helpers import write_result
+
+from ladle_rt.benchmark.latency import translate_all
 from ladle_rt.config import TranslateOptions
 from ladle_rt.cuda.gpu import Gpu
 from ladle_rt.cuda.probe import CudaDevice, CudaUnavailableError, probe_cuda
@@ -41,7 +41,6 @@ from ladle_rt.cuda.select import open_gpu
 from ladle_rt.engines.plan.cache import list_plans
 from ladle_rt.geometry import fit_box
 from ladle_rt.models.artifact import load_artifact
-from ladle_rt.pipeline.engine_choice import make_translator
 from ladle_rt.translate import PictureSpec, create_translator
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.cuda.frame_kernels import FrameKernels
@@ -64,6 +63,10 @@ class CopyEngine:
     """A network that shows its input in every channel: the frame kernels without torch."""
 
     name, network_dtype, capturable = "copy", "float32", True
+
+    def supports(self, shape: tuple[int, int]) -> bool:
+        """See `EnqueueEngine.supports`."""
+        return True
 
     def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
         """See `EnqueueEngine.prepare`."""
@@ -125,7 +128,7 @@ def tensorrt_translator() -> Translator:
     """The ring with a plan that is built here if none fits."""
     if not any(map(importlib.util.find_spec, ("tensorrt", "tensorrt_rtx"))):
         raise SkippedError("no TensorRT is installed")
-    return make_translator(ARTIFACT, replace(OPTIONS, backend="tensorrt"), PICTURE)
+    return create_translator(ARTIFACT, replace(OPTIONS, backend="tensorrt"), PICTURE)
 
 
 def cpu_translator() -> Translator:
@@ -145,9 +148,9 @@ def parity(
         figures = {}
         with make() as translator:
             for dtype in (np.uint8, np.uint16):
-                ours = drive(translator, noise_frames(12, SHAPE, dtype))
+                ours = translate_all(translator, noise_frames(12, SHAPE, dtype))
                 with reference() as cpu:
-                    theirs = drive(cpu, noise_frames(12, SHAPE, dtype))
+                    theirs = translate_all(cpu, noise_frames(12, SHAPE, dtype))
                 name = np.dtype(dtype).name
                 figures[name] = compare_pictures(ours, theirs, tolerance, share)
         return figures
@@ -160,7 +163,9 @@ def graph_against_eager() -> dict[str, Any]:
     frames = noise_frames(FRAMES, SHAPE, np.uint8)
     with torch_translator() as graph:
         with torch_translator(graphs=False) as eager:
-            equal = compare_pictures(drive(graph, frames[:12]), drive(eager, frames[:12]), 1, 0.001)
+            equal = compare_pictures(
+                translate_all(graph, frames[:12]), translate_all(eager, frames[:12]), 1, 0.001
+            )
         figures = {"graph": latency_and_rate(graph, frames)}
     with torch_translator(graphs=False) as eager:
         figures["eager"] = latency_and_rate(eager, frames)

@@ -7,45 +7,23 @@ from typing import Any
 
 import click
 
-from ladle_rt.cli._options import translate_options, translate_settings
+from ladle_rt.cli._options import translate_settings, video_options
 
 
 @click.command("video")
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
-@translate_options
-@click.option("--codec", help="FFmpeg encoder, or h264, h265, vp9, av1; by OUT otherwise.")
-@click.option("--crf", type=click.IntRange(0, 63), help="Quality: smaller is better and larger.")
-@click.option("--preset", help="The encoder's preset, for example veryfast or slow.")
-@click.option("--start", type=click.FloatRange(min=0), default=0.0, help="Skip seconds of IN.")
-@click.option(
-    "--duration",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Translate so many seconds.",
-)
+@video_options
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
-@click.option("--allow-colour", is_flag=True, help="Use the luminance of a coloured input.")
-def command(
-    source: Path,
-    target: Path,
-    model: str | None,
-    codec: str | None,
-    crf: int | None,
-    preset: str | None,
-    start: float,
-    duration: float | None,
-    overwrite: bool,
-    allow_colour: bool,
-    **options: Any,
-) -> None:
-    """Turn the thermal video IN into the colour video OUT.
+def command(source: Path, target: Path, model: str | None, overwrite: bool, **options: Any) -> None:
+    """Turn the thermal video IN into the colour video OUT; either may be -, a pipe.
 
-    The colours are synthesised, not measured. OUT gets every frame with its time, and the
-    sound; Ctrl-C leaves a whole, shorter file.
+    The colours are synthesised, not measured, and objects can vanish in them. OUT gets every
+    frame with its time, and sound, date, place and chapters; Ctrl-C leaves a whole, shorter file.
     """
     import sys
 
-    from ladle_rt.api import VideoEncoding, translate_video
+    from ladle_rt.api import translate_video
     from ladle_rt.pipeline.interrupt import stop_on_signals
     from ladle_rt.pipeline.progress import ProgressBar
 
@@ -56,11 +34,7 @@ def command(
             target,
             model=model,
             options=settings,
-            start_s=start,
-            duration_s=duration,
-            encoding=VideoEncoding(codec, crf, preset),
             overwrite=overwrite,
-            allow_colour=allow_colour,
             progress=bar.callback,
             stop=stop,
         )
@@ -68,7 +42,8 @@ def command(
     if result.output is not None:
         click.echo(
             f"{result.output}: {run.presented} frames in {run.elapsed_s:.1f} s "
-            f"({run.frames_per_second:.1f} fps)"
+            f"({run.frames_per_second:.1f} fps)",
+            err=str(target) == "-",
         )
     if run.stopped:
         kept = "the file is whole but shorter" if result.output else "nothing was written"

@@ -20,7 +20,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
+import platformdirs
+
 from ladle_rt.errors import BackendError, MissingDependencyError, require
+from ladle_rt.files import write_whole
 
 logger = logging.getLogger("ladle_rt")
 
@@ -83,9 +86,8 @@ def cubin(
 
 
 def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/ladle-rt/kernels``, by default under ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "ladle-rt" / "kernels"
+    """``kernels`` in the user's cache of this program; ``~/.cache/ladle-rt`` on Linux."""
+    return platformdirs.user_cache_path("ladle-rt", appauthor=False) / "kernels"
 
 
 def find_compiler(driver_major: int | None = None) -> Compiler:
@@ -233,15 +235,7 @@ def keep(path: Path, made: bytes) -> None:
     """Store what was compiled whole or not at all; an unwritable folder only costs time."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A name of its own: several processes may compile the same kernels at once.
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(made)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(path, lambda part: part.write_bytes(made))
     except OSError as error:
         logger.warning("compiled CUDA kernels are not kept in %s (%s)", path.parent, error)
 

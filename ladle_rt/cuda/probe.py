@@ -47,6 +47,10 @@ class CudaUnavailableError(Exception):
     """Why there is no GPU to use; the message is a clause, for example "no CUDA driver"."""
 
 
+class NoCudaDriverError(CudaUnavailableError):
+    """Nobody has ever meant to use a GPU here: no news to those who translate on the CPU."""
+
+
 def cuda_devices() -> tuple[CudaDevice, ...]:
     """`probe_cuda`, or nothing where there is no GPU to use."""
     try:
@@ -64,7 +68,7 @@ def probe_cuda() -> tuple[CudaDevice, ...]:
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
-        raise CudaUnavailableError("no CUDA driver (libcuda) is installed") from None
+        raise NoCudaDriverError("no CUDA driver (libcuda) is installed") from None
 
     def call(name: str, *arguments: object) -> None:
         status = getattr(driver, name)(*arguments)

@@ -20,9 +20,8 @@ from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, ConfigError, InputError
 from ladle_rt.frames import Frame, ThermalPixels, TranslatedFrame
 from ladle_rt.models.artifact import ModelArtifact, ModelInfo
-from ladle_rt.pipeline.factory import FOR_ARRAYS, TranslatorFactory
-from ladle_rt.pipeline.network_size import Size
 from ladle_rt.pipeline.overlap import overlap
+from ladle_rt.pipeline.processing import Processing
 from ladle_rt.thermal.arrays import (
     LARGEST_COUNT,
     FloatRange,
@@ -33,8 +32,11 @@ from ladle_rt.thermal.arrays import (
     check_range,
     to_counts,
 )
+from ladle_rt.thermal.frontend import prepare_still
 from ladle_rt.translate.base import Translator
-from ladle_rt.translate.steady import STEADY, SteadyTranslator, check_strength
+from ladle_rt.translate.network_size import Size
+from ladle_rt.translate.postprocess import PostProcessingTranslator
+from ladle_rt.translate.select import FOR_ARRAYS, TranslatorFactory
 
 ThermalArray = npt.NDArray[Any]
 """One thermal picture, HxW or HxWx1: uint8 or uint16 counts in any range, or floats in any unit,
@@ -76,7 +78,7 @@ class Colorizer:
         """
         Args:
             artifact: the model.
-            options: how to translate; ``smoothing_s`` counts in streams only.
+            options: how to translate; ``smoothing_s`` and ``steady`` count in streams only.
             fixed_range: values that are black and white in every picture, in the unit of the
                 arrays; ``None``: as in ``options``, where they are counts.
 
@@ -88,8 +90,9 @@ class Colorizer:
             check_range(self._fixed_range)
             options = replace(options, fixed_range=(0.0, float(LARGEST_COUNT)))
         self._info = artifact.info
-        stills = replace(options, smoothing_s=0.0)
-        self._for_calls = TranslatorFactory(artifact, stills, "best", FOR_ARRAYS)
+        self._options = options
+        self._stills = replace(options, smoothing_s=0.0, steady=0.0, drift_warning=False)
+        self._for_calls = TranslatorFactory(artifact, self._stills, "best", FOR_ARRAYS)
         self._for_streams = TranslatorFactory(artifact, options, "balanced", FOR_ARRAYS)
         self._turn = threading.Lock()
         """Held by the call that is being translated."""
@@ -150,7 +153,7 @@ class Colorizer:
         frames: Iterable[ThermalArray | Frame],
         *,
         fps: float = FRAMES_PER_SECOND,
-        steady: float = STEADY,
+        steady: float | None = None,
     ) -> Generator[ColourArray, None, None]:
         """Translate pictures that follow each other in time, several at once, in order.
 
@@ -160,7 +163,7 @@ class Colorizer:
                 ``fault`` are left out. Asked for as the pictures are, a few ahead of them. An
                 array is copied and may be used again at once; a frame's pixels are only read.
             fps: frames per second of arrays.
-            steady: strength of flicker suppression, 0 to 1.
+            steady: strength of flicker suppression, 0 to 1; ``None``: as in the options.
 
         Yields:
             See `ColourArray`: one picture for each frame. Leaving the loop early ends the
@@ -179,7 +182,7 @@ class Colorizer:
         frames: Iterable[ThermalArray | Frame],
         *,
         fps: float = FRAMES_PER_SECOND,
-        steady: float = STEADY,
+        steady: float | None = None,
     ) -> Generator[TranslatedFrame, None, None]:
         """`stream`, with each picture beside the frame and the time it was made from.
 
@@ -188,12 +191,12 @@ class Colorizer:
         """
         if not 0 < fps < float("inf"):
             raise ConfigError(f"fps must be > 0 and finite, received {fps:g}")
-        check_strength(steady)
+        options = self._options if steady is None else replace(self._options, steady=steady)
         counts = FloatRange().counts
         if self._fixed_range is not None:
             counts = partial(to_counts, value_range=self._fixed_range)
         step_s = 1 / Fraction(fps).limit_denominator(1001)
-        return self._stream(_timed(frames, step_s, counts), steady)
+        return self._stream(_timed(frames, step_s, counts), options)
 
     def close(self) -> None:
         """Wait for the call that is being translated, then release every engine.
@@ -221,7 +224,11 @@ class Colorizer:
 
     def _translate(self, planes: Sequence[Plane]) -> list[ColourArray]:
         frames = (
-            Frame(to_counts(plane, self._fixed_range), number, timestamp_ns=number)
+            prepare_still(
+                Frame(to_counts(plane, self._fixed_range), number, timestamp_ns=number),
+                self._stills,
+                self._info.thermal,
+            )
             for number, plane in enumerate(planes)
         )
         pictures: list[ColourArray] = []
@@ -242,7 +249,9 @@ class Colorizer:
         wanted = size.box(frame), size.shapes(frame)
         if self._engine is None or wanted != self._made_for:
             self._release()
-            self._engine, self._made_for = self._for_calls(frame), wanted
+            made = self._for_calls(frame)
+            self._engine = PostProcessingTranslator(made, self._stills, self._info.thermal)
+            self._made_for = wanted
         return self._engine
 
     def _release(self) -> None:
@@ -251,21 +260,25 @@ class Colorizer:
             engine.close()
 
     def _stream(
-        self, frames: Iterator[Frame], steady: float
+        self, frames: Iterator[Frame], options: TranslateOptions
     ) -> Generator[TranslatedFrame, None, None]:
         first = next(frames, None)
         if first is None:
             return
         self._require_open()
-        translator = self._for_streams(_size(first))
-        if steady > 0:
-            translator = SteadyTranslator(translator, steady, self._info.thermal)
+        made = self._for_streams(_size(first))
+        processing = Processing(made, options, self._info.thermal)
+        translator = processing.translator
         with closing(translator):
             with self._guard:
                 self._streaming.add(translator)
             try:
                 self._require_open()
-                yield from overlap(translator, itertools.chain([first], frames))
+                chained = itertools.chain([first], frames)
+                for item in overlap(translator, chained, processing.prepare):
+                    # A held picture comes from no engine that could tell.
+                    self._require_open()
+                    yield item
             finally:
                 with self._guard:
                     self._streaming.discard(translator)

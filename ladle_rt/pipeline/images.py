@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from ladle_rt.errors import InputError, LadleError, OutputError, PartialResultError
+from ladle_rt.files import check_target
 from ladle_rt.frames import Frame
-from ladle_rt.sinks.atomic import check_target
-from ladle_rt.sinks.images import write_png
+from ladle_rt.sinks.png import write_png
+from ladle_rt.sources.exif import read_exif
 from ladle_rt.sources.images import list_images, read_still
 from ladle_rt.translate.base import Translator
 
@@ -26,13 +28,14 @@ class ImageJob:
     overwrite: bool = False
     """Whether existing files may be replaced."""
     allow_colour: bool = False
-    """Take the luminance of coloured images instead of refusing them."""
+    """See `TranslateOptions.allow_colour`."""
 
 
 def translate_images(
     job: ImageJob,
     make_translator: Callable[[tuple[int, int]], Translator],
     network_box: Callable[[tuple[int, int]], tuple[int, int]],
+    prepare: Callable[[Frame], Frame],
     on_failure: Callable[[LadleError], None],
 ) -> int:
     """Translate every image that can be; one that cannot does not stop the others.
@@ -43,6 +46,7 @@ def translate_images(
             pictures must be ``rgb24`` with uneven sides kept and without smoothing. It is closed
             at the end.
         network_box: the box for an image of a height and width.
+        prepare: the thermal front end of one still.
         on_failure: told of each image that failed.
 
     Returns:
@@ -58,12 +62,13 @@ def translate_images(
     written = 0
     with ExitStack() as stack:
         translator: Translator | None = None
-        pending: list[Path] = []
+        pending: deque[tuple[Path, bytes | None]] = deque()
 
         def finish(translator: Translator) -> int:
-            target = pending.pop(0)
+            target, exif = pending.popleft()
             try:
-                write_png(target, translator.collect().picture)
+                picture = translator.collect().picture
+                write_png(target, picture, overwrite=job.overwrite, exif=exif)
             except LadleError as error:
                 on_failure(error)
                 return 0
@@ -82,8 +87,8 @@ def translate_images(
             while len(pending) >= translator.depth:
                 written += finish(translator)
             translator.resize(network_box((height, width)))
-            translator.submit(Frame(pixels, number, timestamp_ns=number))
-            pending.append(target)
+            translator.submit(prepare(Frame(pixels, number, timestamp_ns=number)))
+            pending.append((target, read_exif(source)))
         while translator is not None and pending:
             written += finish(translator)
     failed = len(targets) - written
@@ -114,6 +119,16 @@ def _plan(job: ImageJob) -> dict[Path, Path]:
         job.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{job.folder}: cannot be made ({error.strerror})") from error
+    read = {_identity(source) for source in sources}
     for target in taken:
-        check_target(target, overwrite=job.overwrite, inputs=sources)
+        if target.exists() and _identity(target) in read:
+            raise OutputError(
+                f"{target}: input and output are the same file; choose another output"
+            )
+        check_target(target, overwrite=job.overwrite)
     return targets
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Literal, Protocol, runtime_checkable
 
 from ladle_rt.errors import ConfigError
-from ladle_rt.frames import Frame
+from ladle_rt.frames import Frame, MediaPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,10 @@ class SourceInfo:
     """Width over height of one pixel as delivered; ``None`` for square or unknown."""
     live: bool = False
     """Frames come when they come: a consumer that is late loses them."""
+    waits: bool = False
+    """Frames may be as long in coming as live ones, but wait to be read (a pipe)."""
+    media: MediaPart | None = None
+    """The file and the part of it that frames come from, where sound and tags may be."""
     name: str = ""
     """What the source is, for people and without credentials: ``Boson (/dev/video0, Y16)``."""
 
@@ -54,6 +58,12 @@ class SourceOptions:
     """Begin again at the end of a recording."""
     allow_colour: bool = False
     """Take the luminance of a coloured input instead of refusing it."""
+    wait: bool = False
+    """Try again until a source is there that cannot be opened yet."""
+    start_s: float = 0.0
+    """Skip so many seconds; video files only."""
+    duration_s: float | None = None
+    """Deliver so many seconds of a video file; ``None``: up to its end."""
     timeout_s: float = 5.0
     """Without a frame for so long, a live source counts as lost."""
 

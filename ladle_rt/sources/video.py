@@ -21,8 +21,9 @@ from ladle_rt.errors import (
     InputError,
     PartialResultError,
 )
-from ladle_rt.frames import Frame, ThermalPixels
+from ladle_rt.frames import Frame, MediaPart, ThermalPixels
 from ladle_rt.sources.base import SourceInfo
+from ladle_rt.sources.concealment import ConcealmentCheck
 from ladle_rt.sources.container import (
     declared_end,
     fraction,
@@ -31,6 +32,7 @@ from ladle_rt.sources.container import (
     video_stream,
 )
 from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share, intensities
+from ladle_rt.sources.pipe_reader import PipeReader, is_pipe
 from ladle_rt.sources.timeline import Timeline
 
 logger = logging.getLogger("ladle_rt")
@@ -69,7 +71,7 @@ class VideoSource:
     ) -> None:
         """
         Args:
-            path: any video file that PyAV reads.
+            path: any video file that PyAV reads, a FIFO, or ``-`` for standard input.
             start_s: skip so many seconds of the input.
             duration_s: deliver so many seconds; ``None`` up to the end.
             allow_colour: take the luminance of a coloured input instead of refusing it.
@@ -86,7 +88,12 @@ class VideoSource:
             raise ConfigError(f"duration must be > 0 seconds, received {duration_s}")
         self._path = path
         self._allow_colour = allow_colour
-        self._container = open_input(path)
+        self._pipe = PipeReader(path) if is_pipe(path) else None
+        try:
+            self._container = open_input(path, self._pipe)
+        except BaseException:
+            self._release_pipe()
+            raise
         try:
             self._stream = video_stream(self._container, path)
             self._prepare(start_s, duration_s)
@@ -95,6 +102,7 @@ class VideoSource:
             self.info = self._describe(start_s, duration_s)
         except BaseException:
             self._container.close()
+            self._release_pipe()
             raise
 
     def __iter__(self) -> Iterator[Frame]:
@@ -111,11 +119,14 @@ class VideoSource:
 
     def close(self) -> None:
         """Release the file; calling it twice is harmless."""
+        if self._pipe is not None:
+            self._pipe.stop()
         # A thread that still reads (it hangs, or the caller would have waited) keeps the file:
         # closing it underneath would crash the process.
         with contextlib.suppress(ValueError):
             self._frames.close()
             self._container.close()
+            self._release_pipe()
 
     def __enter__(self) -> VideoSource:
         return self
@@ -128,15 +139,21 @@ class VideoSource:
     ) -> None:
         self.close()
 
-    @property
-    def origin_s(self) -> Fraction:
-        """The input's own time, in seconds, that became 0; audio must be moved alike."""
-        return self._origin * self._time_base
+    def _media(self, start_s: float) -> MediaPart | None:
+        """Where sound and tags are; a pipe is read once, for its pictures."""
+        if self._pipe is not None:
+            return None
+        end = self._end
+        return MediaPart(
+            self._path,
+            origin_s=self._origin * self._time_base,
+            begin_s=Fraction(0) if start_s > 0 else None,
+            end_s=None if end is None else (end - self._origin) * self._time_base,
+        )
 
-    @property
-    def end_s(self) -> Fraction | None:
-        """Where the chosen part ends, seconds of delivered time; ``None``: at its own end."""
-        return None if self._end is None else (self._end - self._origin) * self._time_base
+    def _release_pipe(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
 
     def _prepare(self, start_s: float, duration_s: float | None) -> None:
         stream = self._stream
@@ -161,7 +178,7 @@ class VideoSource:
         self._warned_colour = False
         self._rotation = 0
         self._use_threads()
-        if start_s > SEEK_MARGIN_S and stream.start_time is not None:
+        if start_s > SEEK_MARGIN_S and stream.start_time is not None and self._pipe is None:
             self._seek(int((begin_s - SEEK_MARGIN_S) / self._time_base))
 
     def _use_threads(self) -> None:
@@ -220,6 +237,8 @@ class VideoSource:
             frames=frames,
             duration_s=length_s,
             sample_aspect_ratio=None if ratio == 1 else ratio,
+            waits=self._pipe is not None,
+            media=self._media(start_s),
         )
 
     def _length_s(self) -> float | None:
@@ -257,6 +276,7 @@ class VideoSource:
         """Frames in presentation order; unreadable packets are counted and skipped."""
         self._last_end: int | None = None
         packets = self._container.demux(self._stream)
+        concealment = ConcealmentCheck(self._stream)
         failed_reads = 0
         while failed_reads < MAX_FAILED_READS:
             try:
@@ -273,6 +293,9 @@ class VideoSource:
             if packet.pts is not None:
                 end = packet.pts + (packet.duration or 0)
                 self._last_end = max(end, self._last_end or end)
+            if not concealment.found:
+                concealment.look(packet)
+                self._damaged += concealment.found
             try:
                 frames = packet.decode()
             except av.FFmpegError:

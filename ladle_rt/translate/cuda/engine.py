@@ -25,6 +25,9 @@ class EnqueueEngine(Protocol):
         An engine that records graphs of its own says no.
         """
 
+    def supports(self, shape: tuple[int, int]) -> bool:
+        """Whether `prepare` may be asked for inputs of a height and width; in any thread."""
+
     def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
         """Get ready for inputs [1,1,H,W]; may allocate, and may wait for the stream.
 

@@ -30,9 +30,9 @@ from ladle_rt.cuda.gpu import Bytes, Gpu
 from ladle_rt.cuda.nvtx import mark
 from ladle_rt.cuda.resources import ResourceStack
 from ladle_rt.errors import BackendError
-from ladle_rt.frames import ThermalPixels
+from ladle_rt.frames import Levels, ThermalPixels
 from ladle_rt.translate.cuda.engine import EnqueueEngine
-from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT, FrameKernels
+from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT, TRACKER_HEAD, FrameKernels
 
 _TIME_BYTES = 8
 """The frame's time, float64, travels behind its pixels in one copy."""
@@ -50,6 +50,8 @@ class _Slot:
     time_s: npt.NDArray[np.float64]
     """View of ``host_in``, one element."""
     host_out: Bytes
+    host_levels: Bytes
+    """The level tracker's head after this frame."""
     device_in: int
     thermal: int
     rgb: int
@@ -154,6 +156,8 @@ class Ring:
             slot.time_s[0] = time_s
             gpu.copy_to_device(slot.device_in, slot.host_in, self._upload)
             self._run(slot, _BEFORE)
+            # On the upload stream: the next frame there moves the levels on.
+            gpu.copy_to_host(slot.host_levels, self._state, self._upload)
             gpu.record_event(slot.uploaded, self._upload)
         with mark("compute"):
             gpu.wait_event(self._compute, slot.uploaded)
@@ -166,11 +170,11 @@ class Ring:
             gpu.record_event(slot.done, self._download)
         self._submitted += 1
 
-    def collect(self) -> Bytes:
+    def collect(self) -> tuple[Bytes, Levels]:
         """Wait for the oldest frame in flight; there must be one.
 
         Returns:
-            `Picture.data`, a copy that the caller owns.
+            `Picture.data`, a copy that the caller owns, and the frame's thermal levels.
 
         Raises:
             BackendError: the work of this frame or an earlier one failed on the GPU.
@@ -179,7 +183,8 @@ class Ring:
         with mark("wait"):
             self._gpu.synchronize_event(slot.done)
         self._collected += 1
-        return slot.host_out.reshape(self._kernels.output_shape).copy()
+        levels = Levels(*TRACKER_HEAD.unpack(slot.host_levels.tobytes())[:3])
+        return slot.host_out.reshape(self._kernels.output_shape).copy(), levels
 
     def close(self) -> None:
         """Drop what is in flight and give everything back; calling it twice is harmless.
@@ -204,6 +209,7 @@ class Ring:
             pixels=pixels.reshape(self._shape),
             time_s=host_in[time_at:].view(np.float64),
             host_out=self._pinned(kernels.output_bytes),
+            host_levels=self._pinned(TRACKER_HEAD.size),
             device_in=self._device(host_in.size),
             thermal=self._device(kernels.thermal_bytes),
             rgb=self._device(3 * kernels.thermal_bytes),

@@ -15,7 +15,7 @@ import pytest
 
 from ladle_rt.errors import InputError, InputNotFoundError, SourceLostError
 from ladle_rt.sources.base import SourceOptions
-from ladle_rt.sources.listing import list_cameras
+from ladle_rt.sources.camera_listing import list_cameras
 from ladle_rt.sources.v4l2 import abi
 from ladle_rt.sources.v4l2.kernel import Kernel, LinuxKernel
 from ladle_rt.sources.v4l2.source import V4l2Source

@@ -15,7 +15,7 @@ from ladle_rt.errors import BackendError
 from ladle_rt.geometry import fit_box
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate.colorize import PictureSpec
-from ladle_rt.translate.cuda.frame_kernels import FrameKernels
+from ladle_rt.translate.cuda.frame_kernels import TRACKER_HEAD, FrameKernels
 from ladle_rt.translate.cuda.ring import Ring
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -48,7 +48,7 @@ def test_frames_in_flight() -> None:
     made.submit(pixels, 0.0)
     made.submit(pixels, 0.1)
     assert made.in_flight == 2 and made.full
-    assert made.collect().shape == (30, 28)
+    assert made.collect()[0].shape == (30, 28)
     assert made.in_flight == 1 and not made.full
 
 
@@ -64,11 +64,16 @@ def test_a_frame_goes_its_way_in_order(seed: int) -> None:
         made.collect()
     seen = gpu.done[start:]
     way = ("upload", "shrink_u8", "follow_levels_u8", "normalize_u8_f32", "network")
-    way += ("to_planes_f32", "picture_yuv420p_u8", "download")
-    order = [[at for at, label in enumerate(seen) if label == step] for step in way]
-    assert all(len(steps) == 3 for steps in order)
-    for earlier, later in itertools.pairwise(order):
-        assert all(a < b for a, b in zip(earlier, later, strict=True))
+    way += ("to_planes_f32", "picture_yuv420p_u8", f"download {30 * 28}")
+    levels = f"download {TRACKER_HEAD.size}"
+    at = {step: [i for i, label in enumerate(seen) if label == step] for step in (*way, levels)}
+    assert all(len(turns) == 3 for turns in at.values())
+    for earlier, later in itertools.pairwise(way):
+        assert all(a < b for a, b in zip(at[earlier], at[later], strict=True))
+    # A frame's levels are taken after they followed it and before they follow the next.
+    followed = at["follow_levels_u8"]
+    for number, taken in enumerate(at[levels]):
+        assert followed[number] < taken < [*followed, len(seen)][number + 1]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +120,7 @@ def test_close_waits_for_what_is_in_flight_and_gives_all_back_but_the_state() ->
     made.submit(np.zeros(SHAPE, np.uint8), 0.0)
     made.close()
     made.close()
-    assert "download" in gpu.done and not gpu.violations
+    assert f"download {30 * 28}" in gpu.done and not gpu.violations
     # The engine's scratch and the state are others'.
     assert {kind: len(left) for kind, left in gpu.live.items() if left} == {"device": 2}
 
