@@ -147,7 +147,7 @@ if mode == "crash":
 if mode == "refuse":
     print("ladle-rt: error: TensorRT could not build the plan: no", file=sys.stderr)
     sys.exit(1)
-sizes = tuple(tuple(map(int, size.split("x"))) for size in asked.size)
+sizes = tuple(tuple(map(int, size.split("x")))[::-1] for size in asked.size)
 if mode == "other":
     sizes = ((32, 32),)
 settings = BuildSettings(sizes=sizes)
