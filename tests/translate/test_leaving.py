@@ -93,7 +93,7 @@ def wait_for_plan(folder: Path) -> Path:
     return plan
 
 
-@pytest.mark.parametrize(("how", "after_s"), [("end", 0), ("interrupt", 3)])
+@pytest.mark.parametrize(("how", "after_s"), [("end", 0), ("interrupt", 0.5)])
 def test_the_next_run_has_the_plan(
     tiny_model: Path, tmp_path: Path, how: str, after_s: float
 ) -> None:
