@@ -2,7 +2,8 @@
 
     python benchmarks/gpu_check.py [--output benchmarks/results/gpu_check_NAME.json]
 
-Parts that cannot run (TensorRT not installed, no compute-sanitizer) are skipped with the reason.
+Parts that cannot run (no TensorRT, torch without CUDA as on a Jetson, no compute-sanitizer) are
+skipped with the reason.
 Exit codes: 0 every part that ran passed, 1 one failed, 3 there is no GPU and nothing was written.
 """
 
@@ -34,17 +35,19 @@ from helpers import write_result
 
 from ladle_rt.benchmark.latency import translate_all
 from ladle_rt.config import TranslateOptions
-from ladle_rt.device import CudaDevice, CudaUnavailableError, probe_cuda
-from ladle_rt.frames import TranslatedFrame
+from ladle_rt.cuda.gpu import Gpu
+from ladle_rt.cuda.probe import CudaDevice, CudaUnavailableError, probe_cuda
+from ladle_rt.cuda.select import open_gpu
+from ladle_rt.engines.plan.cache import list_plans
 from ladle_rt.geometry import fit_box
 from ladle_rt.models.artifact import load_artifact
 from ladle_rt.translate import PictureSpec, create_translator
 from ladle_rt.translate.base import Translator
-from ladle_rt.translate.cuda.compile import cubin
 from ladle_rt.translate.cuda.frame_kernels import FrameKernels
-from ladle_rt.translate.cuda.pycuda_gpu import PycudaGpu
+from ladle_rt.translate.cuda.kernels import frame_cubin
 from ladle_rt.translate.cuda.translator import GpuTranslator
 from ladle_rt.translate.torch_backend import TorchEngine
+from ladle_rt.translate.workers import CpuTranslator
 
 SHAPE = (512, 640)
 FRAMES = 300
@@ -56,15 +59,69 @@ COPY_BYTES = 256 << 20
 REPEATS = 50
 
 
-def torch_translator(dtype: str = "float16", capturable: bool = True) -> Translator:
+class CopyEngine:
+    """A network that shows its input in every channel: the frame kernels without torch."""
+
+    name, network_dtype, capturable = "copy", "float32", True
+
+    def supports(self, shape: tuple[int, int]) -> bool:
+        """See `EnqueueEngine.supports`."""
+        return True
+
+    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
+        """See `EnqueueEngine.prepare`."""
+        self._gpu, self._bytes = gpu, 4 * shape[0] * shape[1]
+
+    def enqueue(self, thermal_ptr: int, rgb_ptr: int, stream: int) -> None:
+        """See `EnqueueEngine.enqueue`."""
+        for channel in range(3):
+            target = rgb_ptr + channel * self._bytes
+            self._gpu.copy_on_device(target, thermal_ptr, self._bytes, stream)
+
+    def close(self) -> None:
+        """See `EnqueueEngine.close`."""
+
+
+class CopyNetwork:
+    """The same on the CPU."""
+
+    name = "copy"
+
+    def runner(self) -> Callable[[Any], Any]:
+        """See `Network.runner`."""
+        return lambda thermal: np.repeat(thermal, 3, axis=1)
+
+
+def copy_translator() -> Translator:
+    """The ring with frame kernels alone."""
+    return GpuTranslator(open_gpu, lambda gpu: CopyEngine(), ARTIFACT.info, OPTIONS, PICTURE)
+
+
+def copy_reference() -> Translator:
+    """The same pictures by the CPU."""
+    return CpuTranslator(CopyNetwork(), ARTIFACT.info, OPTIONS, PICTURE, 1)
+
+
+def torch_translator(dtype: str = "float16", graphs: bool = True) -> Translator:
     """The ring with torch as its network."""
+    require_torch()
+    return GpuTranslator(
+        open_gpu,
+        lambda gpu: TorchEngine(ARTIFACT, dtype=dtype, graphs=graphs),
+        ARTIFACT.info,
+        OPTIONS,
+        PICTURE,
+    )
 
-    def open_engine(gpu: Any) -> TorchEngine:
-        engine = TorchEngine(ARTIFACT, dtype=dtype)
-        engine.capturable = capturable
-        return engine
 
-    return GpuTranslator(PycudaGpu, open_engine, ARTIFACT.info, OPTIONS, PICTURE)
+def require_torch() -> None:
+    """Skip a part where torch cannot use the GPU, as on a Jetson."""
+    if importlib.util.find_spec("torch") is None:
+        raise SkippedError("torch is not installed")
+    import torch
+
+    if not torch.cuda.is_available():
+        raise SkippedError(f"torch {torch.__version__} cannot use this GPU")
 
 
 def tensorrt_translator() -> Translator:
@@ -74,14 +131,16 @@ def tensorrt_translator() -> Translator:
     return create_translator(ARTIFACT, replace(OPTIONS, backend="tensorrt"), PICTURE)
 
 
-def reference(dtype: type) -> list[TranslatedFrame]:
-    """The CPU's pictures."""
-    with create_translator(ARTIFACT, replace(OPTIONS, backend="onnxruntime"), PICTURE) as cpu:
-        return translate_all(cpu, noise_frames(12, SHAPE, dtype))
+def cpu_translator() -> Translator:
+    """The reference."""
+    return create_translator(ARTIFACT, replace(OPTIONS, backend="onnxruntime"), PICTURE)
 
 
 def parity(
-    make: Callable[[], Translator], tolerance: int, share: float
+    make: Callable[[], Translator],
+    tolerance: int,
+    share: float,
+    reference: Callable[[], Translator] = cpu_translator,
 ) -> Callable[[], dict[str, Any]]:
     """Pictures of a GPU translator against the CPU's, 8 and 16 bit."""
 
@@ -90,8 +149,10 @@ def parity(
         with make() as translator:
             for dtype in (np.uint8, np.uint16):
                 ours = translate_all(translator, noise_frames(12, SHAPE, dtype))
+                with reference() as cpu:
+                    theirs = translate_all(cpu, noise_frames(12, SHAPE, dtype))
                 name = np.dtype(dtype).name
-                figures[name] = compare_pictures(ours, reference(dtype), tolerance, share)
+                figures[name] = compare_pictures(ours, theirs, tolerance, share)
         return figures
 
     return part
@@ -101,28 +162,59 @@ def graph_against_eager() -> dict[str, Any]:
     """The same frames with and without CUDA graphs: equal pictures, and the times of both."""
     frames = noise_frames(FRAMES, SHAPE, np.uint8)
     with torch_translator() as graph:
-        with torch_translator(capturable=False) as eager:
+        with torch_translator(graphs=False) as eager:
             equal = compare_pictures(
                 translate_all(graph, frames[:12]), translate_all(eager, frames[:12]), 1, 0.001
             )
         figures = {"graph": latency_and_rate(graph, frames)}
-    with torch_translator(capturable=False) as eager:
+    with torch_translator(graphs=False) as eager:
         figures["eager"] = latency_and_rate(eager, frames)
     return {**equal, **figures}
 
 
-def against_bare_loop(make: Callable[[], Translator]) -> Callable[[], dict[str, Any]]:
+def against_bare_loop(
+    make: Callable[[], Translator], bare_fps: Callable[[], float]
+) -> Callable[[], dict[str, Any]]:
     """Rate and latency of the whole way, and the rate of the network alone."""
 
     def part() -> dict[str, Any]:
         frames = noise_frames(FRAMES, SHAPE, np.uint8)
         with make() as translator:
             figures = latency_and_rate(translator, frames)
-        figures["bare_torch_fps"] = bare_torch_fps()
-        figures["of_bare"] = float(f"{figures['fps'] / figures['bare_torch_fps']:.3g}")
+        figures["bare_fps"] = bare_fps()
+        figures["of_bare"] = float(f"{figures['fps'] / figures['bare_fps']:.3g}")
         return figures
 
     return part
+
+
+def bare_tensorrt_fps() -> float:
+    """Frames a second of the plan alone, replayed as a CUDA graph on one stream."""
+    from ladle_rt.translate.cuda.tensorrt import TensorRtEngine
+
+    entry = next(entry for entry in list_plans(OPTIONS.engines) if entry.header)
+    gpu = open_gpu()
+    try:
+        engine = TensorRtEngine(entry.path.read_bytes(), entry.header.edition)
+        stream = gpu.create_stream()
+        height, width = ARTIFACT.info.train_size
+        ends = [gpu.allocate(4 * channels * height * width) for channels in (1, 3)]
+        engine.prepare((height, width), gpu, stream)
+        engine.enqueue(*ends, stream)
+        gpu.synchronize_stream(stream)
+        gpu.begin_capture(stream)
+        engine.enqueue(*ends, stream)
+        graph = gpu.end_capture(stream)
+        start = time.perf_counter()
+        for _ in range(FRAMES):
+            gpu.launch_graph(graph, stream)
+        gpu.synchronize_stream(stream)
+        took_s = time.perf_counter() - start
+        gpu.destroy_graph(graph)
+        engine.close()
+        return float(f"{FRAMES / took_s:.4g}")
+    finally:
+        gpu.close()
 
 
 def bare_torch_fps() -> float:
@@ -153,9 +245,9 @@ def bare_torch_fps() -> float:
 
 def kernel_bandwidth() -> dict[str, Any]:
     """Time of the launches before and after the network, against what their bytes need."""
-    gpu = PycudaGpu()
+    gpu = open_gpu()
     try:
-        gpu.load_kernels(cubin(gpu.capability))
+        gpu.load_kernels(frame_cubin(gpu.capability))
         stream = gpu.create_stream()
         start, end = gpu.create_event(timing=True), gpu.create_event(timing=True)
 
@@ -191,7 +283,9 @@ def kernel_bandwidth() -> dict[str, Any]:
         before = kernels.before(at["input"], at["state"], at["thermal"], at["scratch"], at["time"])
         after = kernels.after(at["input"], at["rgb"], at["scratch"], at["output"])
         moved = kernels.bytes_moved()
-        copied = measured_copy_gb_per_s()
+        copies = [gpu.allocate(COPY_BYTES) for _ in range(2)]
+        copy_ms = timed(lambda: gpu.copy_on_device(*copies, COPY_BYTES, stream))
+        copied = float(f"{2 * COPY_BYTES / copy_ms / 1e6:.4g}")
         figures: dict[str, Any] = {"copy_gb_per_s": copied}
         for name, launches, kinds in (
             ("before", before, moved.before),
@@ -209,23 +303,6 @@ def kernel_bandwidth() -> dict[str, Any]:
         gpu.close()
 
 
-def measured_copy_gb_per_s() -> float:
-    """Bytes read and written per second by a large copy on the device."""
-    import torch
-
-    source = torch.empty(COPY_BYTES, dtype=torch.uint8, device="cuda")
-    target = torch.empty_like(source)
-    times = []
-    for _ in range(REPEATS):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        target.copy_(source)
-        end.record()
-        end.synchronize()
-        times.append(begin.elapsed_time(end))
-    return float(f"{2 * COPY_BYTES / percentiles(times)['p50'] / 1e6:.4g}")
-
-
 def sanitizer() -> dict[str, Any]:
     """The parity part again under compute-sanitizer."""
     tool = shutil.which("compute-sanitizer")
@@ -241,12 +318,13 @@ def sanitizer() -> dict[str, Any]:
 def parts() -> dict[str, Callable[[], dict[str, Any]]]:
     """Every part, in the order of their dependence."""
     return {
-        "kernels": parity(lambda: torch_translator("float32"), 1, 0.005),
+        "kernels": parity(copy_translator, 1, 0.005, copy_reference),
+        "torch fp32": parity(lambda: torch_translator("float32"), 1, 0.005),
         "torch fp16": parity(torch_translator, 4, 0.01),
         "tensorrt": parity(tensorrt_translator, 4, 0.01),
         "graph against eager": graph_against_eager,
-        "ring, torch": against_bare_loop(torch_translator),
-        "ring, tensorrt": against_bare_loop(tensorrt_translator),
+        "ring, torch": against_bare_loop(torch_translator, bare_torch_fps),
+        "ring, tensorrt": against_bare_loop(tensorrt_translator, bare_tensorrt_fps),
         "bandwidth": kernel_bandwidth,
         "compute-sanitizer": sanitizer,
     }

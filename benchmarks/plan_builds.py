@@ -20,10 +20,10 @@ import onnx
 import torch
 from helpers import write_result
 
+from ladle_rt.cuda.tensorrt_edition import find_tensorrt
 from ladle_rt.engines.calibration.ranges import choose_ranges, measure_histograms
 from ladle_rt.engines.export import export_onnx
 from ladle_rt.engines.plan.builder import build_plan
-from ladle_rt.engines.plan.flavour import find_tensorrt
 from ladle_rt.engines.plan.settings import BuildSettings
 from ladle_rt.engines.precision.half import to_half
 from ladle_rt.engines.precision.quantize import quantize

@@ -11,6 +11,7 @@ from ladle_rt.errors import ConfigError
 
 Agc = Literal["percentile", "plateau", "clahe"]
 Backend = Literal["auto", "tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino"]
+CudaBinding = Literal["bindings", "pycuda"]
 Detail = Literal["none", "guided"]
 Layout = Literal["colour", "side-by-side", "semantic"]
 IsothermStyle = Literal["tint", "outline"]
@@ -143,6 +144,8 @@ class TranslateOptions:
     warm_start: bool = True
     """Translate with the next best engine while a plan is built or loaded, where the backend is
     ``auto``."""
+    cuda: CudaBinding = "bindings"
+    """How the CUDA driver is called: by cuda.bindings (wheels) or by pycuda."""
     allow_colour: bool = False
     """Take the luminance of a coloured input instead of refusing it."""
     start_s: float = 0.0
@@ -157,6 +160,7 @@ class TranslateOptions:
     def __post_init__(self) -> None:
         _one_of("agc", self.agc, Agc)
         _one_of("backend", self.backend, Backend)
+        _one_of("cuda", self.cuda, CudaBinding)
         _one_of("detail", self.detail, Detail)
         _one_of("layout", self.layout, Layout)
         if self.layout == "semantic" and self.backend not in ("auto", *CLASS_BACKENDS):

@@ -32,6 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "thermal": set(),
     # Pairs of thermal and visible images on disk.
     "datasets": set(),
+    # The driver of NVIDIA's GPUs and TensorRT, as the rooms above need them.
+    "cuda": set(),
     # Networks, their files and facts.
     "models": {"thermal"},
     # Where frames come from: cameras, videos, folders, the network.
@@ -41,9 +43,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The raw recordings of this program: written as a sink, read as a source.
     "recording": {"sinks", "sources", "thermal"},
     # From a checkpoint to something that runs: export, precision, calibration, TensorRT plans.
-    "engines": {"datasets", "models", "sources", "thermal"},
+    "engines": {"cuda", "datasets", "models", "sources", "thermal"},
     # A frame in, a colour picture out, on any compute engine.
-    "translate": {"engines", "models", "thermal"},
+    "translate": {"cuda", "engines", "models", "thermal"},
     # Makes checkpoints; nothing that runs a model may need it.
     "training": {"datasets", "models", "thermal"},
     # How good pictures are: scores against the truth, steadiness, parity of engines.
@@ -51,7 +53,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     # How fast this machine is, as a report.
     "benchmark": {"models", "sources", "thermal", "translate"},
     # Threads and queues between a source, a translator and a sink; whole jobs.
-    "pipeline": {"datasets", "engines", "models", "sinks", "sources", "thermal", "translate"},
+    "pipeline": {
+        "cuda",
+        "datasets",
+        "engines",
+        "models",
+        "sinks",
+        "sources",
+        "thermal",
+        "translate",
+    },
     # What `import ladle_rt` offers.
     "api": {"models", "pipeline", "sinks", "sources", "thermal", "translate"},
     # Parses, calls the library, formats: may call all of it.

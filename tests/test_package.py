@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
+import shutil
+import subprocess
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -69,11 +72,14 @@ def test_running_needs_no_torch() -> None:
 
 def test_development_needs_no_gpu_library() -> None:
     optional = {
-        "cuda",
+        "cuda12",
+        "cuda13",
         "docs",
         "engines",
+        "jetson",
         "openvino",
         "perceptual",
+        "pycuda",
         "report",
         "rtx",
         "tensorrt",
@@ -97,6 +103,77 @@ def test_what_ci_installs_is_pinned_within_the_ranges(extra: str | None) -> None
         needed_here = wanted.marker is None or wanted.marker.evaluate()
         if needed_here and wanted.name != "ladle-rt":
             assert pins[wanted.name] in wanted.specifier, line
+
+
+def test_cuda_comes_in_wheels_of_one_major_version_each() -> None:
+    """pycuda has none, and libraries of two majors do not work together."""
+    for extra, major in (("cuda12", 12), ("cuda13", 13)):
+        bindings, nvrtc = (Requirement(line) for line in EXTRAS[extra][:2])
+        assert bindings.name == "cuda-bindings" and nvrtc.name.startswith("nvidia-cuda-nvrtc")
+        assert bindings.specifier.contains(f"{major}.99")
+        assert not any(
+            bindings.specifier.contains(f"{other}.9") for other in (major - 1, major + 1)
+        )
+    assert "pycuda" not in names([line for extra in ("rtx", "tensorrt") for line in EXTRAS[extra]])
+    # JetPack brings TensorRT, and an OpenCV with GStreamer that one of pip's would hide.
+    assert not {"tensorrt", "opencv-python", "opencv-python-headless"} & names(EXTRAS["jetson"])
+
+
+def test_an_opencv_that_pip_did_not_install_is_enough(tmp_path: Path) -> None:
+    """JetPack's has no metadata: the package may only import it."""
+    site = Path(importlib.import_module("cv2").__file__ or "").parents[1]
+    for entry in site.iterdir():
+        if not entry.name.startswith("opencv_python") or not entry.name.endswith(".dist-info"):
+            (tmp_path / entry.name).symlink_to(entry)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(tmp_path)))}
+    code = (
+        "from importlib import metadata\n"
+        "import cv2, numpy, ladle_rt\n"
+        "assert not [one for one in metadata.distributions() if 'opencv' in one.name]\n"
+        "with ladle_rt.load(threads=1) as translate:\n"
+        "    print(translate(numpy.zeros((64, 96), numpy.uint8)).shape)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.stdout == "(64, 96, 3)\n", done.stderr[-1000:]
+
+
+TARGETS = {
+    "cuda12": ("x86_64-manylinux_2_28", "3.12"),
+    "cuda13": ("x86_64-manylinux_2_28", "3.12"),
+    "rtx": ("x86_64-manylinux_2_28", "3.12"),
+    "jetson": ("aarch64-manylinux_2_35", "3.10"),
+}
+"""Where each extra is for: a driver alone, and JetPack 6."""
+
+
+@pytest.mark.parametrize("extra", list(TARGETS))
+def test_extras_resolve_to_wheels_on_their_machines(extra: str, tmp_path: Path) -> None:
+    """By a resolver that evaluates markers for the target, not for this machine."""
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("no uv on PATH to resolve for other platforms")
+    platform, python = TARGETS[extra]
+    command = [uv, "pip", "compile", str(ROOT / "pyproject.toml"), "--extra", extra]
+    command += ["--python-platform", platform, "--python-version", python]
+    command += ["--no-python-downloads", "--only-binary", ":all:", "-o", "all.txt"]
+    # TensorRT's own packages are sdists that fetch the wheels from NVIDIA.
+    for sdist in ("tensorrt-rtx", "tensorrt-rtx-cu13"):
+        command += ["--no-binary", sdist]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200
+    )
+    if done.returncode and "error sending request" in done.stderr:
+        pytest.skip("no package index can be reached")
+    assert done.returncode == 0, done.stderr[-1000:]
+    found = (tmp_path / "all.txt").read_text()
+    assert "cuda-bindings==" + ("13" if extra in ("cuda13", "rtx") else "12") in found
 
 
 def test_one_opencv_is_installed() -> None:

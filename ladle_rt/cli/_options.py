@@ -113,6 +113,11 @@ _ENGINE = (
         help="Start on the next best engine while a plan is built; on, but for --backend "
         "tensorrt, which waits.",
     ),
+    click.option(
+        "--cuda",
+        type=click.Choice(["bindings", "pycuda"]),
+        help="How the CUDA driver is called: cuda.bindings or pycuda; bindings.",
+    ),
     click.option("--threads", type=click.IntRange(min=1), help="Frames translated at a time."),
     click.option(
         "--quality",

@@ -40,7 +40,7 @@ def list_command(folder: Path) -> None:
             entry.path.name,
             manifest.precision if manifest else "?",
             describe_device(manifest.device) if manifest else "?",
-            f"{header.flavour} {header.version}" if header else "?",
+            f"{header.edition} {header.version}" if header else "?",
             ", ".join(size_range(low[2:], high[2:]) for low, _, high in manifest.profiles)
             if manifest
             else "?",
@@ -67,7 +67,7 @@ def inspect_command(plan: Path) -> None:
     header, manifest = entry.header, entry.manifest
     lines = [("file", f"{entry.path} ({entry.size} bytes)")]
     if header:
-        lines.append(("written by", f"{header.flavour} {header.version}"))
+        lines.append(("written by", f"{header.edition} {header.version}"))
     if manifest:
         lines += [
             ("model", manifest.name),

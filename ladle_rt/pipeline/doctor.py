@@ -14,7 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ladle_rt.device import CudaUnavailableError, probe_cuda, usable_cores
+from ladle_rt.cuda.compile import find_compiler
+from ladle_rt.cuda.driver import check_bindings
+from ladle_rt.cuda.probe import CudaUnavailableError, cuda_devices, probe_cuda
+from ladle_rt.device import usable_cores
 from ladle_rt.errors import LadleError
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.sinks.encoding import LIVE, opens
@@ -25,6 +28,8 @@ from ladle_rt.translate.select import load_network
 
 RELEASE = Path("/etc/nv_tegra_release")
 """Says on a Jetson which L4T is installed."""
+OPENCV_WHEELS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
+"""None of them has GStreamer, and each hides the system's OpenCV, which has."""
 LEAST_FREE_GB = 2.0
 
 
@@ -46,6 +51,7 @@ def examine() -> Iterator[Finding]:
     parts: tuple[Callable[[], Iterator[Finding]], ...] = (
         _model,
         _gpu,
+        _cuda,
         _engines,
         _jetson,
         _encoders,
@@ -92,26 +98,52 @@ def _gpu() -> Iterator[Finding]:
         yield Finding("GPU", True, detail)
 
 
+def _cuda() -> Iterator[Finding]:
+    """The binding of the driver and the compiler of the kernels; both have to fit the driver."""
+    devices = cuda_devices()
+    device = devices[0] if devices else None
+    looks: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("cuda.bindings", lambda: check_bindings(device)),
+        ("CUDA compiler", lambda: find_compiler(device.driver_major if device else None).name),
+    )
+    for name, look in looks:
+        try:
+            yield Finding(name, True, look())
+        except LadleError as error:
+            problem, _, what = str(error).rpartition("; ")
+            yield Finding(name, False, problem, what if device else f"only a GPU needs it: {what}")
+
+
 def _engines() -> Iterator[Finding]:
     for name, package, extra in (
         ("TensorRT", "tensorrt", "tensorrt"),
         ("TensorRT-RTX", "tensorrt_rtx", "rtx"),
-        ("pycuda", "pycuda", "cuda"),
+        ("pycuda", "pycuda", "pycuda"),
         ("torch", "torch", "train"),
     ):
         if importlib.util.find_spec(package) is None:
             yield Finding(name, False, "not installed", f"pip install 'ladle-rt[{extra}]'")
             continue
-        try:
-            version = metadata.version(package.replace("_", "-"))
-        except metadata.PackageNotFoundError:
-            version = "of the system"
-        yield Finding(name, True, version)
+        yield Finding(name, True, _version(package.replace("_", "-")) or "of the system")
+
+
+def _version(package: str) -> str:
+    """Of an installed package; empty where pip knows of none."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _jetson() -> Iterator[Finding]:
-    if RELEASE.exists():
-        yield Finding("JetPack", True, RELEASE.read_text(encoding="utf-8").splitlines()[0])
+    if not RELEASE.exists():
+        return
+    yield Finding("JetPack", True, RELEASE.read_text(encoding="utf-8").splitlines()[0])
+    hiding = [name for name in OPENCV_WHEELS if _version(name)]
+    yield Finding(
+        "OpenCV", not hiding, f"{hiding[0]} hides JetPack's" if hiding else "JetPack's own",
+        f"pip uninstall {' '.join(hiding)}",
+    )  # fmt: skip
 
 
 def _encoders() -> Iterator[Finding]:

@@ -7,11 +7,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ladle_rt.device import CudaDevice
+from ladle_rt.cuda.probe import CudaDevice, gpu_facts, target_of
+from ladle_rt.cuda.tensorrt_edition import TensorRT, same_version
 from ladle_rt.engines.plan.background import POLL_S, Say, build_in_subprocess
 from ladle_rt.engines.plan.cache import Entry, builds_under_way, list_plans
-from ladle_rt.engines.plan.flavour import TensorRT, same_version
-from ladle_rt.engines.plan.gpu import gpu_facts, target_of
 from ladle_rt.engines.plan.settings import settings_for, takes
 from ladle_rt.errors import BackendError, InputError
 from ladle_rt.geometry import size_range
@@ -52,7 +51,7 @@ def fitting_plan(
         if (
             made_from == artifact.info.onnx_sha256
             and here
-            and manifest.flavour == tensorrt.flavour
+            and manifest.flavour == tensorrt.edition
             and same_version(manifest.version, tensorrt.version)
             and all(takes(manifest.profiles, shape) for shape in shapes)
         ):

@@ -1,7 +1,7 @@
 """From a model, settings and the size of the frames to the engine that translates them.
 
     auto: tensorrt      a GPU, and TensorRT with a plan for every size that the run may come to
-          torch         a GPU that torch can use, pycuda, and the model's weights
+          torch         a GPU that torch can use, and the model's weights
           onnxruntime   always
 
 The sizes are known before anything is chosen or built. A backend asked for by name is taken or
@@ -17,14 +17,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ladle_rt.config import Backend, Quality, TranslateOptions
-from ladle_rt.device import CudaDevice, CudaUnavailableError, probe_cuda, usable_cores
-from ladle_rt.engines.plan.flavour import TensorRT, find_tensorrt
+from ladle_rt.cuda.gpu import Gpu
+from ladle_rt.cuda.probe import (
+    CudaDevice,
+    CudaUnavailableError,
+    NoCudaDriverError,
+    probe_cuda,
+)
+from ladle_rt.cuda.select import open_gpu, require_binding
+from ladle_rt.cuda.tensorrt_edition import TensorRT, find_tensorrt
+from ladle_rt.device import usable_cores
 from ladle_rt.errors import BackendError, ConfigError, LadleError, MissingDependencyError
 from ladle_rt.geometry import fit_box
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.colorize import PictureSpec
-from ladle_rt.translate.cuda.gpu import EnqueueEngine, Gpu
+from ladle_rt.translate.cuda.engine import EnqueueEngine
 from ladle_rt.translate.gpu_selection import select_gpu
 from ladle_rt.translate.network import Network, Output
 from ladle_rt.translate.network_size import NetworkSize, Size
@@ -158,12 +166,15 @@ class _Choice:
             return self._on_cpu(backend)
         try:
             device = self._find_gpu()
+        except NoCudaDriverError as error:
+            # No news to those who have never had a GPU.
+            return self._without_gpu("no GPU" if backend == "auto" else str(error))
         except CudaUnavailableError as error:
             return self._without_gpu(str(error))
         if backend in ("torch", "torch-tensorrt"):
             return self._torch(backend)
         try:
-            _require_cuda()
+            require_binding(self.options.cuda)
             tensorrt = find_tensorrt()
         except (MissingDependencyError, BackendError) as error:
             if backend == "tensorrt":
@@ -254,12 +265,12 @@ class _Choice:
                 plan = entry.path.read_bytes()
             except OSError as error:
                 raise BackendError(f"{entry.path}: cannot be read ({error.strerror})") from error
-            return TensorRtEngine(plan, tensorrt.flavour)
+            return TensorRtEngine(plan, tensorrt.edition)
 
         return self._on_gpu(open_engine)
 
     def _torch(self, backend: Backend) -> Translator:
-        _require_cuda()
+        require_binding(self.options.cuda)
 
         def open_engine(gpu: Gpu) -> EnqueueEngine:
             if backend == "torch-tensorrt":
@@ -273,25 +284,12 @@ class _Choice:
         return self._on_gpu(open_engine)
 
     def _on_gpu(self, open_engine: Callable[[Gpu], EnqueueEngine]) -> Translator:
-        from ladle_rt.translate.cuda.pycuda_gpu import PycudaGpu
         from ladle_rt.translate.cuda.translator import GpuTranslator
 
-        return GpuTranslator(PycudaGpu, open_engine, self.artifact.info, self.options, self.picture)
-
-
-def _require_cuda() -> None:
-    """pycuda and cuda.bindings, which every engine on the GPU needs.
-
-    Raises:
-        MissingDependencyError: one is not installed.
-    """
-    for module in ("pycuda", "cuda.bindings"):
-        try:
-            found = importlib.util.find_spec(module)
-        except ModuleNotFoundError:
-            found = None
-        if found is None:
-            raise MissingDependencyError(
-                f"{module} is needed to use the GPU and is not installed; run: "
-                "pip install 'ladle-rt[cuda]'"
-            )
+        return GpuTranslator(
+            lambda: open_gpu(self.options.cuda),
+            open_engine,
+            self.artifact.info,
+            self.options,
+            self.picture,
+        )

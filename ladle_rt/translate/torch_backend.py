@@ -5,14 +5,19 @@ torch needs the weights, not the graph: the ``.safetensors`` beside the ``.onnx`
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from ladle_rt.cuda.gpu import Gpu, gpu_error
 from ladle_rt.errors import BackendError, ConfigError, ModelError, require
 from ladle_rt.models.artifact import ModelArtifact
-from ladle_rt.translate.cuda.gpu import Gpu
 from ladle_rt.translate.network import Array, Runner, check_output, engine_errors
+
+logger = logging.getLogger("ladle_rt")
 
 
 def load_module(artifact: ModelArtifact) -> tuple[Any, Any]:
@@ -78,7 +83,9 @@ class TorchNetwork:
 class TorchEngine:
     """An `EnqueueEngine` by torch in fp16 on the ring's stream and memory.
 
-    torch shares the primary context with pycuda, so its tensors may wrap the ring's addresses.
+    torch shares the primary context with our bindings, so its tensors may wrap the ring's
+    addresses. It records its CUDA graphs itself: in a capture that torch does not know of, its
+    allocator would give the graph's memory to others while the graph lives.
 
     Args:
         artifact: fp32 model with its weights.
@@ -86,13 +93,14 @@ class TorchEngine:
             `ladle_rt.translate.torch_tensorrt`.
         only: the one height and width that the compiled module takes; ``None``: any.
         dtype: ``float16``, or ``float32`` to compare with.
+        graphs: record CUDA graphs, or run eagerly.
 
     Raises:
         BackendError: torch cannot use the GPU.
         ModelError: see `load_module`.
     """
 
-    capturable = True
+    capturable = False
 
     def __init__(
         self,
@@ -100,6 +108,7 @@ class TorchEngine:
         compile_module: Any = None,
         dtype: str = "float16",
         only: tuple[int, int] | None = None,
+        graphs: bool = True,
     ) -> None:
         self._torch, module = load_module(artifact)
         torch = self._torch
@@ -112,8 +121,10 @@ class TorchEngine:
         self._dtype = getattr(torch, dtype)
         module = module.to(self._dtype).cuda().to(memory_format=torch.channels_last)
         self._module = compile_module(torch, module) if compile_module else module
+        self._uses_graphs = graphs
         self._only, self._shape = only, (0, 0)
-        self._views: dict[tuple[int, int], tuple[Any, Any]] = {}
+        self._runs: dict[tuple[int, int], Callable[[], object]] = {}
+        """By the addresses of input and output; a graph's is its replay."""
         self.name = f"torch {torch.__version__} ({dtype})"
 
     def supports(self, shape: tuple[int, int]) -> bool:
@@ -121,7 +132,7 @@ class TorchEngine:
         return self._only in (None, shape)
 
     def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
-        """Run once, so that torch chooses its kernels and fills its pool before a capture.
+        """Run once, so that torch chooses its kernels before a capture.
 
         Raises:
             ConfigError: another size than the module was compiled for.
@@ -133,32 +144,67 @@ class TorchEngine:
             )
         torch = self._torch
         self._shape = shape
-        self._views.clear()
+        self._runs.clear()
         frame = torch.zeros((1, 1, *shape), dtype=self._dtype, device="cuda")
-        with torch.inference_mode(), torch.cuda.stream(torch.cuda.ExternalStream(stream)):
+        with self._on(stream):
             self._module(frame.contiguous(memory_format=torch.channels_last))
         gpu.synchronize_stream(stream)
 
     def enqueue(self, thermal_ptr: int, rgb_ptr: int, stream: int) -> None:
         """See `EnqueueEngine.enqueue`."""
-        torch = self._torch
-        if (thermal_ptr, rgb_ptr) not in self._views:
-            kind = {"float16": "<f2", "float32": "<f4"}[self.network_dtype]
-            arrays = (
-                _DeviceArray(thermal_ptr, (1, 1, *self._shape), kind),
-                _DeviceArray(rgb_ptr, (1, 3, *self._shape), kind),
-            )
-            thermal, rgb = (torch.as_tensor(array, device="cuda") for array in arrays)
-            self._views[thermal_ptr, rgb_ptr] = (thermal, rgb)
-        thermal, rgb = self._views[thermal_ptr, rgb_ptr]
-        with torch.inference_mode(), torch.cuda.stream(torch.cuda.ExternalStream(stream)):
-            rgb.copy_(self._module(thermal))
+        with self._on(stream):
+            run = self._runs.get((thermal_ptr, rgb_ptr))
+            if run is None:
+                run = self._runs[thermal_ptr, rgb_ptr] = self._record(thermal_ptr, rgb_ptr)
+            run()
 
     def close(self) -> None:
         """See `EnqueueEngine.close`."""
-        self._views.clear()
+        self._runs.clear()
         self._module = None
         self._torch.cuda.empty_cache()
+
+    @contextlib.contextmanager
+    def _on(self, stream: int) -> Iterator[None]:
+        """Inference on a stream; torch's errors of the device (`RuntimeError`) as one line."""
+        torch = self._torch
+        try:
+            with torch.inference_mode(), torch.cuda.stream(torch.cuda.ExternalStream(stream)):
+                yield
+        except RuntimeError as error:
+            raise gpu_error(f"torch {torch.__version__}", error) from error
+
+    def _record(self, thermal_ptr: int, rgb_ptr: int) -> Callable[[], object]:
+        """A graph's replay for these addresses, or the module's call where none can be made."""
+        torch = self._torch
+        kind = {"float16": "<f2", "float32": "<f4"}[self.network_dtype]
+        arrays = (
+            _DeviceArray(thermal_ptr, (1, 1, *self._shape), kind),
+            _DeviceArray(rgb_ptr, (1, 3, *self._shape), kind),
+        )
+        thermal, rgb = (torch.as_tensor(array, device="cuda") for array in arrays)
+
+        def run() -> None:
+            rgb.copy_(self._module(thermal))
+
+        if not self._uses_graphs:
+            return run
+        run()
+        graph = torch.cuda.CUDAGraph()
+        try:
+            # As the ring's: other threads may use the GPU meanwhile.
+            graph.capture_begin(capture_error_mode="thread_local")
+            try:
+                run()
+            finally:
+                graph.capture_end()
+        except RuntimeError as error:
+            self._uses_graphs = False
+            words = " ".join(str(error).split())
+            logger.warning("CUDA graphs are not used: torch: %s", words)
+            return run
+        replay: Callable[[], object] = graph.replay
+        return replay
 
 
 class _DeviceArray:

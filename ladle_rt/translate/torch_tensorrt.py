@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ladle_rt.cuda.probe import find_gpu
 from ladle_rt.errors import require
 from ladle_rt.models.artifact import ModelArtifact
-from ladle_rt.translate.cuda.probe import find_gpu
 from ladle_rt.translate.torch_backend import TorchEngine
 
 

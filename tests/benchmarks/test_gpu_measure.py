@@ -23,7 +23,7 @@ from gpu_measure import (
 
 from ladle_rt.benchmark.latency import translate_all
 from ladle_rt.config import TranslateOptions
-from ladle_rt.device import cuda_devices
+from ladle_rt.cuda.probe import cuda_devices
 from ladle_rt.errors import BackendError
 from ladle_rt.models.artifact import load_artifact
 from ladle_rt.translate import PictureSpec, create_translator

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from ladle_rt.cli.doctor import command as doctor
 from ladle_rt.cli.sources import command as sources
-from ladle_rt.device import CudaDevice
+from ladle_rt.cuda.probe import CudaDevice
 from ladle_rt.errors import ModelError
 from ladle_rt.pipeline import doctor as rooms
 
@@ -27,6 +29,37 @@ def test_for_programs_and_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(doctor, ["--json"], catch_exceptions=False)
     found = {one["name"]: one for one in json.loads(result.stdout)}
     assert found["GPU"]["ok"] and found["GPU"]["detail"] == "Orin (sm_87, CUDA 12.6)"
+
+
+@pytest.mark.parametrize(
+    ("driver", "remedy"),
+    [
+        ("12.6", "pip install 'ladle-rt[cuda12]' or update the driver"),
+        ("11.8", "update the driver"),
+    ],
+)
+def test_libraries_that_are_newer_than_the_driver(
+    monkeypatch: pytest.MonkeyPatch, driver: str, remedy: str
+) -> None:
+    monkeypatch.setattr(rooms, "cuda_devices", lambda: (CudaDevice("Ada", (8, 9), driver),))
+    monkeypatch.setattr(metadata, "version", lambda name: "13.5.0")
+    found = {one.name: one for one in rooms._cuda()}
+    binding, compiler = found["cuda.bindings"], found["CUDA compiler"]
+    assert not binding.ok and remedy in binding.remedy
+    assert binding.detail == f"cuda-bindings 13.5.0 is too new for a driver of CUDA {driver}"
+    assert not compiler.ok and compiler.remedy.startswith(("run: pip install", "update"))
+
+
+def test_a_wheel_that_hides_jetpacks_opencv(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    release = tmp_path / "nv_tegra_release"
+    release.write_text("# R36 (release), REVISION: 4.3\n")
+    monkeypatch.setattr(rooms, "RELEASE", release)
+    _, opencv = rooms._jetson()
+    assert opencv.remedy == "pip uninstall opencv-python" and not opencv.ok
+    monkeypatch.setattr(rooms, "OPENCV_WHEELS", ())
+    assert list(rooms._jetson())[1].ok
 
 
 def test_without_a_model_nothing_works(monkeypatch: pytest.MonkeyPatch) -> None:

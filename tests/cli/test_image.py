@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ladle_rt.cli.image import command
-from ladle_rt.device import CudaUnavailableError, NoCudaDriverError, probe_cuda
+from ladle_rt.cuda.probe import CudaUnavailableError, NoCudaDriverError, probe_cuda
 from ladle_rt.errors import (
     ConfigError,
     InputError,

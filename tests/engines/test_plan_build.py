@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from ladle_rt.cuda.tensorrt_edition import TensorRT, find_tensorrt, same_version, version_numbers
 from ladle_rt.engines.plan import builder
 from ladle_rt.engines.plan.builder import Built, build_plan
-from ladle_rt.engines.plan.flavour import TensorRT, find_tensorrt, same_version, version_numbers
 from ladle_rt.engines.plan.header import PlanHeader, read_header
 from ladle_rt.engines.plan.settings import BuildSettings, takes
 from ladle_rt.errors import (

@@ -11,9 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from ladle_rt.cuda.tensorrt_edition import TensorRT, find_tensorrt
 from ladle_rt.engines.plan.builder import build_plan
 from ladle_rt.engines.plan.cache import inspect_plan, obtain
-from ladle_rt.engines.plan.flavour import TensorRT, find_tensorrt
 from ladle_rt.engines.plan.produce import wanted_manifest
 from ladle_rt.engines.plan.settings import BuildSettings
 from ladle_rt.models.artifact import ModelArtifact, file_sha256, load_artifact

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from ladle_rt.device import CudaDevice
+from ladle_rt.cuda.probe import CudaDevice
+from ladle_rt.cuda.tensorrt_edition import TensorRT
 from ladle_rt.engines.plan import produce as module
 from ladle_rt.engines.plan.builder import Built
 from ladle_rt.engines.plan.cache import inspect_plan
-from ladle_rt.engines.plan.flavour import TensorRT
 from ladle_rt.engines.plan.layers import Layer
 from ladle_rt.engines.plan.measure import Measured, measure_plan
 from ladle_rt.engines.plan.produce import Produced, Request, faster, produce
@@ -70,7 +70,7 @@ class World:
     def _build(self, artifact: Any, settings: Any, tensorrt: TensorRT, *rest: Any) -> Built:
         self.built.append(artifact.info.precision)
         version = bytes(int(part) for part in tensorrt.version.split("."))
-        tag = HEADERS[tensorrt.flavour]
+        tag = HEADERS[tensorrt.edition]
         return Built(tag + bytes(20) + version + artifact.info.precision.encode(), 0.5)
 
     def _measure(self, plan: Path, tensorrt: TensorRT) -> Measured:
@@ -175,5 +175,5 @@ def test_measuring_without_a_driver_is_one_line(
         raise OSError(f"{name}: cannot open shared object file")
 
     monkeypatch.setattr("ctypes.CDLL", missing)
-    with pytest.raises(BackendError, match="no NVIDIA driver here"):
+    with pytest.raises(BackendError, match="no CUDA driver"):
         measure_plan(tmp_path / "x.plan", RTX)

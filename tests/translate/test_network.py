@@ -141,7 +141,7 @@ def test_an_engine_that_fails_on_one_frame(
         for number, shape in enumerate([(96, 64), (64, 96)]):
             translator.submit(Frame(np.zeros(shape, np.uint8), number, 0))
         with pytest.raises(
-            BackendError, match=rf"^{backend} failed on a frame scaled to 96x64: \S"
+            BackendError, match=rf"^{backend} failed on a frame scaled to 64x96: \S"
         ) as caught:
             translator.collect(30)
         assert "\n" not in str(caught.value)

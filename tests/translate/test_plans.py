@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 
-from ladle_rt.device import CudaDevice
+from ladle_rt.cuda.probe import CudaDevice, gpu_facts
+from ladle_rt.cuda.tensorrt_edition import TensorRT
 from ladle_rt.engines.plan import background
 from ladle_rt.engines.plan.cache import Entry, lock_path, store
-from ladle_rt.engines.plan.flavour import TensorRT
-from ladle_rt.engines.plan.gpu import gpu_facts
 from ladle_rt.engines.plan.lock import locked
 from ladle_rt.engines.plan.manifest import PlanManifest
 from ladle_rt.errors import BackendError
@@ -128,10 +127,9 @@ LIMIT_S = 60
 BUILDER = """
 import argparse, os, signal, sys, time
 from pathlib import Path
-from ladle_rt.device import CudaDevice
+from ladle_rt.cuda.probe import CudaDevice, gpu_facts
+from ladle_rt.cuda.tensorrt_edition import TensorRT
 from ladle_rt.engines.plan.cache import lock_path, store
-from ladle_rt.engines.plan.flavour import TensorRT
-from ladle_rt.engines.plan.gpu import gpu_facts
 from ladle_rt.engines.plan.lock import locked
 from ladle_rt.engines.plan.produce import wanted_manifest
 from ladle_rt.engines.plan.settings import BuildSettings
@@ -149,7 +147,7 @@ if mode == "crash":
 if mode == "refuse":
     print("ladle-rt: error: TensorRT could not build the plan: no", file=sys.stderr)
     sys.exit(1)
-sizes = tuple(tuple(map(int, size.split("x"))) for size in asked.size)
+sizes = tuple(tuple(map(int, size.split("x")))[::-1] for size in asked.size)
 if mode == "other":
     sizes = ((32, 32),)
 settings = BuildSettings(sizes=sizes)
@@ -218,7 +216,7 @@ class TestBuilding:
         [
             ("refuse", "^TensorRT could not build the plan: no$"),
             ("crash", "builder was ended by SIGSEGV; try `ladle-rt build-engine` by itself"),
-            ("other", "no plan there takes 64x96 on Ada, not even the one that was built now"),
+            ("other", "no plan there takes 96x64 on Ada, not even the one that was built now"),
         ],
     )
     def test_a_build_that_fails(

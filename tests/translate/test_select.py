@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +17,10 @@ import onnx
 import pytest
 
 from ladle_rt.config import Backend, TranslateOptions
-from ladle_rt.device import CudaDevice, CudaUnavailableError, usable_cores
-from ladle_rt.engines.plan.flavour import TensorRT
+from ladle_rt.cuda import driver
+from ladle_rt.cuda.probe import CudaDevice, CudaUnavailableError, NoCudaDriverError
+from ladle_rt.cuda.tensorrt_edition import TensorRT
+from ladle_rt.device import usable_cores
 from ladle_rt.errors import BackendError, ConfigError, MissingDependencyError, ModelError
 from ladle_rt.frames import Frame
 from ladle_rt.models.artifact import METADATA_KEY, ModelInfo, file_sha256, load_artifact
@@ -30,7 +33,11 @@ TENSORRT = TensorRT("tensorrt", "11.4.0.106", SimpleNamespace())
 
 
 def no_driver() -> Any:
-    raise CudaUnavailableError("no CUDA driver (libcuda) is installed")
+    raise NoCudaDriverError("no CUDA driver (libcuda) is installed")
+
+
+def broken_driver() -> Any:
+    raise CudaUnavailableError("the CUDA driver answered CUDA_ERROR_NO_DEVICE (100) to cuInit")
 
 
 @pytest.fixture
@@ -43,18 +50,29 @@ def with_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(select, "probe_cuda", lambda: (ADA,))
 
 
-@pytest.mark.usefixtures("without_gpu")
+@pytest.mark.parametrize(
+    ("probe", "reason"),
+    [
+        (no_driver, "no GPU"),
+        (broken_driver, "the CUDA driver answered CUDA_ERROR_NO_DEVICE (100) to cuInit"),
+        (lambda: (), "the driver shows none"),
+    ],
+)
 def test_auto_without_a_gpu_is_onnxruntime_and_says_why(
-    tiny_model: Path, caplog: pytest.LogCaptureFixture
+    tiny_model: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    probe: Callable[[], Any],
+    reason: str,
 ) -> None:
+    """Where there is no driver at all, CUDA is no word that the user needs to know."""
+    monkeypatch.setattr(select, "probe_cuda", probe)
     with (
         caplog.at_level(logging.INFO, "ladle_rt.engine"),
         create_translator(load_artifact(tiny_model), TranslateOptions(threads=1), RGB) as made,
     ):
         assert made.name == "onnxruntime (1 workers)"
-    assert [record.message for record in caplog.records] == [
-        "onnxruntime (1 workers): no CUDA driver (libcuda) is installed"
-    ]
+    assert [record.message for record in caplog.records] == [f"onnxruntime (1 workers): {reason}"]
 
 
 @pytest.mark.usefixtures("without_gpu")
@@ -73,9 +91,13 @@ def test_torch_by_name_runs_on_the_cpu() -> None:
 
 
 @pytest.mark.usefixtures("with_gpu")
-def test_a_gpu_without_pycuda_falls_back_and_names_the_extra(
+def test_a_gpu_without_its_bindings_falls_back_and_names_the_extra(
     tiny_model: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def not_found(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(driver.metadata, "version", not_found)
     monkeypatch.setattr(select.importlib.util, "find_spec", lambda name: None)
     artifact = load_artifact(tiny_model)
     with (
@@ -83,8 +105,8 @@ def test_a_gpu_without_pycuda_falls_back_and_names_the_extra(
         create_translator(artifact, TranslateOptions(threads=1), RGB) as made,
     ):
         assert made.name.startswith("onnxruntime")
-    assert "pip install 'ladle-rt[cuda]'" in caplog.records[-1].message
-    with pytest.raises(MissingDependencyError, match=r"pip install 'ladle-rt\[cuda\]'"):
+    assert "pip install 'ladle-rt[cuda13]'" in caplog.records[-1].message
+    with pytest.raises(MissingDependencyError, match=r"pip install 'ladle-rt\[cuda13\]'"):
         create_translator(artifact, TranslateOptions(backend="tensorrt"), RGB)
 
 
@@ -93,7 +115,7 @@ class TestWithAGpu:
 
     @pytest.fixture(autouse=True)
     def machine(self, with_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(select, "_require_cuda", lambda: None)
+        monkeypatch.setattr(select, "require_binding", lambda binding: None)
         monkeypatch.setattr(select, "find_tensorrt", lambda: TENSORRT)
         # torch is refused too: it sees no GPU.
         monkeypatch.setattr(select, "obtain_plan", self.fail)

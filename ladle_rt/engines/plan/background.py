@@ -80,7 +80,7 @@ def _command(model: Path, folder: Path, settings: BuildSettings) -> list[str]:
     words += ["--model", str(model), "--output", str(folder)]
     words += ["--opt-level", str(settings.optimization_level)]
     for height, width in settings.sizes:
-        words += ["--size", f"{height}x{width}"]
+        words += ["--size", f"{width}x{height}"]
     if settings.targets:
         words += ["--target", ",".join(settings.targets)]
     if settings.workspace_mib is not None:

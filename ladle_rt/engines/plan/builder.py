@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from ladle_rt.engines.plan.flavour import TensorRT
+from ladle_rt.cuda.tensorrt_edition import TensorRT
 from ladle_rt.engines.plan.settings import BuildSettings
 from ladle_rt.errors import BackendError, OutputError
 from ladle_rt.files import write_whole

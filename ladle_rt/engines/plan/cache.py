@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ladle_rt.cuda.tensorrt_edition import same_version
 from ladle_rt.engines.plan.builder import Built
-from ladle_rt.engines.plan.flavour import same_version
 from ladle_rt.engines.plan.header import PlanHeader, read_header
 from ladle_rt.engines.plan.lock import is_locked, locked
 from ladle_rt.engines.plan.manifest import PlanManifest, manifest_path, read_manifest
@@ -159,9 +159,9 @@ def lock_path(plan: Path) -> Path:
 
 
 def _disagreement(path: Path, size: int, header: PlanHeader, manifest: PlanManifest) -> str | None:
-    if header.flavour != manifest.flavour or not same_version(header.version, manifest.version):
+    if header.edition != manifest.flavour or not same_version(header.version, manifest.version):
         return (
-            f"the plan was written by {header.flavour} {header.version}, its manifest names "
+            f"the plan was written by {header.edition} {header.version}, its manifest names "
             f"{manifest.flavour} {manifest.version}"
         )
     if size != manifest.plan_bytes:

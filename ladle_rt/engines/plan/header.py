@@ -6,10 +6,10 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from ladle_rt.engines.plan.flavour import Flavour
+from ladle_rt.cuda.tensorrt_edition import TensorRtEdition
 from ladle_rt.errors import InputError, InputNotFoundError
 
-_FLAVOURS: dict[int, Flavour] = {0x74727466: "tensorrt", 0x74727476: "tensorrt-rtx"}
+_EDITIONS: dict[int, TensorRtEdition] = {0x74727466: "tensorrt", 0x74727476: "tensorrt-rtx"}
 _LENGTH = 28
 """Bytes that must be there: tag (uint32, little endian) at 0, the version's parts at 24 to 27."""
 
@@ -18,13 +18,13 @@ _LENGTH = 28
 class PlanHeader:
     """Who wrote a plan; nobody else can load it."""
 
-    flavour: Flavour
+    edition: TensorRtEdition
     version: str
     """Four parts."""
 
 
 def read_header(path: Path) -> PlanHeader:
-    """Read a plan's flavour and version.
+    """Read a plan's edition and version.
 
     Raises:
         InputNotFoundError: no such file.
@@ -42,9 +42,9 @@ def read_header(path: Path) -> PlanHeader:
             f"{path}: expected a TensorRT plan, received {len(start)} bytes; build it again"
         )
     (tag,) = struct.unpack_from("<I", start)
-    if tag not in _FLAVOURS:
+    if tag not in _EDITIONS:
         raise InputError(
             f"{path}: expected a TensorRT plan, received a file that starts with "
             f"{start[:4].hex()}; make one with `ladle-rt build-engine`"
         )
-    return PlanHeader(_FLAVOURS[tag], ".".join(str(part) for part in start[24:28]))
+    return PlanHeader(_EDITIONS[tag], ".".join(str(part) for part in start[24:28]))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ladle_rt.engines.plan.flavour import TensorRT
+from ladle_rt.cuda.tensorrt_edition import TensorRT
 from ladle_rt.errors import BackendError
 
 

@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ladle_rt.device import CudaDevice, cuda_devices
+from ladle_rt.cuda.probe import CudaDevice, cuda_devices, gpu_facts, target_of
+from ladle_rt.cuda.tensorrt_edition import TensorRT, find_tensorrt
 from ladle_rt.engines.calibration.calibration_set import MISSING
 from ladle_rt.engines.plan.builder import Progress, build_plan
 from ladle_rt.engines.plan.cache import Obtained, obtain, write_manifest
-from ladle_rt.engines.plan.flavour import TensorRT, find_tensorrt
-from ladle_rt.engines.plan.gpu import gpu_facts, target_of
 from ladle_rt.engines.plan.manifest import PlanManifest
 from ladle_rt.engines.plan.measure import measure_plan
 from ladle_rt.engines.plan.settings import BuildSettings
@@ -123,7 +122,7 @@ def wanted_manifest(
         model=info.facts(),
         onnx_sha256=info.onnx_sha256,
         precision=info.precision,
-        flavour=tensorrt.flavour,
+        flavour=tensorrt.edition,
         version=tensorrt.version,
         profiles=[[list(shape) for shape in profile] for profile in settings.profiles()],
         flags=settings.flags(),

@@ -6,10 +6,9 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from ladle_rt.device import cuda_devices
+from ladle_rt.cuda.probe import cuda_devices, gpu_facts
+from ladle_rt.cuda.tensorrt_edition import MODULES, find_tensorrt
 from ladle_rt.engines.plan.cache import Entry, describe_device, list_plans, lock_path
-from ladle_rt.engines.plan.flavour import MODULES, find_tensorrt
-from ladle_rt.engines.plan.gpu import gpu_facts
 from ladle_rt.engines.plan.lock import is_locked
 from ladle_rt.engines.plan.manifest import manifest_path, read_manifest
 from ladle_rt.errors import InputError, MissingDependencyError, OutputError
@@ -24,9 +23,9 @@ def prune(folder: Path, dry_run: bool = False) -> list[tuple[Path, str]]:
         OutputError: a file cannot be removed.
     """
     versions = {}
-    for flavour in MODULES:
+    for edition in MODULES:
         with contextlib.suppress(MissingDependencyError):
-            versions[flavour] = find_tensorrt(flavour).version
+            versions[edition] = find_tensorrt(edition).version
     devices = cuda_devices()
     found = superfluous(folder, versions, gpu_facts(devices[0]) if devices else None)
     if not dry_run:
@@ -48,7 +47,7 @@ def superfluous(
 
     Args:
         folder: where plans lie.
-        versions: installed TensorRT versions by flavour; of a flavour that is not installed
+        versions: installed TensorRT versions by edition; of an edition that is not installed
             nothing is known, so its plans stay.
         device: the GPU here, as in a manifest; None where there is none.
 

@@ -24,13 +24,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.config import Layout
+from ladle_rt.cuda.launch import Launch, Size, float64, int32, pointer
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import PixelFormat
 from ladle_rt.geometry import Fit
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda import label
-from ladle_rt.translate.cuda.launch import Launch, Size, float64, int32, pointer
 
 NetworkDtype = Literal["float32", "float16"]
 

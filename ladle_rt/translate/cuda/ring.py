@@ -1,35 +1,43 @@
 """Frames in flight on the GPU: slots, three streams, and the events that order them.
 
-    upload    ── frame k ──●── frame k+1 ──●
-                           │ uploaded      │
-    compute                ╰─ kernels, network, kernels ─●─ ...
-                                                         │ computed
-    download                                             ╰─ picture k ──● done
+    upload    ── frame k, kernels before ──●── frame k+1, ...
+                                           │ uploaded
+    compute                                ╰─ network ─●─ ...
+                                                       │ computed
+    download                                           ╰─ kernels after, picture k ──● done
 
-Buffers and streams are made once for one frame size; a frame then costs no allocation and one
-wait on the host, for its own ``done``. That wait also makes the slot free: nothing of the frame
-is left on any stream. Thermal image, network output and scratch exist once, because the compute
-stream works on one frame after another; so does the level tracker's state.
+Each stream works on another frame: while the network computes one, the next is prepared and the
+last is drawn. Buffers and streams are made once for one frame size; a frame then costs no
+allocation and one wait on the host, for its own ``done``. That wait also makes the slot free:
+nothing of the frame is left on any stream. Every slot has buffers of its own; only the level
+tracker's state is shared, by the kernels before the network, which run in the order of frames.
+
+Before anything is recorded into CUDA graphs everything is allocated, and has run once: a driver
+may load a kernel at its first launch, which no capture allows.
 """
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.cuda.gpu import Bytes, Gpu
+from ladle_rt.cuda.nvtx import mark
+from ladle_rt.cuda.resources import ResourceStack
 from ladle_rt.errors import BackendError
 from ladle_rt.frames import Levels, ThermalPixels
+from ladle_rt.translate.cuda.engine import EnqueueEngine
 from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT, TRACKER_HEAD, FrameKernels
-from ladle_rt.translate.cuda.gpu import Bytes, EnqueueEngine, Gpu
-from ladle_rt.translate.cuda.nvtx import mark
-from ladle_rt.translate.cuda.owned import Owned
 
 _TIME_BYTES = 8
 """The frame's time, float64, travels behind its pixels in one copy."""
+_BEFORE, _NETWORK, _AFTER = range(3)
+"""Stages of a frame, each on its own stream."""
 
 
 @dataclass(slots=True)
@@ -45,12 +53,20 @@ class _Slot:
     host_levels: Bytes
     """The level tracker's head after this frame."""
     device_in: int
+    thermal: int
+    rgb: int
+    scratch: int
     device_out: int
     uploaded: int
     computed: int
     done: int
-    graph: int | None = None
-    """The compute part as a CUDA graph; ``None``: enqueued piece by piece."""
+    graphs: dict[int, int] = field(default_factory=dict)
+    """By stage; a stage without one is enqueued piece by piece."""
+
+    @property
+    def time_ptr(self) -> int:
+        """Device address of the time."""
+        return self.device_in + self.host_in.size - _TIME_BYTES
 
 
 class Ring:
@@ -87,15 +103,17 @@ class Ring:
         self._shape, self._dtype = shape, dtype
         self._submitted = 0
         self._collected = 0
-        self._owned = Owned()
+        self._resources = ResourceStack()
         self._streams: list[int] = []
         self.capture_error: BackendError | None = None
-        """Why the compute part is enqueued piece by piece, where a graph was tried."""
+        """Why work is enqueued piece by piece, where graphs were tried."""
         try:
             self._upload, self._compute, self._download = (self._stream() for _ in range(3))
-            self._thermal = self._device(kernels.thermal_bytes)
-            self._rgb = self._device(3 * kernels.thermal_bytes)
-            self._scratch = self._device(kernels.scratch_bytes)
+            self._stages = (
+                (self._upload, self._enqueue_before),
+                (self._compute, self._enqueue_network),
+                (self._download, self._enqueue_after),
+            )
             self._slots = [self._slot() for _ in range(slots)]
             self._start_scratch()
             engine.prepare(kernels.network_shape, gpu, self._compute)
@@ -119,8 +137,8 @@ class Ring:
 
     @property
     def uses_graphs(self) -> bool:
-        """Whether the compute part runs as CUDA graphs."""
-        return all(slot.graph is not None for slot in self._slots)
+        """Whether the network runs as CUDA graphs of the ring."""
+        return all(_NETWORK in slot.graphs for slot in self._slots)
 
     def submit(self, pixels: ThermalPixels, time_s: float) -> None:
         """Copy a frame and enqueue its whole way; `full` must be false.
@@ -137,18 +155,17 @@ class Ring:
             np.copyto(slot.pixels, pixels)
             slot.time_s[0] = time_s
             gpu.copy_to_device(slot.device_in, slot.host_in, self._upload)
+            self._run(slot, _BEFORE)
+            # On the upload stream: the next frame there moves the levels on.
+            gpu.copy_to_host(slot.host_levels, self._state, self._upload)
             gpu.record_event(slot.uploaded, self._upload)
         with mark("compute"):
             gpu.wait_event(self._compute, slot.uploaded)
-            if slot.graph is None:
-                self._enqueue(slot)
-            else:
-                gpu.launch_graph(slot.graph, self._compute)
-            # On the compute stream: the next frame there moves the levels on.
-            gpu.copy_to_host(slot.host_levels, self._state, self._compute)
+            self._run(slot, _NETWORK)
             gpu.record_event(slot.computed, self._compute)
         with mark("download"):
             gpu.wait_event(self._download, slot.computed)
+            self._run(slot, _AFTER)
             gpu.copy_to_host(slot.host_out, slot.device_out, self._download)
             gpu.record_event(slot.done, self._download)
         self._submitted += 1
@@ -178,8 +195,8 @@ class Ring:
         streams, self._streams = self._streams, []
         for stream in streams:
             # Buffers may go only when nothing works on them; a lost device no longer does.
-            self._owned.add(self._gpu.synchronize_stream, stream)
-        self._owned.give_back()
+            self._resources.callback(self._gpu.synchronize_stream, stream)
+        self._resources.close()
 
     def _slot(self) -> _Slot:
         kernels = self._kernels
@@ -194,86 +211,108 @@ class Ring:
             host_out=self._pinned(kernels.output_bytes),
             host_levels=self._pinned(TRACKER_HEAD.size),
             device_in=self._device(host_in.size),
+            thermal=self._device(kernels.thermal_bytes),
+            rgb=self._device(3 * kernels.thermal_bytes),
+            scratch=self._device(kernels.scratch_bytes),
             device_out=self._device(kernels.output_bytes),
             uploaded=self._event(),
             computed=self._event(),
             done=self._event(),
         )
 
-    def _enqueue(self, slot: _Slot) -> None:
-        """The compute part."""
-        time_ptr = slot.device_in + slot.host_in.size - _TIME_BYTES
+    def _run(self, slot: _Slot, stage: int) -> None:
+        stream, enqueue = self._stages[stage]
+        graph = slot.graphs.get(stage)
+        if graph is None:
+            enqueue(slot)
+        else:
+            self._gpu.launch_graph(graph, stream)
+
+    def _enqueue_before(self, slot: _Slot) -> None:
         for launch in self._kernels.before(
-            slot.device_in, self._state, self._thermal, self._scratch, time_ptr
+            slot.device_in, self._state, slot.thermal, slot.scratch, slot.time_ptr
         ):
-            self._gpu.launch(launch, self._compute)
-        self._engine.enqueue(self._thermal, self._rgb, self._compute)
-        for launch in self._kernels.after(
-            slot.device_in, self._rgb, self._scratch, slot.device_out
-        ):
-            self._gpu.launch(launch, self._compute)
+            self._gpu.launch(launch, self._upload)
+
+    def _enqueue_network(self, slot: _Slot) -> None:
+        self._engine.enqueue(slot.thermal, slot.rgb, self._compute)
+
+    def _enqueue_after(self, slot: _Slot) -> None:
+        for launch in self._kernels.after(slot.device_in, slot.rgb, slot.scratch, slot.device_out):
+            self._gpu.launch(launch, self._download)
 
     def _start_scratch(self) -> None:
         start = self._kernels.scratch_start
-        if not start.size:
-            return
-        staging = self._pinned(start.size)
-        staging[:] = start
-        self._gpu.copy_to_device(self._scratch, staging, self._compute)
+        if start.size:
+            staging = self._pinned(start.size)
+            staging[:] = start
+            for slot in self._slots:
+                self._gpu.copy_to_device(slot.scratch, staging, self._compute)
         # The engine may free what it had for another size: nothing is to be under way then.
         self._gpu.synchronize_stream(self._compute)
 
     def _warm_up(self) -> None:
-        """Run the network once: engines load and choose kernels at their first run."""
-        self._engine.enqueue(self._thermal, self._rgb, self._compute)
-        self._gpu.synchronize_stream(self._compute)
+        """Run everything once: kernels are loaded, and engines choose theirs, at the first run.
 
-    def _capture_all(self) -> None:
-        if not self._engine.capturable:
-            return
+        On a black frame, with levels that are not the translator's.
+        """
+        state, self._state = self._state, self._device(self._kernels.state_bytes)
         try:
             for slot in self._slots:
-                slot.graph = self._capture(slot)
+                for stream, enqueue in self._stages:
+                    enqueue(slot)
+                    self._gpu.synchronize_stream(stream)
+        finally:
+            self._state = state
+
+    def _capture_all(self) -> None:
+        recorded = [_BEFORE, _NETWORK, _AFTER] if self._engine.capturable else [_BEFORE, _AFTER]
+        try:
+            for slot in self._slots:
+                for stage in recorded:
+                    slot.graphs[stage] = self._capture(slot, *self._stages[stage])
         except BackendError as error:
             for slot in self._slots:
-                slot.graph = None
+                slot.graphs.clear()
             try:
-                self._gpu.synchronize_stream(self._compute)
+                for stream in self._streams:
+                    self._gpu.synchronize_stream(stream)
             except BackendError:
                 # Not the capture failed but the GPU.
                 raise error from None
             self.capture_error = error
 
-    def _capture(self, slot: _Slot) -> int:
-        self._gpu.begin_capture(self._compute)
+    def _capture(self, slot: _Slot, stream: int, enqueue: Callable[[_Slot], None]) -> int:
+        self._gpu.begin_capture(stream)
         try:
-            self._enqueue(slot)
+            enqueue(slot)
         except BaseException:
             # A stream stays in capture until its end is asked for, whatever comes of it.
             with contextlib.suppress(BackendError):
-                self._owned.add(self._gpu.destroy_graph, self._gpu.end_capture(self._compute))
+                graph = self._gpu.end_capture(stream)
+                self._resources.callback(self._gpu.destroy_graph, graph)
             raise
-        graph = self._gpu.end_capture(self._compute)
-        self._owned.add(self._gpu.destroy_graph, graph)
+        graph = self._gpu.end_capture(stream)
+        self._resources.callback(self._gpu.destroy_graph, graph)
         return graph
 
     def _stream(self) -> int:
         stream = self._gpu.create_stream()
-        self._owned.add(self._gpu.destroy_stream, stream)
+        self._resources.callback(self._gpu.destroy_stream, stream)
         self._streams.append(stream)
         return stream
 
     def _event(self) -> int:
         event = self._gpu.create_event()
-        self._owned.add(self._gpu.destroy_event, event)
+        self._resources.callback(self._gpu.destroy_event, event)
         return event
 
     def _device(self, size: int) -> int:
         pointer = self._gpu.allocate(size)
-        self._owned.add(self._gpu.free, pointer)
+        self._resources.callback(self._gpu.free, pointer)
         return pointer
 
     def _pinned(self, size: int) -> Bytes:
         array = self._gpu.allocate_pinned(size)
-        self._owned.add(self._gpu.free_pinned, array)
+        self._resources.callback(self._gpu.free_pinned, array)
         return array

@@ -6,21 +6,15 @@ is only deserialised.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from ladle_rt.errors import BackendError, ConfigError, require
+from ladle_rt.cuda.gpu import Gpu, gpu_error
+from ladle_rt.cuda.probe import find_gpu
+from ladle_rt.cuda.tensorrt_edition import TensorRtEdition, find_tensorrt
+from ladle_rt.errors import BackendError, ConfigError
 from ladle_rt.geometry import size_range
 from ladle_rt.models.artifact import INPUT_NAME, OUTPUT_NAME
-from ladle_rt.translate.cuda.gpu import Gpu, gpu_error
-from ladle_rt.translate.cuda.probe import find_gpu
-
-Flavour = Literal["tensorrt", "tensorrt-rtx"]
-
-_MODULES: dict[Flavour, tuple[str, str]] = {
-    "tensorrt": ("tensorrt", "tensorrt"),
-    "tensorrt-rtx": ("tensorrt_rtx", "rtx"),
-}
-"""Module to import and the extra that brings it."""
+from ladle_rt.translate.cuda.runtime_cache import RuntimeCache
 
 
 class TensorRtEngine:
@@ -28,20 +22,20 @@ class TensorRtEngine:
 
     Args:
         plan: bytes of the plan, trusted.
-        flavour: which TensorRT built it.
+        edition: which TensorRT built it.
 
     Raises:
         MissingDependencyError: that TensorRT is not installed.
         BackendError: no GPU, or TensorRT cannot load the plan here.
     """
 
-    def __init__(self, plan: bytes, flavour: Flavour) -> None:
+    def __init__(self, plan: bytes, edition: TensorRtEdition) -> None:
         # A Runtime without a driver does not fail, it crashes the process.
         find_gpu()
-        trt: Any = require(*_MODULES[flavour])
-        self._trt = trt
+        found = find_tensorrt(edition)
+        trt = self._trt = found.module
         self._messages = _message_log(trt)
-        self._label = f"{flavour} {trt.__version__}"
+        self._label = f"{edition} {found.version}"
         self._gpu: Gpu | None = None
         self._scratch = 0
         self._stream = 0
@@ -55,13 +49,13 @@ class TensorRtEngine:
             )
         self._network_dtype = _check_interface(trt, self._engine)
         self._limits = _limits(self._engine)
-        self._context = _create_context(trt, self._engine)
+        self._context, self._cache = _create_context(trt, self._engine, plan)
         if self._context is None:
             raise gpu_error("create_execution_context", self._messages.last)
 
     @property
     def name(self) -> str:
-        """Flavour, version and precision of the border: ``tensorrt 11.4.0 (float32)``."""
+        """Edition, version and precision of the border: ``tensorrt 11.4.0 (float32)``."""
         return f"{self._label} ({self._network_dtype})"
 
     @property
@@ -140,6 +134,9 @@ class TensorRtEngine:
 
     def close(self) -> None:
         """See `EnqueueEngine.close`."""
+        cache, self._cache = self._cache, None
+        if cache is not None and self._gpu is not None:
+            cache.save()
         # Contexts go before their engine, engines before their runtime.
         self._context = None
         self._engine = None
@@ -201,7 +198,8 @@ def _check_interface(trt: Any, engine: Any) -> str:
     return known[types[0]]
 
 
-def _create_context(trt: Any, engine: Any) -> Any:
+def _create_context(trt: Any, engine: Any, plan: bytes) -> tuple[Any, RuntimeCache | None]:
+    """An execution context, and the cache of TensorRT-RTX's kernels."""
     strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
     if (
         hasattr(trt, "IRuntimeConfig")
@@ -213,8 +211,9 @@ def _create_context(trt: Any, engine: Any) -> Any:
         # TensorRT-RTX compiles for the size at the first run, not beside later ones.
         eager = trt.DynamicShapesKernelSpecializationStrategy.EAGER
         config.dynamic_shapes_kernel_specialization_strategy = eager
-        return engine.create_execution_context(config)
-    return engine.create_execution_context(strategy)
+        cache = RuntimeCache(config, plan) if hasattr(config, "create_runtime_cache") else None
+        return engine.create_execution_context(config), cache
+    return engine.create_execution_context(strategy), None
 
 
 def _message_log(trt: Any) -> Any:

@@ -19,15 +19,16 @@ from types import TracebackType
 from typing import Any
 
 from ladle_rt.config import Layout, TranslateOptions
+from ladle_rt.cuda.gpu import Gpu
 from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.geometry import fit_box
 from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.thermal.normalization import FollowedLevels
 from ladle_rt.translate.colorize import PictureSpec
-from ladle_rt.translate.cuda.compile import cubin
-from ladle_rt.translate.cuda.gpu import EnqueueEngine, Gpu
-from ladle_rt.translate.cuda.owner import Job, LevelsAnswer, Owner, Result
+from ladle_rt.translate.cuda.engine import EnqueueEngine
+from ladle_rt.translate.cuda.gpu_worker import GpuWorker, Job, LevelsAnswer, Result
+from ladle_rt.translate.cuda.kernels import frame_cubin
 from ladle_rt.translate.workers import CLOSED
 
 logger = logging.getLogger("ladle_rt")
@@ -63,7 +64,7 @@ class GpuTranslator:
         picture: PictureSpec,
         *,
         slots: int = SLOTS,
-        image: Callable[[tuple[int, int]], bytes] = cubin,
+        image: Callable[[tuple[int, int]], bytes] = frame_cubin,
     ) -> None:
         self._picture, self._depth = picture, slots
         self._layout = options.layout
@@ -79,7 +80,7 @@ class GpuTranslator:
         self._tickets = 0
         self._told_odd = False
         started: Future[str] = Future()
-        owner = self._owner = Owner(info, options, picture, slots, self._jobs)
+        owner = self._owner = GpuWorker(info, options, picture, slots, self._jobs)
         self._multiple = info.size_multiple
 
         def serve() -> None:

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from ladle_rt.cuda.launch import Launch
 from ladle_rt.frames import ThermalPixels
 from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT, KERNELS, FrameKernels
-from ladle_rt.translate.cuda.launch import Launch
 
-HERE = Path(__file__).parent
+SHIM = Path(__file__).resolve().parents[2] / "cuda" / "host_shim.h"
 SOURCE = Path(__file__).resolve().parents[3] / "ladle_rt" / "translate" / "cuda" / "kernels.cu"
 FLAGS = ("-std=c++17", "-O2", "-ffp-contract=off", "-shared", "-fPIC")
 """No fused multiply-add: whether the host has one must not change results."""
@@ -134,7 +134,7 @@ def host_gpu(tmp_path_factory: pytest.TempPathFactory) -> HostGpu:
     table = ", ".join(f"HOST_KERNEL({name})" for name in KERNELS)
     unit = folder / "kernels.cpp"
     unit.write_text(
-        f'#include "{HERE / "host_shim.h"}"\n#include "{SOURCE}"\nHOST_LAUNCHER({table})\n',
+        f'#include "{SHIM}"\n#include "{SOURCE}"\nHOST_LAUNCHER({table})\n',
         encoding="utf-8",
     )
     library = folder / "kernels.so"

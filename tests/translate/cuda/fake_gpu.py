@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from ladle_rt.cuda.gpu import Bytes, Gpu, gpu_error
+from ladle_rt.cuda.launch import Launch
 from ladle_rt.engines.plan.settings import takes
 from ladle_rt.errors import ConfigError
 from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT
-from ladle_rt.translate.cuda.gpu import Bytes, Gpu, gpu_error
-from ladle_rt.translate.cuda.launch import Launch
 
 GUARD = 0xA5
 POISON = 0xDB
@@ -106,6 +106,7 @@ class FakeGpu:
         self._memory: dict[int, _Memory] = {}
         self._pinned: dict[int, Bytes] = {}
         self._graphs: dict[int, list[_Work]] = {}
+        self._loaded: set[str] = set()
         self._capture: tuple[int, list[_Work]] | None = None
         self.closed = True
 
@@ -127,6 +128,11 @@ class FakeGpu:
 
     def launch(self, launch: Launch, stream: int) -> None:
         self.call(f"launch {launch.kernel}")
+        self._hold(
+            self._capture is None or launch.kernel in self._loaded,
+            f"{launch.kernel} is loaded during a capture",
+        )
+        self._loaded.add(launch.kernel)
         pointers = [int(arg.value) for arg in launch.args if arg.kind == "P" and arg.value]
 
         def run() -> None:
@@ -232,7 +238,15 @@ class FakeGpu:
         def run() -> None:
             array[:] = self.view(pointer, array.size)
 
-        self.enqueue(stream, "download", run)
+        self.enqueue(stream, f"download {array.size}", run)
+
+    def copy_on_device(self, target: int, source: int, size: int, stream: int) -> None:
+        self.call("copy_on_device")
+
+        def run() -> None:
+            self.view(target, size)[:] = self.view(source, size)
+
+        self.enqueue(stream, "copy", run)
 
     def begin_capture(self, stream: int) -> None:
         self.call("begin_capture")

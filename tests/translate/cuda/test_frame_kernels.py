@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ladle_rt.cuda.launch import Launch, float64, int32, pointer
 from ladle_rt.errors import ConfigError
 from ladle_rt.geometry import Fit, fit_box
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda.frame_kernels import KERNELS, FrameKernels
-from ladle_rt.translate.cuda.launch import Launch, float64, int32, pointer
 
 YUV, RGB = PictureSpec("yuv420p", True), PictureSpec("rgb24", False)
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ladle_rt.cuda.resources import ResourceStack
 from ladle_rt.errors import BackendError
 from ladle_rt.geometry import fit_box
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate.colorize import PictureSpec
-from ladle_rt.translate.cuda.frame_kernels import FrameKernels
-from ladle_rt.translate.cuda.owned import Owned
+from ladle_rt.translate.cuda.frame_kernels import TRACKER_HEAD, FrameKernels
 from ladle_rt.translate.cuda.ring import Ring
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -64,20 +64,24 @@ def test_a_frame_goes_its_way_in_order(seed: int) -> None:
         made.collect()
     seen = gpu.done[start:]
     way = ("upload", "shrink_u8", "follow_levels_u8", "normalize_u8_f32", "network")
-    way += ("to_planes_f32", "picture_yuv420p_u8")
-    order = [[at for at, label in enumerate(seen) if label == step] for step in way]
-    assert all(len(steps) == 3 for steps in order)
-    for earlier, later in itertools.pairwise(order):
-        assert all(a < b for a, b in zip(earlier, later, strict=True))
-    # The picture and the levels of each, and nothing of a frame before it is computed.
-    downloads = [at for at, label in enumerate(seen) if label == "download"]
-    assert len(downloads) == 6
-    for number, computed in enumerate(order[-1]):
-        assert sum(at < computed for at in downloads) <= 2 * number
+    way += ("to_planes_f32", "picture_yuv420p_u8", f"download {30 * 28}")
+    levels = f"download {TRACKER_HEAD.size}"
+    at = {step: [i for i, label in enumerate(seen) if label == step] for step in (*way, levels)}
+    assert all(len(turns) == 3 for turns in at.values())
+    for earlier, later in itertools.pairwise(way):
+        assert all(a < b for a, b in zip(at[earlier], at[later], strict=True))
+    # A frame's levels are taken after they followed it and before they follow the next.
+    followed = at["follow_levels_u8"]
+    for number, taken in enumerate(at[levels]):
+        assert followed[number] < taken < [*followed, len(seen)][number + 1]
 
 
-def test_streams_overlap() -> None:
-    """Some order lets the next frame be uploaded before this one is computed."""
+@pytest.mark.parametrize(
+    ("early", "late"),
+    [("upload", "network"), ("normalize_u8_f32", "network"), ("network", "to_planes_f32")],
+)
+def test_stages_overlap(early: str, late: str) -> None:
+    """Some order lets a stage take the next frame before the stage after it takes this one."""
     overlapped = False
     for seed in range(20):
         gpu = FakeGpu(seed=seed).open()
@@ -87,8 +91,27 @@ def test_streams_overlap() -> None:
             made.submit(np.full(SHAPE, number, np.uint8), number / 10)
         made.collect()
         seen = gpu.done[start:]
-        overlapped |= seen[: seen.index("network")].count("upload") == 2
+        overlapped |= seen[: seen.index(late)].count(early) == 2
     assert overlapped
+
+
+def test_captured_is_only_what_has_run() -> None:
+    """A driver may load a kernel at its first launch; nothing is allocated after the first."""
+    gpu = FakeGpu().open()
+    ring(gpu)
+    first = gpu.calls.index("begin_capture")
+    launched = [name for name in gpu.calls if name.startswith("launch ")]
+    before = [name for name in gpu.calls[:first] if name.startswith("launch ")]
+    assert set(before) == set(launched)
+    assert not {"allocate", "allocate_pinned"} & set(gpu.calls[first:])
+
+
+def test_the_first_run_leaves_the_levels_as_they_were(host_gpu: Any) -> None:
+    gpu = FakeGpu(host_gpu.launch).open()
+    ring(gpu)
+    # Those of the caller were the first thing that was allocated.
+    state = next(iter(gpu._memory.values()))
+    assert not state.bytes.any()
 
 
 def test_close_waits_for_what_is_in_flight_and_gives_all_back_but_the_state() -> None:
@@ -97,7 +120,7 @@ def test_close_waits_for_what_is_in_flight_and_gives_all_back_but_the_state() ->
     made.submit(np.zeros(SHAPE, np.uint8), 0.0)
     made.close()
     made.close()
-    assert "download" in gpu.done and not gpu.violations
+    assert f"download {30 * 28}" in gpu.done and not gpu.violations
     # The engine's scratch and the state are others'.
     assert {kind: len(left) for kind, left in gpu.live.items() if left} == {"device": 2}
 
@@ -110,10 +133,10 @@ def test_first_of_several_errors_is_told() -> None:
         if number != 1:
             raise BackendError(f"{number} failed")
 
-    owned = Owned()
+    stack = ResourceStack()
     for number in range(3):
-        owned.add(give_back, number)
+        stack.callback(give_back, number)
     with pytest.raises(BackendError, match="2 failed"):
-        owned.give_back()
-    owned.give_back()
+        stack.close()
+    stack.close()
     assert given == [2, 1, 0]

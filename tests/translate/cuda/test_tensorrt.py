@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from ladle_rt.device import CudaDevice, CudaUnavailableError
+from ladle_rt.cuda import probe
+from ladle_rt.cuda.probe import CudaDevice, CudaUnavailableError
 from ladle_rt.errors import BackendError, ConfigError, MissingDependencyError
-from ladle_rt.translate.cuda import probe
 from ladle_rt.translate.cuda.tensorrt import TensorRtEngine
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -306,6 +306,48 @@ def test_a_runtime_config_makes_kernels_eagerly(
     ((_, config),) = trt.calls
     assert config.strategy.name == "USER_MANAGED"
     assert config.dynamic_shapes_kernel_specialization_strategy is Kernels.EAGER
+
+
+def test_what_was_compiled_at_the_first_run_is_kept(
+    trt: FakeTensorRT, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    loaded = []
+
+    class Cache:
+        def deserialize(self, blob: bytes) -> bool:
+            loaded.append(blob)
+            return True
+
+        def serialize(self) -> bytes:
+            return b"compiled kernels"
+
+    class Config:
+        def set_execution_context_allocation_strategy(self, strategy: Any) -> None: ...
+        def create_runtime_cache(self) -> Cache:
+            return Cache()
+
+        def set_runtime_cache(self, cache: Cache) -> bool:
+            trt.calls.append(("set_runtime_cache", cache))
+            return True
+
+    class Kernels(enum.Enum):
+        EAGER = 1
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(Engine, "create_runtime_config", lambda self: Config(), raising=False)
+    trt.module.IRuntimeConfig = Config
+    trt.module.DynamicShapesKernelSpecializationStrategy = Kernels
+    for _ in range(2):
+        gpu = FakeGpu().open()
+        engine = TensorRtEngine(b"plan", "tensorrt")
+        engine.prepare((64, 96), gpu, gpu.create_stream())
+        engine.close()
+        engine.close()
+    assert loaded == [b"compiled kernels"]
+    (kept,) = (tmp_path / "ladle-rt" / "kernels").iterdir()
+    assert kept.read_bytes() == b"compiled kernels"
+    # Set before the context is made.
+    assert [call[0] for call in trt.calls][:2] == ["set_runtime_cache", "create_execution_context"]
 
 
 def test_without_a_gpu_tensorrt_is_not_even_imported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ladle_rt.device import CudaDevice, CudaUnavailableError
+from ladle_rt.config import CudaBinding
+from ladle_rt.cuda import probe
+from ladle_rt.cuda.driver import Driver
+from ladle_rt.cuda.nvtx import mark
+from ladle_rt.cuda.probe import CudaDevice, CudaUnavailableError, cuda_devices
+from ladle_rt.cuda.select import open_gpu
 from ladle_rt.errors import BackendError
-from ladle_rt.translate.cuda import probe
-from ladle_rt.translate.cuda.nvtx import mark
-from ladle_rt.translate.cuda.pycuda_gpu import PycudaGpu
 
 DEVICES = (CudaDevice("One", (8, 6), "13.0"), CudaDevice("Two", (8, 9), "13.0"))
 
@@ -40,14 +43,38 @@ def test_devices_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
         ((), "CUDA_VISIBLE_DEVICES"),
     ],
 )
-def test_reasons(monkeypatch: pytest.MonkeyPatch, result: Any, words: str) -> None:
+@pytest.mark.parametrize("binding", ["bindings", "pycuda"])
+def test_reasons(
+    monkeypatch: pytest.MonkeyPatch, result: Any, words: str, binding: CudaBinding
+) -> None:
     found(monkeypatch, result)
     with pytest.raises(BackendError, match=words) as caught:
         # Asked before pycuda is imported, which fails without libcuda.
-        PycudaGpu()
+        open_gpu(binding)
     line = str(caught.value)
     assert line.startswith("no GPU to translate on: ") and "--backend" in line
     assert "\n" not in line
+
+
+def test_device_files_that_this_user_may_not_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("nvidia0", "nvidia1", "nvidiactl"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(probe, "DEVICE_FILES", tmp_path)
+    assert probe._forbidden() == ""
+    monkeypatch.setattr(probe.os, "access", lambda path, mode: path.name == "nvidia1")
+    assert f"may not open {tmp_path / 'nvidia0'} (" in probe._forbidden()
+
+
+@pytest.mark.skipif(bool(cuda_devices()), reason="there is a GPU")
+def test_what_the_driver_does_not_have_is_one_line() -> None:
+    pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings is not installed")
+    driver = Driver(CudaDevice("One", (8, 6), "99.0"))
+    with pytest.raises(BackendError, match=r"cuInit\(all\): not in this driver") as caught:
+        driver.call("cuInit", 0, about="all")
+    line = str(caught.value)
+    assert line.endswith("update the driver") and "\n" not in line
 
 
 def test_ranges_cost_nothing_without_nvtx() -> None:

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from ladle_rt.errors import BackendError, ConfigError, MissingDependencyError
 
-Flavour = Literal["tensorrt", "tensorrt-rtx"]
-MODULES: dict[Flavour, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-EXTRAS: dict[Flavour, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
+TensorRtEdition = Literal["tensorrt", "tensorrt-rtx"]
+MODULES: dict[TensorRtEdition, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+EXTRAS: dict[TensorRtEdition, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
 OLDEST_TENSORRT = (10, 3)
 OLDEST_DLA = (11, 4)
 """From here on strongly typed networks run on a DLA; before, only weakly typed ones did."""
@@ -28,7 +28,7 @@ OLDEST_DLA = (11, 4)
 class TensorRT:
     """An importable TensorRT."""
 
-    flavour: Flavour
+    edition: TensorRtEdition
     version: str
     """As the bindings say it, for example ``1.7.1.116`` or ``10.3.0``."""
     module: Any
@@ -36,7 +36,7 @@ class TensorRT:
     @property
     def is_rtx(self) -> bool:
         """Whether it builds ahead of time for other GPUs than this machine's."""
-        return self.flavour == "tensorrt-rtx"
+        return self.edition == "tensorrt-rtx"
 
     @property
     def label(self) -> str:
@@ -75,7 +75,7 @@ class TensorRT:
         )
         if not (known and can):
             raise ConfigError(
-                f"--target needs TensorRT-RTX, received {self.flavour} {self.version}: build on "
+                f"--target needs TensorRT-RTX, received {self.edition} {self.version}: build on "
                 "the GPU itself, or run: pip install 'ladle-rt[rtx]'"
             )
         wrong = [target for target in targets if target not in known]
@@ -138,30 +138,30 @@ class TensorRT:
         config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
 
 
-def find_tensorrt(wanted: Flavour | None = None) -> TensorRT:
+def find_tensorrt(wanted: TensorRtEdition | None = None) -> TensorRT:
     """Import TensorRT; without a wish, TensorRT comes before TensorRT-RTX.
 
     Raises:
         MissingDependencyError: none is installed (or not the wanted one).
         BackendError: installed, but older than this package can use.
     """
-    flavours: tuple[Flavour, ...] = (wanted,) if wanted else ("tensorrt", "tensorrt-rtx")
+    editions: tuple[TensorRtEdition, ...] = (wanted,) if wanted else ("tensorrt", "tensorrt-rtx")
     failures = []
-    for flavour in flavours:
+    for edition in editions:
         try:
-            module = importlib.import_module(MODULES[flavour])
+            module = importlib.import_module(MODULES[edition])
         except (ImportError, OSError) as error:
             # OSError: the bindings are there, the libraries behind them are not.
-            failures.append(f"{MODULES[flavour]}: {error}")
+            failures.append(f"{MODULES[edition]}: {error}")
             continue
         version = str(module.__version__)
-        if flavour == "tensorrt" and version_numbers(version)[:2] < OLDEST_TENSORRT:
+        if edition == "tensorrt" and version_numbers(version)[:2] < OLDEST_TENSORRT:
             raise BackendError(
                 f"expected TensorRT {'.'.join(map(str, OLDEST_TENSORRT))} or newer, received "
                 f"{version}; update it"
             )
-        return TensorRT(flavour, version, module)
-    extras = " or ".join(f"pip install 'ladle-rt[{EXTRAS[flavour]}]'" for flavour in flavours)
+        return TensorRT(edition, version, module)
+    extras = " or ".join(f"pip install 'ladle-rt[{EXTRAS[edition]}]'" for edition in editions)
     raise MissingDependencyError(
         f"TensorRT is needed here and cannot be imported ({'; '.join(failures)}); run: {extras}"
     )

@@ -6,15 +6,18 @@ So the same handle goes to pycuda, cuda.bindings, TensorRT and torch.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.cuda.launch import Launch
 from ladle_rt.errors import BackendError
-from ladle_rt.translate.cuda.launch import Launch
 
 Bytes = npt.NDArray[np.uint8]
+
+NON_BLOCKING = 1
+"""CU_STREAM_NON_BLOCKING: torch and others may use the legacy stream beside us."""
 
 _HINTS = (
     (
@@ -24,6 +27,10 @@ _HINTS = (
     (
         ("no kernel image", "NO_BINARY_FOR_GPU", "invalid device kernel"),
         "delete the kernels in the cache folder so that they are compiled again",
+    ),
+    (
+        ("UNSUPPORTED_PTX_VERSION", "INVALID_IMAGE", "DRIVER_MISMATCH", "device kernel image"),
+        "update the driver, or delete the kernels in the cache folder",
     ),
     (
         ("already in use", "unavailable", "busy"),
@@ -104,7 +111,11 @@ class Gpu(Protocol):
         """Device time between two reached recordings of timing events."""
 
     def allocate(self, size: int) -> int:
-        """Device memory of ``size`` bytes, zeroed, aligned to 256."""
+        """Device memory of ``size`` bytes, zeroed, aligned to 256; never during a capture.
+
+        It waits for its own stream alone: waiting for the whole device would break captures of
+        other threads.
+        """
 
     def free(self, pointer: int) -> None:
         """Give device memory back; no enqueued work may use it."""
@@ -121,6 +132,9 @@ class Gpu(Protocol):
     def copy_to_host(self, array: Bytes, pointer: int, stream: int) -> None:
         """Enqueue a copy into page-locked memory, valid once an event after it is reached."""
 
+    def copy_on_device(self, target: int, source: int, size: int, stream: int) -> None:
+        """Enqueue a copy between two places of device memory, ``size`` in bytes."""
+
     def begin_capture(self, stream: int) -> None:
         """Record what is enqueued on the stream from now on instead of running it."""
 
@@ -135,50 +149,3 @@ class Gpu(Protocol):
 
     def close(self) -> None:
         """Leave the GPU to others; calling it twice is harmless."""
-
-
-class EnqueueEngine(Protocol):
-    """A network on the GPU. Used from the thread that owns the `Gpu`."""
-
-    @property
-    def name(self) -> str:
-        """The engine and its precision, for logs."""
-
-    @property
-    def network_dtype(self) -> Any:
-        """Element type of input and output: ``"float32"`` or ``"float16"``."""
-
-    @property
-    def capturable(self) -> bool:
-        """Whether `enqueue` may be recorded into a CUDA graph; asked after `prepare`."""
-
-    def supports(self, shape: tuple[int, int]) -> bool:
-        """Whether `prepare` may be asked for inputs of a height and width; in any thread."""
-
-    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
-        """Get ready for inputs [1,1,H,W]; may allocate, and may wait for the stream.
-
-        Args:
-            shape: H and W.
-            gpu: for memory; what an earlier `prepare` took is given back first.
-            stream: that `enqueue` will use.
-
-        Raises:
-            ConfigError: a size that the network cannot do; another one can be prepared.
-            BackendError: the engine failed.
-        """
-
-    def enqueue(self, thermal_ptr: int, rgb_ptr: int, stream: int) -> None:
-        """Enqueue one run; allocates nothing and waits for nothing.
-
-        Args:
-            thermal_ptr: [1,1,H,W] in device memory.
-            rgb_ptr: [1,3,H,W] in device memory.
-            stream: what orders it.
-
-        Raises:
-            BackendError: the engine refused.
-        """
-
-    def close(self) -> None:
-        """Give everything back; calling it twice is harmless."""

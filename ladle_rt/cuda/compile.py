@@ -1,7 +1,8 @@
-"""Compiles ``kernels.cu`` for a GPU: by NVRTC, else by nvcc; the result is kept for next time.
+"""Compiles CUDA C++ for a GPU: by NVRTC, else by nvcc; the result is kept for next time.
 
 The cubin lies in the user's cache folder under compute capability, compiler and a hash of the
-source, so that whatever changes leads to another file. Compiling needs no GPU.
+source, so that whatever changes leads to another file. Compiling needs no GPU. A driver loads no
+cubin of a compiler whose major version is later than its own.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +28,8 @@ from ladle_rt.files import write_whole
 logger = logging.getLogger("ladle_rt")
 
 STANDARD = "--std=c++17"
+OLDEST_CUDA, NEWEST_CUDA = 12, 13
+"""Major versions that this package has an extra for: ``cuda12`` and ``cuda13``."""
 NVCC_LIMIT_S = 600.0
 """Longest wait for nvcc; it takes seconds."""
 
@@ -51,23 +55,25 @@ class Compiler(Protocol):
         """
 
 
-def kernel_source() -> str:
-    """The text of ``kernels.cu``."""
-    return (resources.files(__package__) / "kernels.cu").read_text(encoding="utf-8")
-
-
-def cubin(capability: tuple[int, int], folder: Path | None = None) -> bytes:
-    """The kernels compiled for a GPU, from the cache or made now.
+def cubin(
+    source: str,
+    capability: tuple[int, int],
+    driver_major: int | None = None,
+    folder: Path | None = None,
+) -> bytes:
+    """Kernels compiled for a GPU, from the cache or made now.
 
     Args:
+        source: CUDA C++.
         capability: the GPU's compute capability, for example ``(8, 6)``.
+        driver_major: see `find_compiler`.
         folder: where compiled kernels are kept; ``None``: `cache_folder`.
 
     Raises:
-        BackendError: no compiler here, or it refused.
+        BackendError: no compiler here that the driver can follow, or it refused.
     """
-    source, architecture = kernel_source(), f"sm_{capability[0]}{capability[1]}"
-    compiler = find_compiler()
+    architecture = f"sm_{capability[0]}{capability[1]}"
+    compiler = find_compiler(driver_major)
     digest = hashlib.sha256(f"{STANDARD}\n{source}".encode()).hexdigest()[:16]
     path = (folder or cache_folder()) / f"{architecture}-{compiler.name}-{digest}.cubin"
     kept = _read(path)
@@ -75,7 +81,7 @@ def cubin(capability: tuple[int, int], folder: Path | None = None) -> bytes:
         return kept
     logger.info("compiling the CUDA kernels for %s with %s", architecture, compiler.name)
     made = compiler.compile(source, architecture)
-    _keep(path, made)
+    keep(path, made)
     return made
 
 
@@ -84,22 +90,44 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("ladle-rt", appauthor=False) / "kernels"
 
 
-def find_compiler() -> Compiler:
+def find_compiler(driver_major: int | None = None) -> Compiler:
     """NVRTC where it can be loaded, else nvcc on PATH or under ``CUDA_HOME``.
 
+    Args:
+        driver_major: CUDA's major version that the driver serves; a later compiler is passed
+            over. ``None``: any, to compile for another machine.
+
     Raises:
-        BackendError: neither is here.
+        BackendError: neither is here, or only too new ones.
     """
-    try:
-        return Nvrtc.load()
-    except (MissingDependencyError, BackendError) as error:
-        nvcc = shutil.which("nvcc") or shutil.which("nvcc", path=_cuda_home_bin())
-        if nvcc is None:
-            raise BackendError(
-                f"the CUDA kernels need NVRTC or nvcc to be compiled, found neither ({error}); "
-                "or put nvcc on PATH"
-            ) from error
-        return Nvcc.at(nvcc)
+    loaders: tuple[Callable[[], Compiler], ...] = (Nvrtc.load, Nvcc.find)
+    reasons = []
+    for load in loaders:
+        try:
+            compiler = load()
+        except (MissingDependencyError, BackendError) as error:
+            reasons.append(str(error).partition("; ")[0])
+            continue
+        if driver_major is None or major_of(compiler.name) <= driver_major:
+            return compiler
+        reasons.append(f"{compiler.name} is too new for a driver of CUDA {driver_major}")
+    raise BackendError(
+        f"the CUDA kernels need NVRTC or nvcc to be compiled: {'; '.join(reasons)}; "
+        f"{remedy(driver_major)}"
+    )
+
+
+def remedy(driver_major: int | None) -> str:
+    """What to type so that compiler and driver fit; ``None``: any driver."""
+    if driver_major is not None and driver_major < OLDEST_CUDA:
+        return f"update the driver: it must serve CUDA {OLDEST_CUDA} or later"
+    extra = f"cuda{min(driver_major or NEWEST_CUDA, NEWEST_CUDA)}"
+    return f"run: pip install 'ladle-rt[{extra}]'"
+
+
+def major_of(name: str) -> int:
+    """13 of ``nvrtc-13.0``."""
+    return int(name.rpartition("-")[2].partition(".")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +145,14 @@ class Nvrtc:
             MissingDependencyError: ``cuda.bindings`` is not installed.
             BackendError: it is, but finds no NVRTC library.
         """
-        nvrtc = require("cuda.bindings.nvrtc", "tensorrt")
+        nvrtc = require("cuda.bindings.nvrtc", f"cuda{NEWEST_CUDA}")
         try:
             status, major, minor = nvrtc.nvrtcVersion()
         except Exception as error:
             # The binding loads the library at the first call; what it raises differs by version.
             raise BackendError(
                 f"cuda.bindings cannot load NVRTC ({str(error).partition(chr(10))[0]}); "
-                "run: pip install nvidia-cuda-nvrtc"
+                f"run: pip install {_nvrtc_wheel()}"
             ) from error
         if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
             raise BackendError(f"NVRTC does not tell its version ({status.name}); reinstall it")
@@ -164,6 +192,18 @@ class Nvcc:
     _path: str
 
     @classmethod
+    def find(cls) -> Nvcc:
+        """The one on PATH, else under ``CUDA_HOME``.
+
+        Raises:
+            BackendError: there is none, or it does not answer.
+        """
+        path = shutil.which("nvcc") or shutil.which("nvcc", path=_cuda_home_bin())
+        if path is None:
+            raise BackendError("nvcc is neither on PATH nor under CUDA_HOME")
+        return cls.at(path)
+
+    @classmethod
     def at(cls, path: str) -> Nvcc:
         """Ask the program at a path for its version.
 
@@ -191,6 +231,15 @@ class Nvcc:
             return made.read_bytes()
 
 
+def keep(path: Path, made: bytes) -> None:
+    """Store what was compiled whole or not at all; an unwritable folder only costs time."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda part: part.write_bytes(made))
+    except OSError as error:
+        logger.warning("compiled CUDA kernels are not kept in %s (%s)", path.parent, error)
+
+
 def first_error(log: str) -> str:
     """The first line of a compiler's log that speaks of an error, else its first line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
@@ -198,10 +247,19 @@ def first_error(log: str) -> str:
     return (errors or lines or ["no message"])[0]
 
 
+def _nvrtc_wheel() -> str:
+    """The package whose NVRTC the installed cuda.bindings loads: that of its own major version."""
+    try:
+        major = int(metadata.version("cuda-bindings").partition(".")[0])
+    except metadata.PackageNotFoundError:
+        major = NEWEST_CUDA
+    return "nvidia-cuda-nvrtc-cu12" if major == 12 else f"'nvidia-cuda-nvrtc=={major}.*'"
+
+
 def _refused(name: str, architecture: str, log: str) -> BackendError:
     return BackendError(
         f"{name} cannot compile the CUDA kernels for {architecture}: {first_error(log)}; "
-        "a newer GPU needs a newer compiler: pip install -U nvidia-cuda-nvrtc"
+        f"a newer GPU needs a newer compiler: pip install -U {_nvrtc_wheel()}"
     )
 
 
@@ -228,12 +286,3 @@ def _read(path: Path) -> bytes | None:
     except OSError:
         return None
     return kept if kept.startswith(_CUBIN_MAGIC) else None
-
-
-def _keep(path: Path, made: bytes) -> None:
-    """Store a cubin whole or not at all; a folder that cannot be written only costs time."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda part: part.write_bytes(made))
-    except OSError as error:
-        logger.warning("compiled CUDA kernels are not kept in %s (%s)", path.parent, error)

@@ -12,13 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from ladle_rt.cuda.driver import Driver, GraphRecorder
+from ladle_rt.cuda.gpu import NON_BLOCKING, Bytes, gpu_error
+from ladle_rt.cuda.launch import Launch
+from ladle_rt.cuda.probe import find_gpu
 from ladle_rt.errors import BackendError, require
-from ladle_rt.translate.cuda.gpu import Bytes, gpu_error
-from ladle_rt.translate.cuda.launch import Launch
-from ladle_rt.translate.cuda.probe import find_gpu
-
-_NON_BLOCKING = 1
-"""CU_STREAM_NON_BLOCKING: torch and others may use the legacy stream beside us."""
 
 
 class PycudaGpu:
@@ -36,14 +34,14 @@ class PycudaGpu:
 
     def __init__(self, index: int = 0) -> None:
         device = find_gpu(index)
-        self._cuda: Any = require("pycuda.driver", "cuda")
-        self._bindings: Any = require("cuda.bindings.driver", "cuda")
+        self._cuda: Any = require("pycuda.driver", "pycuda")
+        self._driver = Driver(device)
+        self._graphs = GraphRecorder(self._driver)
         self._name, self._capability = device.name, device.compute_capability
         self._numbers = itertools.count(1)
         self._streams: dict[int, Any] = {}
         self._events: dict[int, Any] = {}
         self._memory: dict[int, Any] = {}
-        self._graphs: dict[int, tuple[Any, Any]] = {}
         self._functions: dict[str, Any] = {}
         self._module: Any = None
         self._context: Any = None
@@ -55,6 +53,11 @@ class PycudaGpu:
             self._call("cuCtxPushCurrent", self._context.push)
         except BackendError:
             self._context = None
+            raise
+        try:
+            self._memory_stream = self.create_stream()
+        except BackendError:
+            self.close()
             raise
 
     @property
@@ -95,7 +98,7 @@ class PycudaGpu:
 
     def create_stream(self) -> int:
         """See `Gpu.create_stream`."""
-        stream = self._call("cuStreamCreate", self._cuda.Stream, _NON_BLOCKING)
+        stream = self._call("cuStreamCreate", self._cuda.Stream, NON_BLOCKING)
         handle = int(stream.handle)
         self._streams[handle] = stream
         return handle
@@ -149,9 +152,16 @@ class PycudaGpu:
         self._memory[pointer] = memory
         del memory
         try:
-            self._call("cuMemsetD8", self._cuda.memset_d8, pointer, 0, size)
-            # The legacy stream did that, and our streams do not wait for it.
-            self._call("cuCtxSynchronize", self._cuda.Context.synchronize)
+            # No stream in a local: the traceback of a failure would keep it past its thread.
+            self._call(
+                "cuMemsetD8Async",
+                self._cuda.memset_d8_async,
+                pointer,
+                0,
+                size,
+                self._streams[self._memory_stream],
+            )
+            self._call("cuStreamSynchronize", self._streams[self._memory_stream].synchronize)
         except BackendError:
             del self._memory[pointer]
             raise
@@ -183,55 +193,41 @@ class PycudaGpu:
         copy = self._cuda.memcpy_dtoh_async
         self._call("cuMemcpyDtoHAsync", copy, array, pointer, self._streams[stream])
 
+    def copy_on_device(self, target: int, source: int, size: int, stream: int) -> None:
+        """See `Gpu.copy_on_device`."""
+        copy = self._cuda.memcpy_dtod_async
+        self._call("cuMemcpyDtoDAsync", copy, target, source, size, self._streams[stream])
+
     def begin_capture(self, stream: int) -> None:
         """See `Gpu.begin_capture`."""
-        # Thread-local: what torch does in other threads meanwhile does not break the capture.
-        mode = self._bindings.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-        self._driver_call("cuStreamBeginCapture", self._bindings.CUstream(stream), mode)
+        self._graphs.begin(stream)
 
     def end_capture(self, stream: int) -> int:
         """See `Gpu.end_capture`."""
-        graph = self._driver_call("cuStreamEndCapture", self._bindings.CUstream(stream))
-        try:
-            executable = self._driver_call("cuGraphInstantiate", graph, 0)
-        except BackendError:
-            self._bindings.cuGraphDestroy(graph)
-            raise
-        number = next(self._numbers)
-        self._graphs[number] = (graph, executable)
-        return number
+        return self._graphs.end(stream)
 
     def launch_graph(self, graph: int, stream: int) -> None:
         """See `Gpu.launch_graph`."""
-        self._driver_call("cuGraphLaunch", self._graphs[graph][1], self._bindings.CUstream(stream))
+        self._graphs.launch(graph, stream)
 
     def destroy_graph(self, graph: int) -> None:
         """See `Gpu.destroy_graph`."""
-        template, executable = self._graphs.pop(graph)
-        try:
-            self._driver_call("cuGraphExecDestroy", executable)
-        finally:
-            self._driver_call("cuGraphDestroy", template)
+        self._graphs.destroy(graph)
 
     def close(self) -> None:
         """See `Gpu.close`."""
         context, self._context = self._context, None
         if context is None:
             return
-        # The module goes while the context is current.
+        # Module and stream go while the context is current.
         self._functions.clear()
         self._module = None
+        self._streams.clear()
         try:
-            self._driver_call("cuCtxPopCurrent")
+            self._driver.call("cuCtxPopCurrent")
         finally:
             # Takes it off pycuda's own stack too: left there it would abort the process.
             context.detach()
-
-    def _driver_call(self, function: str, *args: Any) -> Any:
-        status, *values = getattr(self._bindings, function)(*args)
-        if status != self._bindings.CUresult.CUDA_SUCCESS:
-            raise gpu_error(function, f"{status.name} ({int(status)})")
-        return values[0] if values else None
 
     def _call(self, call: str, function: Callable[..., Any], *args: Any) -> Any:
         """Call pycuda and turn what it raises into one line.

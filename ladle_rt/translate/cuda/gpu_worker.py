@@ -15,6 +15,8 @@ from concurrent.futures import Future
 import numpy as np
 
 from ladle_rt.config import TranslateOptions
+from ladle_rt.cuda.gpu import Bytes, Gpu
+from ladle_rt.cuda.resources import ResourceStack
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import (
     Frame,
@@ -28,9 +30,8 @@ from ladle_rt.geometry import fit_box
 from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.thermal.normalization import FollowedLevels
 from ladle_rt.translate.colorize import PictureSpec
+from ladle_rt.translate.cuda.engine import EnqueueEngine
 from ladle_rt.translate.cuda.frame_kernels import TRACKER_HEAD, FrameKernels
-from ladle_rt.translate.cuda.gpu import Bytes, EnqueueEngine, Gpu
-from ladle_rt.translate.cuda.owned import Owned
 from ladle_rt.translate.cuda.ring import Ring
 
 logger = logging.getLogger("ladle_rt")
@@ -46,7 +47,7 @@ _Kind = tuple[tuple[int, ...], "np.dtype[np.generic]", tuple[int, int]]
 """Shape and dtype of frames, and the network's box."""
 
 
-class Owner:
+class GpuWorker:
     """GPU, engine, ring and tracker state, all of one thread.
 
     Args:
@@ -67,7 +68,7 @@ class Owner:
     ) -> None:
         self._info, self._options, self._picture = info, options, picture
         self._slots, self._jobs = slots, jobs
-        self._owned = Owned()
+        self._resources = ResourceStack()
         self._plan: tuple[_Kind, FrameKernels, Ring] | None = None
         self._state: tuple[np.dtype[np.generic], int] | None = None
         """Dtype of the frames whose levels it follows, device address."""
@@ -88,11 +89,11 @@ class Owner:
             LadleError: what one of them raised; `release` gives the others back.
         """
         self._gpu = open_gpu()
-        self._owned.add(self._gpu.close)
+        self._resources.callback(self._gpu.close)
         self._gpu.load_kernels(image(self._gpu.capability))
         self._engine = open_engine(self._gpu)
-        self._owned.add(self._engine.close)
-        self._owned.add(self._free_state)
+        self._resources.callback(self._engine.close)
+        self._resources.callback(self._free_state)
         return f"{self._engine.name} on {self._gpu.name}"
 
     def supports(self, shape: tuple[int, int]) -> bool:
@@ -128,8 +129,8 @@ class Owner:
         """
         plan, self._plan = self._plan, None
         if plan is not None:
-            self._owned.add(plan[2].close)
-        self._owned.give_back()
+            self._resources.callback(plan[2].close)
+        self._resources.close()
 
     def _take(self, job: FrameJob) -> None:
         frame, box, result = job
@@ -232,18 +233,18 @@ class Owner:
         self, copy: Callable[[int, Bytes, int], None], pointer: int, content: bytes
     ) -> bytes:
         """Copy a few bytes between device and pinned memory that begins as ``content``; waits."""
-        owned = Owned()
+        resources = ResourceStack()
         try:
             stream = self._gpu.create_stream()
-            owned.add(self._gpu.destroy_stream, stream)
+            resources.callback(self._gpu.destroy_stream, stream)
             array = self._gpu.allocate_pinned(len(content))
-            owned.add(self._gpu.free_pinned, array)
+            resources.callback(self._gpu.free_pinned, array)
             array[:] = np.frombuffer(content, np.uint8)
             copy(pointer, array, stream)
             self._gpu.synchronize_stream(stream)
             return array.tobytes()
         finally:
-            owned.give_back()
+            resources.close()
 
     def _free_state(self) -> None:
         state, self._state = self._state, None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Owned:
+class ResourceStack:
     """Things of the GPU that one object owns; each is given back exactly once.
 
     Unlike `contextlib.ExitStack` it raises the first of several errors: when the GPU is lost,
@@ -14,21 +14,21 @@ class Owned:
     """
 
     def __init__(self) -> None:
-        self._ways: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self._callbacks: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
 
-    def add(self, give_back: Callable[..., object], *args: Any) -> None:
+    def callback(self, give_back: Callable[..., object], *args: Any) -> None:
         """Remember how something is given back."""
-        self._ways.append((give_back, args))
+        self._callbacks.append((give_back, args))
 
-    def give_back(self) -> None:
+    def close(self) -> None:
         """Give everything back, last things first; calling it twice is harmless.
 
         Raises:
             BackendError: something could not be given back; all the rest was.
         """
         first: Exception | None = None
-        while self._ways:
-            give_back, args = self._ways.pop()
+        while self._callbacks:
+            give_back, args = self._callbacks.pop()
             try:
                 give_back(*args)
             except Exception as error:

@@ -9,13 +9,15 @@ import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from ladle_rt.cuda import compile as compiling
+from ladle_rt.cuda.compile import Compiler, Nvcc, Nvrtc, cubin
 from ladle_rt.errors import BackendError, MissingDependencyError
-from ladle_rt.translate.cuda import compile as compiling
-from ladle_rt.translate.cuda.compile import Compiler, Nvcc, Nvrtc, cubin, kernel_source
 from ladle_rt.translate.cuda.frame_kernels import KERNELS
+from ladle_rt.translate.cuda.kernels import kernel_source
 
 CAPABILITIES = [(7, 5), (8, 0), (8, 6), (8, 7), (8, 9), (9, 0), (11, 0), (12, 0)]
 ELF = b"\x7fELF"
@@ -51,8 +53,12 @@ class Counting:
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
     compiler = Counting()
-    monkeypatch.setattr(compiling, "find_compiler", lambda: compiler)
+    monkeypatch.setattr(compiling, "find_compiler", lambda driver_major: compiler)
     return compiler
+
+
+def compiled(capability: tuple[int, int], folder: Path, source: str = "source") -> bytes:
+    return cubin(source, capability, folder=folder)
 
 
 def check(compiler: Compiler, capability: tuple[int, int]) -> None:
@@ -96,31 +102,28 @@ def test_gpus_that_the_compiler_does_not_know(compiler: Callable[[], Compiler]) 
     assert "\n" not in str(caught.value)
 
 
-def test_kept_by_capability_source_and_compiler(
-    tmp_path: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = cubin((8, 6), tmp_path)
-    assert cubin((8, 6), tmp_path) == first and counting.calls == 1
-    assert cubin((12, 0), tmp_path) != first and counting.calls == 2
-    monkeypatch.setattr(compiling, "kernel_source", lambda: "other")
-    assert cubin((8, 6), tmp_path) != first and counting.calls == 3
+def test_kept_by_capability_source_and_compiler(tmp_path: Path, counting: Counting) -> None:
+    first = compiled((8, 6), tmp_path)
+    assert compiled((8, 6), tmp_path) == first and counting.calls == 1
+    assert compiled((12, 0), tmp_path) != first and counting.calls == 2
+    assert compiled((8, 6), tmp_path, "other") != first and counting.calls == 3
     counting.name = "counting-1.1"
-    cubin((8, 6), tmp_path)
+    compiled((8, 6), tmp_path)
     assert counting.calls == 4
     assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_what_is_not_a_cubin_is_made_again(tmp_path: Path, counting: Counting) -> None:
-    whole = cubin((8, 6), tmp_path)
+    whole = compiled((8, 6), tmp_path)
     (path,) = tmp_path.iterdir()
     path.write_bytes(b"")
-    assert cubin((8, 6), tmp_path) == whole == path.read_bytes()
+    assert compiled((8, 6), tmp_path) == whole == path.read_bytes()
 
 
 def test_several_at_once(tmp_path: Path, counting: Counting) -> None:
     folder = tmp_path / "new" / "folder"
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: cubin((8, 6), folder), range(32)))
+        made = list(pool.map(lambda _: compiled((8, 6), folder), range(32)))
     assert len(set(made)) == 1 and [path.suffix for path in folder.iterdir()] == [".cubin"]
 
 
@@ -128,7 +131,7 @@ def test_folder_that_cannot_be_written_only_warns(
     tmp_path: Path, counting: Counting, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
-    assert cubin((8, 6), tmp_path / "file").startswith(ELF)
+    assert compiled((8, 6), tmp_path / "file").startswith(ELF)
     assert "are not kept" in caplog.text
 
 
@@ -162,8 +165,46 @@ def test_nvcc_where_nvrtc_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_no_compiler_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CUDA_HOME", raising=False)
-    with pytest.raises(BackendError, match=r"NVRTC or nvcc.*found neither.*ladle-rt\[tensorrt\]"):
-        cubin((8, 6), tmp_path)
+    with pytest.raises(BackendError, match=r"NVRTC or nvcc.*neither on PATH.*ladle-rt\[cuda13\]"):
+        compiled((8, 6), tmp_path)
+
+
+@pytest.mark.usefixtures("no_nvrtc")
+@pytest.mark.parametrize(
+    ("driver_major", "remedy"),
+    [(11, "update the driver"), (12, r"ladle-rt\[cuda12\]"), (13, "")],
+)
+def test_a_compiler_newer_than_the_driver_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver_major: int, remedy: str
+) -> None:
+    program(tmp_path / "nvcc", "echo 'Cuda compilation tools, release 13.0, V13.0.88'")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if not remedy:
+        assert compiling.find_compiler(driver_major).name == "nvcc-13.0"
+        return
+    words = f"nvcc-13.0 is too new for a driver of CUDA {driver_major}; .*{remedy}"
+    with pytest.raises(BackendError, match=words):
+        compiling.find_compiler(driver_major)
+
+
+@pytest.mark.parametrize(
+    ("bindings", "wheel"),
+    [("12.9.10", "nvidia-cuda-nvrtc-cu12"), ("13.5.0", "'nvidia-cuda-nvrtc==13.*'")],
+)
+def test_the_wheel_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, bindings: str, wheel: str
+) -> None:
+    def not_found() -> None:
+        raise RuntimeError("Failed to dlopen libnvrtc\nand more")
+
+    fake = SimpleNamespace(nvrtcVersion=not_found)
+    monkeypatch.setattr(compiling, "require", lambda name, extra: fake)
+    monkeypatch.setattr(compiling.metadata, "version", lambda name: bindings)
+    with pytest.raises(BackendError) as caught:
+        Nvrtc.load()
+    assert str(caught.value).endswith(f"pip install {wheel}") and "and more" not in str(
+        caught.value
+    )
 
 
 def test_nvcc_that_does_not_run(tmp_path: Path) -> None:
