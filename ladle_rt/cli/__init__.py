@@ -35,6 +35,11 @@ COMMANDS = (
 )
 """Names; each is the attribute ``command`` of the module of its name, with underscores."""
 
+OPENCV_REMEDY = (
+    "run: pip install --force-reinstall --no-deps opencv-python-headless; "
+    "or, to have the window: apt-get install libgl1 libglib2.0-0 libsm6"
+)
+
 EXIT_ERROR = 1
 EXIT_PARTIAL = 3
 EXIT_INTERRUPTED = 130
@@ -94,4 +99,10 @@ def main() -> None:
     except LadleError as error:
         click.echo(f"ladle-rt: error: {error}", err=True)
         status = EXIT_PARTIAL if isinstance(error, PartialResultError) else EXIT_ERROR
+    except ImportError as error:
+        # OpenCV with windows, in a container without the libraries of a desktop.
+        if error.name != "cv2":
+            raise
+        click.echo(f"ladle-rt: error: OpenCV cannot be loaded ({error}); {OPENCV_REMEDY}", err=True)
+        status = EXIT_ERROR
     sys.exit(status)
