@@ -47,7 +47,7 @@ def _sizes(
     "sizes",
     multiple=True,
     callback=_sizes,
-    metavar="HxW",
+    metavar="WxH",
     help="Sizes that the network works in; by default what each --quality means; repeatable.",
 )
 @click.option("--rounds", type=click.IntRange(min=1), help="Turns of each case; 5, quick 3.")
