@@ -246,12 +246,13 @@ def test_checks_and_progress_grow_with_the_number_of_images(
         return stat(path, **words)
 
     costs = []
+    told: list[tuple[int, int]] = []
     for many in (20, 80):
         folder = tmp_path / str(many)
         folder.mkdir()
         for number in range(many):
             put(folder / f"{number:03d}.png", 9)
-        told: list[tuple[int, int]] = []
+        told.clear()
         looks = 0
         with monkeypatch.context() as patch:
             patch.setattr(Path, "stat", counted)
