@@ -157,6 +157,7 @@ def translate_images(
     options: TranslateOptions | None = None,
     overwrite: bool = False,
     on_failure: Callable[[LadleError], None] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> int:
     """Translate thermal stills into colour PNG files of the same size.
 
@@ -172,6 +173,7 @@ def translate_images(
         options: see above; what is said to be for video only does not count.
         overwrite: whether existing files may be replaced.
         on_failure: told of each image that failed; by default the log is.
+        progress: told now and then how many images are done, and of how many.
 
     Returns:
         Number of images written, which is all of them.
@@ -198,6 +200,7 @@ def translate_images(
         translators.size.box,
         lambda frame: prepare_still(frame, settings, thermal),
         on_failure or (lambda error: logger.error("%s", error)),
+        progress,
     )
 
 

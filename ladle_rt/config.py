@@ -22,8 +22,8 @@ Quality = Literal["fast", "balanced", "best"]
 
 CLASS_BACKENDS: tuple[Backend, ...] = ("onnxruntime", "openvino")
 """Backends that can give a model's classes instead of its picture."""
-MIN_SIZE = 32
-"""Smallest side of the network box, pixels."""
+MIN_SIZE, MAX_SIZE = 32, 2048
+"""Smallest and largest side of the network box, pixels."""
 STEADY = 0.75
 """The usual strength of flicker suppression. Three quarters halve the flicker of two real videos,
 at half a count of difference where the scene moves (``benchmarks/flicker.py``)."""
@@ -173,9 +173,9 @@ class TranslateOptions:
                 raise ConfigError("quality and size both choose the network's size; give one")
         if self.threads is not None and self.threads < 1:
             raise ConfigError(f"threads must be >= 1, received {self.threads}")
-        if self.size is not None and min(self.size) < MIN_SIZE:
+        if self.size is not None and not MIN_SIZE <= min(self.size) <= max(self.size) <= MAX_SIZE:
             raise ConfigError(
-                f"size must be at least {MIN_SIZE}x{MIN_SIZE}, "
+                f"size must be within {MIN_SIZE}x{MIN_SIZE} to {MAX_SIZE}x{MAX_SIZE}, "
                 f"received {self.size[1]}x{self.size[0]}"
             )
         if self.agc != "percentile" and self.fixed_range is not None:

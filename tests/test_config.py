@@ -20,7 +20,7 @@ from ladle_rt.errors import ConfigError
         ({"detail": "sharp"}, "detail must be one of"),
         ({"layout": "stacked"}, "layout must be one of"),
         ({"threads": 0}, "threads must be >= 1, received 0"),
-        ({"size": (16, 256)}, "size must be at least 32x32, received 256x16"),
+        ({"size": (16, 256)}, "size must be within 32x32 to 2048x2048, received 256x16"),
         ({"quality": "better"}, "quality must be one of"),
         ({"quality": "best", "size": (64, 64)}, "quality and size both"),
         ({"smoothing_s": -1.0}, "smoothing_s must be >= 0"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from ladle_rt.benchmark.intervals import Figure
+from ladle_rt.documents import read_json
 from ladle_rt.errors import InputError, InputNotFoundError
 
 SCHEMA_VERSION = 1
@@ -71,12 +71,12 @@ def read_report(path: Path) -> BenchmarkReport:
         InputNotFoundError: no such file.
         InputError: no benchmark report, or one of another schema version.
     """
+    if not path.exists():
+        raise InputNotFoundError(f"{path}: no such file")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path, "a JSON report of `ladle-rt benchmark`", InputError)
         version = values["schema"]
-    except FileNotFoundError:
-        raise InputNotFoundError(f"{path}: no such file") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise InputError(
             f"{path}: expected a JSON report of `ladle-rt benchmark`, received "
             f"{type(error).__name__}: {error}"

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import cv2
 import psutil
 
 from ladle_rt.device import usable_cores
@@ -16,7 +17,6 @@ from ladle_rt.device import usable_cores
 PACKAGES = (
     "ladle-rt",
     "numpy",
-    "opencv-python",
     "av",
     "onnx",
     "onnxruntime",
@@ -43,7 +43,8 @@ def machine() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide speed, those that are installed."""
-    found = {"python": platform.python_version()}
+    # OpenCV by itself: the system's is no package, and pip has two of the same module.
+    found = {"python": platform.python_version(), "opencv": cv2.__version__}
     for name in PACKAGES:
         try:
             found[name] = metadata.version(name)

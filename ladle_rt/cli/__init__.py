@@ -9,11 +9,13 @@ from __future__ import annotations
 import difflib
 import importlib
 import logging
+import os
 import sys
 
 import click
 
 from ladle_rt import __version__
+from ladle_rt.cli._standard_streams import keep_standard_streams
 from ladle_rt.errors import LadleError, PartialResultError
 
 COMMANDS = (
@@ -34,6 +36,11 @@ COMMANDS = (
     "engines",
 )
 """Names; each is the attribute ``command`` of the module of its name, with underscores."""
+
+OPENCV_REMEDY = (
+    "run: pip install --force-reinstall --no-deps opencv-python-headless; "
+    "or, to have the window: apt-get install libgl1 libglib2.0-0 libsm6"
+)
 
 EXIT_ERROR = 1
 EXIT_PARTIAL = 3
@@ -75,6 +82,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: errors of this package become one line and an exit code."""
+    keep_standard_streams()
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("ladle-rt: %(levelname)s: %(message)s"))
     logging.addLevelName(logging.INFO, "info")
@@ -94,4 +102,14 @@ def main() -> None:
     except LadleError as error:
         click.echo(f"ladle-rt: error: {error}", err=True)
         status = EXIT_PARTIAL if isinstance(error, PartialResultError) else EXIT_ERROR
+    except BrokenPipeError:
+        # `ladle-rt models | head`; nothing is left to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = EXIT_ERROR
+    except ImportError as error:
+        # OpenCV with windows, in a container without the libraries of a desktop.
+        if error.name != "cv2":
+            raise
+        click.echo(f"ladle-rt: error: OpenCV cannot be loaded ({error}); {OPENCV_REMEDY}", err=True)
+        status = EXIT_ERROR
     sys.exit(status)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 QUALITIES = ("fast", "balanced", "best")
 PALETTES = ("white-hot", "black-hot", "ironbow", "lava", "arctic", "green-hot", "rainbow")
+MAX_SIDE = 2048
+"""`ladle_rt.config.MAX_SIZE`, which a test compares."""
 AGC_MODES = "percentile, fixed:LOW:HIGH, plateau or clahe"
 
 
@@ -27,6 +29,8 @@ def parse_size(
     size = _sides(value)
     if size is None:
         raise click.BadParameter(f"expected WIDTHxHEIGHT such as 256x192, received {value!r}")
+    if max(size) > MAX_SIDE:
+        raise click.BadParameter(f"expected at most {MAX_SIDE}x{MAX_SIDE}, received {value!r}")
     return size[1], size[0]
 
 
@@ -89,9 +93,8 @@ def parse_agc(
 def _sides(value: str) -> tuple[int, int] | None:
     """Two positive integers around an x, as written."""
     first, _, second = value.lower().partition("x")
-    if not (first.isdecimal() and second.isdecimal() and int(first) and int(second)):
-        return None
-    return int(first), int(second)
+    sides = [int(side) for side in (first, second) if side.isdecimal() and len(side) < 10]
+    return (sides[0], sides[1]) if len(sides) == 2 and all(sides) else None
 
 
 _ENGINE = (

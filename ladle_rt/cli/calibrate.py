@@ -9,6 +9,9 @@ import click
 from ladle_rt.cli._data import show, watch
 from ladle_rt.errors import require
 
+MAX_FRAMES = 100_000
+"""Of a set; a few hundred settle the ranges."""
+
 
 @click.command("calibrate")
 @click.option("--model", help="Shipped model name, .onnx or .safetensors; the default model.")
@@ -24,7 +27,14 @@ from ladle_rt.errors import require
     type=click.Path(path_type=Path),
     help="Only the images named in this file, of the one dataset.",
 )
-@click.option("-n", "--frames", type=int, default=256, show_default=True, help="Frames to use.")
+@click.option(
+    "-n",
+    "--frames",
+    type=click.IntRange(1, MAX_FRAMES),
+    default=256,
+    show_default=True,
+    help="Frames to use.",
+)
 @click.option(
     "--method",
     type=click.Choice(["mse", "kl", "percentile", "minmax"]),

@@ -35,14 +35,20 @@ def command(
     camera (EXIF) are kept. Images that fail are named; the others are
     written all the same, and the exit code is 3.
     """
-    from ladle_rt.api import translate_images
+    import sys
 
-    count = translate_images(
-        inputs,
-        output,
-        model=model,
-        options=translate_settings(**options),
-        overwrite=overwrite,
-        on_failure=lambda error: click.echo(f"ladle-rt: error: {error}", err=True),
-    )
+    from ladle_rt.api import translate_images
+    from ladle_rt.pipeline.progress import ProgressBar
+
+    settings = translate_settings(**options)
+    with ProgressBar(sys.stderr, "images") as bar:
+        count = translate_images(
+            inputs,
+            output,
+            model=model,
+            options=settings,
+            overwrite=overwrite,
+            on_failure=lambda error: click.echo(f"ladle-rt: error: {error}", err=True),
+            progress=bar.counter,
+        )
     click.echo(f"{output}: {count} images")

@@ -6,13 +6,20 @@ from pathlib import Path
 
 import click
 
+MAX_SIDE = 4096
+"""What common decoders take."""
+
 
 def _even_size(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
     """WIDTHxHEIGHT, both even, as video codecs want it."""
     width, _, height = value.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()) or int(width) % 2 or int(height) % 2:
-        raise click.BadParameter(f"expected even WIDTHxHEIGHT such as 640x512, received {value!r}")
-    return int(width), int(height)
+    sides = [int(side) for side in (width, height) if side.isdecimal() and len(side) < 10]
+    if len(sides) != 2 or any(side % 2 or not 0 < side <= MAX_SIDE for side in sides):
+        raise click.BadParameter(
+            f"expected even WIDTHxHEIGHT such as 640x512, at most {MAX_SIDE}x{MAX_SIDE}, "
+            f"received {value!r}"
+        )
+    return sides[0], sides[1]
 
 
 @click.command("sample")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,11 +10,31 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt import MAX_PIXELS
 from ladle_rt.errors import InputError, InputNotFoundError
 from ladle_rt.frames import ThermalPixels
 
+MAX_BYTES = 512 << 20
+"""Largest image file that is read."""
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """File name endings, lower case, that count as images."""
+
+
+def check_file(path: Path) -> None:
+    """Refuse what must not be read whole.
+
+    Raises:
+        OSError: no such file.
+        InputError: no regular file, or larger than any image is.
+    """
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise InputError(f"{path}: expected an image file, received no regular file")
+    if facts.st_size > MAX_BYTES:
+        raise InputError(
+            f"{path}: expected an image file, received {facts.st_size >> 20} MB, more than "
+            f"{MAX_BYTES >> 20}"
+        )
 
 
 def read_thermal(path: Path) -> ThermalPixels:
@@ -58,6 +79,7 @@ def decode(path: Path, flags: int) -> npt.NDArray[Any]:
         InputError: not an image.
     """
     try:
+        check_file(path)
         data = np.fromfile(path, dtype=np.uint8)
     except FileNotFoundError as error:
         raise InputNotFoundError(f"{path}: no such image") from error
@@ -65,8 +87,13 @@ def decode(path: Path, flags: int) -> npt.NDArray[Any]:
         raise InputError(f"{path}: expected an image file, received {error.strerror}") from error
     try:
         image = cv2.imdecode(data, flags) if data.size else None
-    except cv2.error:
+    except cv2.error as error:
         # OpenCV raises, where it otherwise returns nothing, for sizes beyond its limits.
+        if "CV_IO_MAX_IMAGE" in str(error):
+            raise InputError(
+                f"{path}: expected an image of at most {MAX_PIXELS >> 20} megapixels, received a "
+                "larger one; scale it down or cut it"
+            ) from error
         image = None
     if image is None:
         raise InputError(f"{path}: expected an image, received a file that does not decode")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ladle_rt.datasets.images import SUFFIXES
 from ladle_rt.datasets.pairs import Pair
+from ladle_rt.documents import read_text
 from ladle_rt.errors import DatasetError
 
 logger = logging.getLogger("ladle_rt")
@@ -23,14 +24,8 @@ def read_image_list(path: Path) -> list[str]:
     Raises:
         DatasetError: the list is missing, a folder, empty or not UTF-8 text.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise DatasetError(f"{path}: expected an image list, received: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{path}: expected an image list in UTF-8, received other bytes"
-        ) from error
+    text = read_text(path, "an image list in UTF-8", DatasetError)
+    lines = text.removeprefix("\ufeff").splitlines()
     names = [name for name in (_COMMENT.sub("", line).strip() for line in lines) if name]
     if not names:
         raise DatasetError(f"{path}: expected one image name per line, received an empty list")

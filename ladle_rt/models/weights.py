@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ladle_rt.documents import read_text
 from ladle_rt.errors import ConfigError, ModelError
 from ladle_rt.files import write_whole
 from ladle_rt.models.artifact import ModelInfo
@@ -32,7 +33,7 @@ def load_model(path: Path) -> tuple[nn.Module, ModelInfo]:
     for file in (path, json_path):
         if not file.is_file():
             raise ModelError(f"{file}: no such file; a model is a .safetensors and a .json")
-    info = ModelInfo.from_json(json_path.read_text(encoding="utf-8"), str(json_path))
+    info = ModelInfo.from_json(read_text(json_path, "a model JSON", ModelError), str(json_path))
     try:
         model = build(info.architecture, config_from_dict(info.architecture, info.config))
     except ConfigError as error:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from ladle_rt.cuda.compile import find_compiler
@@ -21,7 +22,7 @@ from ladle_rt.device import usable_cores
 from ladle_rt.errors import LadleError
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.sinks.encoding import LIVE, opens
-from ladle_rt.sinks.window import display_available
+from ladle_rt.sinks.window import WINDOW_REMEDY, built_with_windows, display_available
 from ladle_rt.sources.camera_listing import list_cameras
 from ladle_rt.sources.gstreamer import built_with_gstreamer
 from ladle_rt.translate.select import load_network
@@ -168,6 +169,9 @@ def _cameras() -> Iterator[Finding]:
 
 
 def _display() -> Iterator[Finding]:
+    if not built_with_windows():
+        yield Finding("window", False, f"not in this OpenCV {cv2.__version__}", WINDOW_REMEDY)
+        return
     problem = display_available()
     yield Finding(
         "display", problem is None, problem or "there", "ladle-rt stream ... --preview 8080"

@@ -37,6 +37,7 @@ def translate_images(
     network_box: Callable[[tuple[int, int]], tuple[int, int]],
     prepare: Callable[[Frame], Frame],
     on_failure: Callable[[LadleError], None],
+    progress: Callable[[int, int], object] | None = None,
 ) -> int:
     """Translate every image that can be; one that cannot does not stop the others.
 
@@ -48,6 +49,7 @@ def translate_images(
         network_box: the box for an image of a height and width.
         prepare: the thermal front end of one still.
         on_failure: told of each image that failed.
+        progress: told after each image how many are done, written or failed, and of how many.
 
     Returns:
         Number of images written, which is all of them.
@@ -60,6 +62,7 @@ def translate_images(
     """
     targets = _plan(job)
     written = 0
+    tell = progress or (lambda done, expected: None)
     with ExitStack() as stack:
         translator: Translator | None = None
         pending: deque[tuple[Path, bytes | None]] = deque()
@@ -87,10 +90,12 @@ def translate_images(
             while len(pending) >= translator.depth:
                 written += finish(translator)
             translator.resize(network_box((height, width)))
+            tell(number - len(pending), len(targets))
             translator.submit(prepare(Frame(pixels, number, timestamp_ns=number)))
             pending.append((target, read_exif(source)))
         while translator is not None and pending:
             written += finish(translator)
+    tell(len(targets), len(targets))
     failed = len(targets) - written
     if not written:
         raise InputError(f"none of {failed} images could be translated")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -11,8 +12,9 @@ from types import FrameType
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """Give an event that SIGINT or SIGTERM sets; a second SIGINT raises `KeyboardInterrupt`.
+    """Give an event that SIGINT, SIGTERM or SIGHUP sets; a second SIGINT raises an interrupt.
 
+    SIGHUP comes when the terminal is closed; where it is ignored (``nohup``) it stays ignored.
     Must be entered in the main thread; the handlers found are put back at the end.
     """
     stop = threading.Event()
@@ -22,7 +24,10 @@ def stop_on_signals() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stop.set()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield stop
     finally:

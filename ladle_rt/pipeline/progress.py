@@ -43,6 +43,16 @@ class ProgressBar:
         """For `ladle_rt.translate_video`; ``None`` where nothing is drawn."""
         return self._update if self._shown else None
 
+    @property
+    def counter(self) -> Callable[[int, int], None] | None:
+        """For `ladle_rt.translate_images`: told how many are done, and of how many."""
+        return self._count if self._shown else None
+
+    def _count(self, done: int, expected: int) -> None:
+        (task,) = self._progress.tasks
+        rate = done / task.elapsed if task.elapsed else 0.0
+        self._progress.update(self._task, total=expected, completed=done, rate=rate)
+
     def _update(self, statistics: FrameStats, expected: int | None) -> None:
         now_s = time.monotonic()
         if now_s - self._updated_s < UPDATE_S:

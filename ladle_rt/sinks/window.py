@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import sys
 import threading
@@ -33,6 +34,13 @@ START_TIMEOUT_S = 20.0
 NOTICE_S = 2.0
 """How long "saved ..." stays."""
 ESCAPE = 27
+WINDOW_REMEDY = "pip install --force-reinstall --no-deps opencv-python"
+"""Brings OpenCV's windows, whichever of its wheels was written last."""
+
+
+def built_with_windows() -> bool:
+    """Whether the OpenCV that is loaded has windows; ``opencv-python-headless`` has none."""
+    return not re.search(r"GUI:\s+NONE", cv2.getBuildInformation())
 
 
 def display_available() -> str | None:
@@ -40,8 +48,8 @@ def display_available() -> str | None:
 
     Asked before OpenCV is: its Qt ends the whole process where there is no display.
     """
-    if "GUI:                           NONE" in cv2.getBuildInformation():
-        return "this OpenCV has no windows (opencv-python-headless); install opencv-python"
+    if not built_with_windows():
+        return f"this OpenCV has no windows; for them: {WINDOW_REMEDY}"
     if sys.platform == "darwin":
         return "windows need the main thread on macOS"
     if sys.platform == "win32" or os.environ.get("WAYLAND_DISPLAY"):

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-_GRAPH = 7
+_GRAPH, _FUNCTIONS = 7, 25
 """Of ModelProto."""
+_FUNCTION_NODE = 7
+"""Of FunctionProto."""
 _NODE, _OUTPUT = 1, 12
 """Of GraphProto."""
 _NAME = 1
 """Of ValueInfoProto."""
-_INPUTS, _OUTPUTS, _ATTRIBUTE = 1, 2, 5
+_INPUTS, _OUTPUTS, _KIND, _ATTRIBUTE = 1, 2, 4, 5
 """Of NodeProto."""
 _SUBGRAPHS = (6, 11)
 """Of AttributeProto."""
@@ -34,6 +36,17 @@ def only_output(model: bytes, name: str) -> bytes:
         _tagged(_GRAPH, _reduced(value, name.encode())) if number == _GRAPH else raw
         for number, value, raw in _fields(model)
     )
+
+
+def operators(model: bytes) -> set[str]:
+    """Operators of a serialised ModelProto that ONNX Runtime has accepted, of its functions too.
+
+    Those inside branches and loops are left out.
+    """
+    homes = [(value, _NODE) for value in _values(model, _GRAPH)]
+    homes += [(value, _FUNCTION_NODE) for value in _values(model, _FUNCTIONS)]
+    nodes = [node for home, number in homes for node in _values(home, number)]
+    return {kind.decode() for node in nodes for kind in _values(node, _KIND)}
 
 
 def _reduced(graph: bytes, name: bytes) -> bytes:

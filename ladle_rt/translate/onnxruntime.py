@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
 import onnxruntime
 
+from ladle_rt.documents import parse_json
 from ladle_rt.errors import ModelError
 from ladle_rt.models.artifact import INPUT_NAME, METADATA_KEY, ModelArtifact
 from ladle_rt.translate.graph_outputs import only_output
+from ladle_rt.translate.limits import check_operators, memory_limit
 from ladle_rt.translate.network import (
     Array,
     Output,
@@ -40,9 +43,12 @@ class OnnxRuntimeNetwork:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        _limit_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
         session = _open(artifact, str(artifact.onnx_path), options)
         outputs = _describe(session.get_outputs())
         check_interface(artifact, _describe(session.get_inputs()), outputs, output)
+        check_operators(artifact)
         _check_metadata(artifact, session.get_modelmeta().custom_metadata_map)
         if len(outputs) > 1:
             reduced = only_output(artifact.onnx_path.read_bytes(), output)
@@ -60,6 +66,16 @@ class OnnxRuntimeNetwork:
             return output
 
         return run
+
+
+@functools.cache
+def _limit_memory() -> None:
+    """Make the allocator that this process's sessions share; ONNX Runtime allows one."""
+    kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    place = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
+    growth = {"arena_extend_strategy": -1, "initial_chunk_size_bytes": -1}
+    limits = {"max_mem": memory_limit(), "max_dead_bytes_per_chunk": -1}
+    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg(growth | limits))
 
 
 def _open(
@@ -89,8 +105,8 @@ def _check_metadata(artifact: ModelArtifact, metadata: dict[str, str]) -> None:
     if text is None:
         return
     try:
-        facts = json.loads(text)
-    except json.JSONDecodeError:
+        facts = parse_json(text)
+    except ValueError:
         facts = None
     if facts != json.loads(json.dumps(artifact.info.facts())):
         raise ModelError(

@@ -10,6 +10,7 @@ import numpy as np
 from ladle_rt.errors import BackendError, ModelError, require
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.similarity import psnr_db
+from ladle_rt.translate.limits import check_operators
 from ladle_rt.translate.network import (
     Array,
     Output,
@@ -45,6 +46,7 @@ class OpenVinoNetwork:
             line = str(error).strip().splitlines()[-1].strip()
             raise ModelError(f"{artifact.onnx_path}: expected an ONNX graph: {line}") from error
         check_interface(artifact, _describe(model.inputs), _describe(model.outputs), output)
+        check_operators(artifact)
         if len(model.outputs) > 1:
             model = openvino.Model([model.output(output)], model.get_parameters())
         self._compiled = core.compile_model(

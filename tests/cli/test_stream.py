@@ -101,7 +101,7 @@ def test_loop_and_realtime(clip: Path, tiny_model: Path, tmp_path: Path) -> None
     assert time.monotonic() - begin_s > 44 / 30
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_in_an_orderly_way(
     clip: Path, tiny_model: Path, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -101,7 +101,7 @@ def test_errors_are_the_packages_own(clip: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_a_whole_shorter_file(
     tmp_path: Path, tiny_model: Path, number: signal.Signals
 ) -> None:

@@ -120,9 +120,9 @@ def test_missing_and_repeated_names(
 
 def test_image_lists_must_be_lists(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
-    with pytest.raises(DatasetError, match="expected an image list, received: No such file"):
+    with pytest.raises(DatasetError, match=r"expected an image list.*received No such file"):
         read_image_list(path)
-    with pytest.raises(DatasetError, match="expected an image list, received: Is a directory"):
+    with pytest.raises(DatasetError, match=r"expected an image list.*received no regular file"):
         read_image_list(tmp_path)
     path.write_text("\n# nothing\n")
     with pytest.raises(DatasetError, match="empty list"):

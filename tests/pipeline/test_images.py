@@ -232,3 +232,36 @@ def test_inputs_are_refused_before_any_work(tmp_path: Path) -> None:
         with pytest.raises(kind, match=bad.name):
             translate_images(job, never, own_size, as_is, told_nothing)
     assert not (tmp_path / "out").exists()
+
+
+def test_checks_and_progress_grow_with_the_number_of_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    stat = Path.stat
+
+    def counted(path: Path, **words: bool) -> os.stat_result:
+        nonlocal looks
+        looks += 1
+        return stat(path, **words)
+
+    costs = []
+    told: list[tuple[int, int]] = []
+    for many in (20, 80):
+        folder = tmp_path / str(many)
+        folder.mkdir()
+        for number in range(many):
+            put(folder / f"{number:03d}.png", 9)
+        told.clear()
+        looks = 0
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "stat", counted)
+            job = ImageJob((folder,), tmp_path / f"out{many}")
+            translate_images(
+                job, GreyTranslator, own_size, as_is, told_nothing,
+                lambda done, expected: told.append((done, expected)),
+            )  # fmt: skip
+        costs.append(looks)
+        assert told == sorted(told) and len(told) == many + 1
+        assert told[0] == (0, many) and told[-1] == (many, many)
+    assert costs[1] < 5 * costs[0]

@@ -152,7 +152,7 @@ def test_stopped_at_any_step_and_resumed(
     assert all(float(row["stability"]) > 0 for row in rows(tmp_path / "whole"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_all_of_its_processes_saves(
     small: TrainConfig, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from ladle_rt.colour import encode_png
 from ladle_rt.datasets.images import read_thermal, read_visible
-from ladle_rt.documents import parse_json
+from ladle_rt.documents import parse_json, read_text
 from ladle_rt.engines.calibration.calibration_manifest import SCHEMA, CalibrationManifest
 from ladle_rt.engines.calibration.selection import Candidate
 from ladle_rt.errors import ConfigError, InputError, OutputError
@@ -48,6 +48,8 @@ MISSING = (
 )
 """What to say where INT8 is asked for without one."""
 
+MADE = "a folder made by `ladle-rt calibrate`"
+
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSet:
@@ -67,29 +69,30 @@ class CalibrationSet:
         Raises:
             InputError: missing, of another schema, or changed since it was written.
         """
+        text = read_text(folder / MANIFEST, MADE, InputError)
+        ranges_text = read_text(folder / RANGES, MADE, InputError)
         try:
-            text = (folder / MANIFEST).read_bytes()
-            values = parse_json(text.decode("utf-8"))
+            values = parse_json(text)
             if values.get("schema") != SCHEMA:
                 raise ValueError(f"schema {values.get('schema')!r} instead of {SCHEMA}")
             manifest = structure(CalibrationManifest, values, MANIFEST, InputError)
-            if file_sha256(folder / RANGES) != manifest.ranges_sha256:
+            if _sha256(ranges_text) != manifest.ranges_sha256:
                 raise ValueError(f"{RANGES} was changed")
             for name, digest in manifest.held_out_files.items():
+                if Path(name).name != name:
+                    raise ValueError(f"{name!r}, which is no name of a file")
                 if file_sha256(folder / HELD_OUT / name) != digest:
                     raise ValueError(f"{HELD_OUT}/{name} was changed")
-            ranges = parse_json((folder / RANGES).read_text(encoding="utf-8"))
+            ranges = parse_json(ranges_text)
         except OSError as error:
             raise InputError(
-                f"{folder}: expected a folder made by `ladle-rt calibrate`, received: "
-                f"{error.strerror or error} ({error.filename})"
+                f"{folder}: expected {MADE}, received: {error.strerror or error} ({error.filename})"
             ) from error
         except (ValueError, AttributeError) as error:
             raise InputError(
-                f"{folder}: expected a folder made by `ladle-rt calibrate`, received: {error}; "
-                "calibrate again"
+                f"{folder}: expected {MADE}, received: {error}; calibrate again"
             ) from error
-        return cls(folder, manifest, ranges, hashlib.sha256(text).hexdigest())
+        return cls(folder, manifest, ranges, _sha256(text))
 
     def check_bound(self, onnx_sha256: str, name: str) -> None:
         """Refuse another model's set.
@@ -266,3 +269,7 @@ def _facts(item: Candidate) -> dict[str, Any]:
         "kind": item.kind,
         "percentiles_1_50_99": list(item.percentiles),
     }
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

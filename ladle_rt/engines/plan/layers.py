@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ladle_rt.cuda.tensorrt_edition import TensorRT
+from ladle_rt.documents import parse_json
 from ladle_rt.errors import BackendError
 
 
@@ -34,7 +34,7 @@ def parse_layers(text: str) -> tuple[Layer, ...]:
         BackendError: not such a report.
     """
     try:
-        layers = json.loads(text)["Layers"]
+        layers = parse_json(text)["Layers"]
         return tuple(_layer(layer) for layer in layers)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BackendError(
