@@ -26,7 +26,7 @@ from ladle_rt.datasets import find_pairs
 from ladle_rt.engines.calibration.calibration_set import CalibrationSet
 from ladle_rt.engines.gate import Gate, GateReport
 from ladle_rt.engines.precision.fp32 import fp32_artifact
-from ladle_rt.engines.precision.quantize import quantizable_nodes
+from ladle_rt.engines.precision.placement import quantizable_nodes
 from ladle_rt.engines.prepare import measure_sensitivity, prepare
 from ladle_rt.errors import BackendError, MissingDependencyError
 from ladle_rt.evaluation.pair_images import read_pair_images
