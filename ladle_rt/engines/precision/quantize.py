@@ -53,11 +53,17 @@ def quantize(
 
     Raises:
         ConfigError: a range is missing or not positive and finite, or a node is unknown.
-        ModelError: the graph has Q/DQ pairs already.
+        ModelError: the graph has Q/DQ pairs already, or no convolution that they suit.
     """
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         raise ModelError("expected an fp32 graph to quantise, received one with Q/DQ pairs")
-    unknown = sorted(set(float_nodes) - set(quantizable_nodes(model)))
+    suited = quantizable_nodes(model)
+    if not suited:
+        raise ModelError(
+            "expected convolutions that INT8 is for, received narrow and depthwise ones alone; "
+            "stay with fp16"
+        )
+    unknown = sorted(set(float_nodes) - set(suited))
     if unknown:
         raise ConfigError(
             f"float_nodes: expected quantizable convolutions of the graph, received {unknown[0]}"
