@@ -26,7 +26,8 @@ from ladle_rt.datasets import find_pairs
 from ladle_rt.engines.calibration.calibration_set import CalibrationSet
 from ladle_rt.engines.gate import Gate, GateReport
 from ladle_rt.engines.precision.fp32 import fp32_artifact
-from ladle_rt.engines.precision.quantize import quantizable_nodes
+from ladle_rt.engines.precision.placement import quantizable_nodes
+from ladle_rt.engines.precision.qdq_report import report_qdq
 from ladle_rt.engines.prepare import measure_sensitivity, prepare
 from ladle_rt.errors import BackendError, MissingDependencyError
 from ladle_rt.evaluation.pair_images import read_pair_images
@@ -126,6 +127,10 @@ def main() -> None:
         for precision, graph in graphs.items():
             judged = gate.judge(onnx.load(str(graph.onnx_path)))
             results[precision] = row(precision, judged, own)
+            if precision == "int8":
+                pairs_report = report_qdq(onnx.load(str(graph.onnx_path)))
+                print(pairs_report.line())
+                results["graph"] = asdict(pairs_report)
         usable: set[str] = set()
         for engine in installed():
             if "int8" not in graphs:

@@ -4,8 +4,9 @@
         [--target sm86,sm89,sm120] [--output benchmarks/results/plan_builds.json]
 
 Untrained weights: whether a graph builds depends on its operators and precision, not on what it
-has learned. Ranges for INT8 come from a few real frames all the same. Building says nothing about
-speed or quality on the card.
+has learned. Ranges for INT8 come from a few real frames all the same. The builder's own account of
+a plan for one size and card is recorded too: kernels, element types, bytes of activations. Building
+says nothing about speed or quality on the card.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import onnx
 import torch
 from helpers import write_result
 
-from ladle_rt.cuda.tensorrt_edition import find_tensorrt
+from ladle_rt.cuda.tensorrt_edition import TensorRT, find_tensorrt
 from ladle_rt.engines.calibration.ranges import choose_ranges, measure_histograms
 from ladle_rt.engines.export import export_onnx
 from ladle_rt.engines.plan.builder import build_plan
+from ladle_rt.engines.plan.layers import parse_build_log
 from ladle_rt.engines.plan.settings import BuildSettings
 from ladle_rt.engines.precision.half import to_half
 from ladle_rt.engines.precision.quantize import quantize
@@ -36,6 +38,7 @@ from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 
 SIZE = (192, 256)
 CALIBRATION_FRAMES = 8
+REPORTED = "sm89"
 
 
 def fp32(architecture: str, preset: str, folder: Path) -> tuple[ModelArtifact, float]:
@@ -64,12 +67,19 @@ def derive(source: ModelArtifact, frames: list[Any], folder: Path) -> dict[str, 
     """The graph in every precision."""
     model = onnx.load(str(source.onnx_path))
     ranges = choose_ranges(measure_histograms(source.onnx_path, frames), "minmax")
-    graphs = {"fp16": to_half(model), "int8": quantize(model, ranges)}
+    graphs = {"fp16": to_half(model), "int8": quantize(model, ranges, base="fp16")}
     made = {"fp32": source}
     for precision, graph in graphs.items():
         path = folder / f"{source.info.name}-{precision}.onnx"
         made[precision] = write_derived(source, graph, path, {"precision": precision})
     return made
+
+
+def account(graph: ModelArtifact, target: str, tensorrt: TensorRT, folder: Path) -> dict[str, Any]:
+    """What the builder says of the plan for one size and one card."""
+    log = folder / f"{graph.onnx_path.stem}.log"
+    build_plan(graph, BuildSettings(sizes=(SIZE,), targets=(target,)), tensorrt, log=log)
+    return parse_build_log(log.read_text(encoding="utf-8")).facts()
 
 
 def main() -> None:
@@ -102,6 +112,8 @@ def main() -> None:
                         "seconds": round(built.seconds, 2),
                         "megabytes": round(len(built.plan) / 1e6, 2),
                     }
+                    if precision != "fp32":
+                        row[precision] |= account(graph, REPORTED, tensorrt, Path(folder))
                 except BackendError as failure:
                     row[precision] = {"error": str(failure)}
                 print(f"{model:28s} {precision}  {row[precision]}", flush=True)

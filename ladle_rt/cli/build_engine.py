@@ -40,7 +40,7 @@ def _targets(
 @click.option(
     "--int8-base",
     type=click.Choice(["fp32", "fp16"]),
-    default="fp32",
+    default="fp16",
     show_default=True,
     help="What int8 leaves unquantised computes in.",
 )

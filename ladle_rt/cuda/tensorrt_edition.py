@@ -22,6 +22,9 @@ EXTRAS: dict[TensorRtEdition, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "r
 OLDEST_TENSORRT = (10, 3)
 OLDEST_DLA = (11, 4)
 """From here on strongly typed networks run on a DLA; before, only weakly typed ones did."""
+LAST_RTX_IN_FLOAT = (1, 7)
+"""TensorRT-RTX up to here returns every convolution on eight bits in float and requantises in a
+kernel of its own (seen in its builder's log, for every card that it serves)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,11 @@ class TensorRT:
         """Short form for file names: ``rtx1.7.1`` or ``trt10.3.0``."""
         numbers = ".".join(str(part) for part in version_numbers(self.version)[:3])
         return f"{'rtx' if self.is_rtx else 'trt'}{numbers}"
+
+    @property
+    def fuses_int8(self) -> bool:
+        """Whether a convolution on eight bits returns eight bits; if not, INT8 is not faster."""
+        return not self.is_rtx or version_numbers(self.version)[:2] > LAST_RTX_IN_FLOAT
 
     def targets(self) -> tuple[str, ...]:
         """Compute capabilities that a plan can be built for without such a GPU: ``sm86``, ...

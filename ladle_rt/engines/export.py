@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from ladle_rt.documents import read_json
+from ladle_rt.engines.precision.channels import simplify
 from ladle_rt.engines.precision.write import check_target
 from ladle_rt.errors import BackendError, ConfigError, InputError
 from ladle_rt.files import publish, temporary_folder
@@ -149,6 +150,7 @@ def _write_graph(model: nn.Module, info: ModelInfo, path: Path, outputs: list[st
     assert program is not None
     graph = program.model_proto
     _strip(graph)
+    simplify(graph)
     graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(info.facts()))
     onnx.checker.check_model(graph)
     onnx.save(graph, str(path))

@@ -18,7 +18,9 @@ from ladle_rt.engines.calibration.calibration_set import MISSING, CalibrationSet
 from ladle_rt.engines.gate import Gate, GateLimits, GateReport, sensitivity
 from ladle_rt.engines.precision.fp32 import fp32_artifact
 from ladle_rt.engines.precision.half import to_half
-from ladle_rt.engines.precision.quantize import quantizable_nodes, quantize
+from ladle_rt.engines.precision.placement import quantizable_nodes
+from ladle_rt.engines.precision.qdq_report import report_qdq
+from ladle_rt.engines.precision.quantize import quantize
 from ladle_rt.engines.precision.write import write_derived
 from ladle_rt.errors import ConfigError, OutputError
 from ladle_rt.models.artifact import ModelArtifact, ModelInfo, load_artifact
@@ -146,8 +148,7 @@ def _int8(
     }
     graph = found.graph if base == "fp32" else to_half(found.graph)
     artifact = write_derived(source, graph, path, derivation, overwrite=True)
-    kept = f", {len(found.float_nodes)} convolutions left in float" if found.float_nodes else ""
-    reason = f"passed the gate: {found.report.line()}{kept}"
+    reason = f"passed the gate: {found.report.line()}; {report_qdq(found.graph).line()}"
     return Prepared(artifact, "int8", reason, found.report, found.sensitivity)
 
 
@@ -195,7 +196,7 @@ def search(
     while True:
         graph = quantize(model, ranges, float_nodes=kept)
         report = gate.judge(graph)
-        say(f"int8 with {len(kept)} of {len(nodes)} convolutions in float: {report.line()}")
+        say(f"{report_qdq(graph).line()}: {report.line()}")
         if report.passed:
             return Found(graph, kept, report, table)
         if not table:

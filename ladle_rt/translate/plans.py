@@ -30,7 +30,8 @@ def fitting_plan(
 ) -> Entry | None:
     """The fastest plan of a model for a GPU that takes all shapes.
 
-    Those with kernels for the first shape come first, then measured ones, then by precision.
+    Those with kernels for the first shape come first, then measured ones, then by precision; INT8
+    comes last where TensorRT does not fuse it.
     Damaged plans and those of other models, versions and GPUs are passed over.
 
     Args:
@@ -40,7 +41,7 @@ def fitting_plan(
         tensorrt: who will load the plan.
         shapes: heights and widths that the network may be given, the first most often.
     """
-    found: list[tuple[Entry, bool, float, int]] = []
+    found: list[tuple[Entry, bool, bool, float, int]] = []
     for entry in _entries(folder):
         manifest = entry.manifest
         if entry.problem or manifest is None:
@@ -57,7 +58,8 @@ def fitting_plan(
         ):
             measured = float("inf") if manifest.latency_ms is None else manifest.latency_ms
             other = all(list(best[2:]) != list(shapes[0]) for _, best, _ in manifest.profiles)
-            found.append((entry, other, measured, PRECISIONS.index(manifest.precision)))
+            slow = manifest.precision == "int8" and not tensorrt.fuses_int8
+            found.append((entry, other, slow, measured, PRECISIONS.index(manifest.precision)))
     return min(found, key=lambda item: item[1:])[0] if found else None
 
 

@@ -36,7 +36,7 @@ def test_writes_a_set_and_tells_how_it_spreads(
     made = CalibrationSet.read(tmp_path / "set")
     assert made.manifest.method == "kl" and len(made.manifest.frames) == 8
     assert "8 day" in done.output and "sequences" in done.output and "kinds" in done.output
-    assert f"{tmp_path / 'set'}: 8 frames, 2 held out, 2 ranges (kl) for tiny" in done.output
+    assert f"{tmp_path / 'set'}: 8 frames, 2 held out, 0 ranges (kl) for tiny" in done.output
 
 
 def test_options_reach_the_library(images: Path, tiny_model: Path, tmp_path: Path) -> None:

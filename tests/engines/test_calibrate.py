@@ -83,10 +83,10 @@ def test_a_folder_of_images(run: Calibrate, images: Path, tiny_model: Path) -> N
         assert frame["origin"] == str(images) and frame["light"] == "unknown"
     info = load_artifact(tiny_model).info
     made.check_bound(info.onnx_sha256, info.name)
-    assert made.ranges.keys() == {"thermal", "linear"}
+    assert made.ranges == {}, "three channels are too few to be quantised"
+    seen = made.held_out_inputs(info)
     # What the network sees fills [0, 1].
-    assert 0.9 < made.ranges["thermal"] <= 1 and 0 < made.ranges["linear"] < 3
-    assert len(made.held_out_inputs(info)) == 4
+    assert len(seen) == 4 and 0.9 < max(frame.max() for frame in seen) <= 1
 
 
 def test_the_same_footage_gives_the_same_set(run: Calibrate, images: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from ladle_rt.engines.calibration.ranges import (
     BINS,
@@ -19,9 +20,11 @@ from ladle_rt.engines.calibration.ranges import (
     choose_ranges,
     measure_histograms,
 )
+from ladle_rt.engines.precision.quantize import quantize
 from ladle_rt.errors import ConfigError, ModelError
 
 RNG = np.random.default_rng(4)
+GAINS = np.linspace(-4, 4, 16, dtype=np.float32)
 CLIPPING: tuple[Method, ...] = ("kl", "mse", "percentile")
 
 
@@ -136,20 +139,45 @@ def test_unknown_method() -> None:
         choose_ranges({}, "entropy")  # type: ignore[arg-type]
 
 
-def test_activations_are_those_of_the_graph(tiny_model: Path) -> None:
+def wide_network(path: Path, weight: float = 1.0) -> Path:
+    """A box filter with sixteen gains, and a convolution that is wide enough to be quantised."""
+    box = np.ones((16, 1, 3, 3), np.float32) / 9 * (GAINS * weight)[:, None, None, None]
+    mix = np.eye(16, dtype=np.float32)[:, :, None, None]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["thermal", "box"], ["linear"], pads=[1] * 4),
+            helper.make_node("Conv", ["linear", "mix"], ["rgb"]),
+        ],
+        "wide",
+        [helper.make_tensor_value_info("thermal", TensorProto.FLOAT, [1, 1, 64, 96])],
+        [helper.make_tensor_value_info("rgb", TensorProto.FLOAT, [1, 16, 64, 96])],
+        [numpy_helper.from_array(box, "box"), numpy_helper.from_array(mix, "mix")],
+    )
+    opset = [helper.make_opsetid("", 20)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), str(path))
+    return path
+
+
+def test_activations_are_those_of_the_graph(tmp_path: Path) -> None:
     frames = [RNG.uniform(0, scale, (1, 1, 64, 96)).astype(np.float32) for scale in (0.4, 1)]
-    made = measure_histograms(tiny_model, iter(frames))
-    # The network's only convolution, by OpenCV.
+    made = measure_histograms(wide_network(tmp_path / "m.onnx"), iter(frames))
+    # The network's first convolution, by OpenCV.
     sums = [cv2.boxFilter(f[0, 0], -1, (3, 3), borderType=cv2.BORDER_CONSTANT) for f in frames]
-    linear = [mean * gain - gain / 2 for mean in sums for gain in (4, 2, -4)]
-    assert set(made) == {"thermal", "linear"}
-    assert made["thermal"].maximum == max(frame.max() for frame in frames)
+    linear = [mean * gain for mean in sums for gain in GAINS]
+    assert set(made) == {"linear"}
     assert made["linear"].maximum == pytest.approx(np.abs(linear).max(), rel=1e-5)
     assert made["linear"].counts.sum() == np.size(linear)
-    assert made["thermal"].counts.shape == (BINS,)
+    assert made["linear"].counts.shape == (BINS,)
 
 
-def test_a_model_that_gives_nan(make_model: Callable[..., Path], tmp_path: Path) -> None:
-    path = make_model(tmp_path / "m.onnx", weight=float("nan"))
+def test_a_network_with_nothing_to_quantise(tiny_model: Path) -> None:
+    frame = np.zeros((1, 1, 64, 96), np.float32)
+    assert measure_histograms(tiny_model, [frame]) == {}
+    with pytest.raises(ModelError, match="narrow and depthwise ones alone; stay with fp16"):
+        quantize(onnx.load(str(tiny_model)), {})
+
+
+def test_a_model_that_gives_nan(tmp_path: Path) -> None:
+    path = wide_network(tmp_path / "m.onnx", float("nan"))
     with pytest.raises(ModelError, match="NaN or infinity in linear"):
         measure_histograms(path, [np.zeros((1, 1, 64, 96), np.float32)])

@@ -19,6 +19,7 @@ from ladle_rt.engines.plan.layers import Layer
 from ladle_rt.engines.plan.measure import Measured, measure_plan
 from ladle_rt.engines.plan.produce import Produced, Request, faster, produce
 from ladle_rt.engines.plan.settings import BuildSettings
+from ladle_rt.engines.prepare import Prepared
 from ladle_rt.errors import BackendError, ConfigError
 from ladle_rt.models.artifact import load_artifact
 
@@ -40,6 +41,8 @@ class World:
         self.times = {"fp32": 4.0, "fp16": 2.0, "int8": 1.0}
         self.built: list[str] = []
         self.measured: list[str] = []
+        self.said: list[str] = []
+        self.base = ""
         self.folder = at / "engines"
         self.graphs = {}
         base = load_artifact(make_model(at / "tiny.onnx")).info
@@ -63,9 +66,9 @@ class World:
         base: str = "fp32",
     ) -> Any:
         chosen = {"auto": "int8"}.get(precision, precision)
-        return SimpleNamespace(
-            artifact=self.graphs[chosen], precision=chosen, reason="as prepared", gate=None
-        )
+        if chosen == "int8":
+            self.base = base
+        return Prepared(self.graphs[chosen], chosen, "as prepared", gate=None)
 
     def _build(self, artifact: Any, settings: Any, tensorrt: TensorRT, *rest: Any) -> Built:
         self.built.append(artifact.info.precision)
@@ -87,7 +90,7 @@ class World:
             folder=self.folder,
             settings=BuildSettings(**settings),
         )
-        return produce(request, lambda line: None)
+        return produce(request, self.said.append)
 
 
 @pytest.fixture
@@ -98,10 +101,12 @@ def world(
 
 
 def test_int8_stays_where_it_is_faster(world: World) -> None:
+    world.tensorrt = PLAIN
     produced = world.run()
     assert produced.precision == "int8" and produced.reason == "as prepared"
     assert world.measured == ["int8", "fp16"]
     assert produced.speed == "INT8 1.000 ms, FP16 2.000 ms on Ada"
+    assert world.base == "fp16" and not any("requantises" in line for line in world.said)
     manifest = inspect_plan(produced.plan.path).manifest
     assert manifest and manifest.latency_ms == 1.0 and manifest.layers
     assert world.run().plan.built is False
@@ -110,11 +115,29 @@ def test_int8_stays_where_it_is_faster(world: World) -> None:
 
 @pytest.mark.parametrize("asked", ["auto", "int8"])
 def test_int8_gives_way_where_it_is_not(world: World, asked: str) -> None:
-    world.times["int8"] = 1.97
+    world.tensorrt, world.times["int8"] = PLAIN, 1.97
     produced = world.run(asked)
     assert produced.precision == "fp16"
     assert produced.reason == "INT8 is no faster here (INT8 1.970 ms, FP16 2.000 ms)"
     assert produced.plan.manifest.precision == "fp16"
+
+
+def test_int8_is_never_chosen_by_itself_where_it_is_not_fused(world: World) -> None:
+    produced = world.run()
+    assert produced.precision == "fp16" and world.built == ["fp16"]
+    assert produced.reason == (
+        "TensorRT-RTX 1.7.1.116 requantises in kernels of their own: INT8 is not faster than FP16 "
+        "there"
+    )
+    later = replace(RTX, version="1.8.0.1")
+    assert later.fuses_int8 and PLAIN.fuses_int8 and not RTX.fuses_int8
+
+
+def test_int8_that_is_asked_for_is_built_and_said_to_be_no_faster(world: World) -> None:
+    produced = world.run("int8", targets=("sm86",))
+    assert produced.plan.manifest.precision == "int8" and world.built == ["int8"]
+    assert "INT8 is not faster than FP16" in produced.speed
+    assert any("INT8 is not faster than FP16" in line for line in world.said)
 
 
 def test_noise_is_no_gain() -> None:

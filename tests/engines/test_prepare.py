@@ -12,6 +12,7 @@ from ladle_rt.engines.calibration.calibrate import CalibrationJob, calibrate
 from ladle_rt.engines.calibration.calibration_set import CalibrationSet
 from ladle_rt.engines.derive import Derivation, derive
 from ladle_rt.engines.gate import GateLimits
+from ladle_rt.engines.precision.quantize import quantizable_tensors
 from ladle_rt.engines.prepare import prepare
 from ladle_rt.errors import ConfigError, LadleError, OutputError
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
@@ -50,6 +51,9 @@ def test_int8_that_passes_is_kept_and_found_again(tmp_path: Path, calibration: P
     facts = made.artifact.info.derivation
     assert facts["calibration_sha256"] == CalibrationSet.read(calibration).sha256
     assert facts["float_nodes"] == []
+    graph = onnx.load(str(load_artifact().onnx_path))
+    ranges = CalibrationSet.read(calibration).ranges
+    assert set(ranges) == set(quantizable_tensors(graph)) and min(ranges.values()) > 0
     said.clear()
     again = prepare(name, "int8", calibration, tmp_path, said.append, ANYTHING)
     assert again.artifact == made.artifact and "before" in again.reason and not said

@@ -53,7 +53,8 @@ class TestPlans:
         def put(name: str, **values: Any) -> Path:
             manifest = replace(base, **values)
             version = bytes(int(part) for part in manifest.version.split("."))
-            plan = b"ftrt" + bytes(20) + version + name.encode()
+            tag = b"vtrt" if manifest.flavour == "tensorrt-rtx" else b"ftrt"
+            plan = tag + bytes(20) + version + name.encode()
             path = tmp_path / f"{name}.plan"
             store(path, plan, manifest.finished(plan, latency_ms=manifest.latency_ms))
             return path
@@ -94,6 +95,23 @@ class TestPlans:
         put("slow", precision="int8", onnx_sha256="3" * 64, model=made_from, latency_ms=3.0)
         put("fast", precision="fp16", onnx_sha256="4" * 64, model=made_from, latency_ms=2.0)
         assert self.chosen(tmp_path, tiny_model) == "fast"
+
+    def test_int8_comes_last_where_it_is_not_fused(
+        self, tmp_path: Path, tiny_model: Path, put: Any
+    ) -> None:
+        artifact = load_artifact(tiny_model)
+        made_from = {"derivation": {"from_sha256": artifact.info.onnx_sha256}}
+        rtx = replace(TENSORRT, flavour="tensorrt-rtx", version="1.7.1.116")
+        facts = {"model": made_from, "flavour": rtx.flavour, "version": rtx.version}
+        put("int8", precision="int8", onnx_sha256="1" * 64, latency_ms=1.0, **facts)
+
+        def chosen() -> str | None:
+            entry = fitting_plan(tmp_path, artifact, ADA, rtx, ((64, 96),))
+            return entry.path.stem if entry else None
+
+        assert chosen() == "int8", "it is the only one"
+        put("fp16", precision="fp16", onnx_sha256="2" * 64, **facts)
+        assert chosen() == "fp16"
 
     def test_a_plan_must_take_every_size_and_the_one_made_for_the_first_is_best(
         self, tmp_path: Path, tiny_model: Path, put: Any

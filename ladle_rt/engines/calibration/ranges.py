@@ -105,7 +105,8 @@ def measure_histograms(
     inner = [name for name in wanted if name != INPUT_NAME]
     histograms = {name: StreamingHistogram(name) for name in wanted}
     for frame in frames:
-        values: Any = session.run(inner, {INPUT_NAME: frame})
+        # An empty list would ask for every output.
+        values: Any = session.run(inner, {INPUT_NAME: frame}) if inner else []
         if INPUT_NAME in histograms:
             histograms[INPUT_NAME].add(frame)
         for name, value in zip(inner, values, strict=True):

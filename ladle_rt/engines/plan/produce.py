@@ -22,6 +22,9 @@ from ladle_rt.models.artifact import DEFAULT_MODEL, ModelArtifact
 Precision = Literal["fp32", "fp16", "int8", "auto"]
 WORTH_IT = 0.98
 """INT8 stays only if its time is below this share of FP16's: less is within the noise."""
+NOT_FUSED = (
+    "TensorRT-RTX {version} requantises in kernels of their own: INT8 is not faster than FP16 there"
+)
 Say = Callable[[str], object]
 
 
@@ -34,7 +37,7 @@ class Request:
     precision: Precision = "auto"
     calibration: Path | None = None
     """Folder of `ladle-rt calibrate`; INT8 needs it."""
-    int8_base: Literal["fp32", "fp16"] = "fp32"
+    int8_base: Literal["fp32", "fp16"] = "fp16"
     """What INT8 leaves unquantised computes in."""
     folder: Path = Path("engines")
     """Where plans are kept."""
@@ -78,18 +81,26 @@ def produce(request: Request, say: Say, progress: Progress | None = None) -> Pro
     settings = _with_targets(request.settings, tensorrt, devices)
     request = replace(request, settings=settings)
     graphs = request.folder / "graphs"
+    slow = "" if tensorrt.fuses_int8 else NOT_FUSED.format(version=tensorrt.version)
+    passed_over = bool(slow) and request.precision == "auto" and request.calibration is not None
     prepared = prepare(
         request.model,
-        request.precision,
+        "fp16" if passed_over else request.precision,
         request.calibration,
         graphs,
         say,
         base=request.int8_base,
     )
+    if passed_over:
+        prepared = replace(prepared, reason=slow)
+    elif slow and prepared.precision == "int8":
+        say(slow)
     plan = _obtain(request, prepared.artifact, tensorrt, devices, prepared.reason, say, progress)
     at_hand = _device_at_hand(settings, devices)
     if at_hand is None:
         skipped = "not measured: the GPU that it was built for is not at hand"
+        if slow and prepared.precision == "int8":
+            skipped += f"; {slow}"
         return Produced(plan, prepared.precision, prepared.reason, skipped)
     plan = _measured(plan, tensorrt)
     speed = f"{plan.manifest.latency_ms:.3f} ms a frame on {at_hand.name}"

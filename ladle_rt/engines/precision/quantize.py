@@ -1,49 +1,37 @@
 """fp32 graph to INT8 as explicit Q/DQ pairs.
 
 What TensorRT wants: symmetric int8 everywhere, zero point 0, weights per output channel, no
-quantised bias, both inputs of a residual Add quantised (NVIDIA TensorRT documentation, "Working
-with quantized types"). The same file runs on OpenVINO's integer kernels.
+quantised bias (NVIDIA TensorRT documentation, "Working with quantized types"), and pairs where
+`placement` says. The same file runs on OpenVINO's integer kernels. ONNX Runtime's own quantiser
+puts a pair on a tensor for all its readers; which of them read it matters here.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import onnx
-from onnxruntime.quantization import CalibrationMethod, QuantType
-from onnxruntime.quantization.calibrate import TensorData, TensorsData
-from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+from onnx import helper, numpy_helper
 
 from ladle_rt.engines.precision.half import sort_nodes, to_half
+from ladle_rt.engines.precision.placement import Read, Wiring, place_pairs, quantizable_nodes
 from ladle_rt.errors import ConfigError, ModelError
 
-OPERATORS = ("Conv", "Add", "Concat", "Resize", "MaxPool")
-"""Operators whose inputs and outputs get Q/DQ pairs. The activations between are not among them:
-an engine fuses them into the convolution before. What comes before the first convolution stays in
-float: it is arithmetic on the thermal image, where eight bits would be felt in every pixel."""
-
-
-def quantizable_nodes(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Names of the convolutions, in the order of the graph."""
-    return tuple(node.name for node in model.graph.node if node.op_type == "Conv")
+LEVELS = 127
+"""Largest magnitude of an activation in eight bits."""
+WEIGHT_LEVELS = 64
+"""Weights have 7 bits: integer kernels without VNNI add two products in 16 bits, which overflow
+with 8 (SSIM to fp32 0.934 instead of 0.984 on the shipped model). Where they do not, the picture is
+as good: 39.0 dB against 38.8."""
 
 
 def quantizable_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
     """Names of the activations that may get a Q/DQ pair, in the order of the graph."""
-    weights = {tensor.name for tensor in model.graph.initializer}
-    early = _before_convolutions(model)
-    names: dict[str, None] = {}
-    for node in model.graph.node:
-        if node.op_type in OPERATORS and node.name not in early:
-            # Of a Resize only the first input is an image.
-            inputs = node.input[:1] if node.op_type == "Resize" else node.input
-            for name in (*inputs, *node.output):
-                if name and name not in weights:
-                    names[name] = None
-    return tuple(names)
+    return tuple(dict.fromkeys(read.tensor for read in place_pairs(model)))
 
 
 def quantize(
@@ -54,25 +42,32 @@ def quantize(
     base: Literal["fp32", "fp16"] = "fp32",
     keep_io: bool = True,
 ) -> onnx.ModelProto:
-    """Put Q/DQ pairs around convolutions and what joins them.
+    """Put Q/DQ pairs before convolutions and what joins them.
 
     Args:
         model: fp32 graph; stays as it is.
         ranges: largest \\|x\\| to represent, for each of `quantizable_tensors`.
-        float_nodes: convolutions left as they are.
+        float_nodes: those of `quantizable_nodes` left as they are.
         base: what everything else computes in.
         keep_io: with ``fp16``, whether input and output stay float32.
 
     Raises:
         ConfigError: a range is missing or not positive and finite, or a node is unknown.
-        ModelError: the graph has Q/DQ pairs already.
+        ModelError: the graph has Q/DQ pairs already, or no convolution that they suit.
     """
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         raise ModelError("expected an fp32 graph to quantise, received one with Q/DQ pairs")
-    convolutions = quantizable_nodes(model)
-    unknown = sorted(set(float_nodes) - set(convolutions))
+    suited = quantizable_nodes(model)
+    if not suited:
+        raise ModelError(
+            "expected convolutions that INT8 is for, received narrow and depthwise ones alone; "
+            "stay with fp16"
+        )
+    unknown = sorted(set(float_nodes) - set(suited))
     if unknown:
-        raise ConfigError(f"float_nodes: expected convolutions of the graph, received {unknown[0]}")
+        raise ConfigError(
+            f"float_nodes: expected quantizable convolutions of the graph, received {unknown[0]}"
+        )
     tensors = quantizable_tensors(model)
     bad = [name for name in tensors if not 0 < ranges.get(name, 0) < np.inf]
     if bad:
@@ -80,79 +75,89 @@ def quantize(
             f"ranges: expected a positive, finite one for each of {len(tensors)} tensors, "
             f"{len(bad)} are not, first {bad[0]!r}: {ranges.get(bad[0])}; calibrate again"
         )
-    graph = _insert_pairs(model, {name: ranges[name] for name in tensors}, float_nodes)
+    graph = _with_pairs(model, ranges, place_pairs(model, float_nodes))
     return graph if base == "fp32" else to_half(graph, keep_io)
 
 
-def _insert_pairs(
-    model: onnx.ModelProto, ranges: Mapping[str, float], float_nodes: Collection[str]
+def _with_pairs(
+    model: onnx.ModelProto, ranges: Mapping[str, float], reads: Sequence[Read]
 ) -> onnx.ModelProto:
-    """ONNX Runtime's quantiser with given ranges: not public API, seen working in 1.32."""
-    spans = {
-        name: TensorData(lowest=np.float32(-span), highest=np.float32(span))
-        for name, span in ranges.items()
-    }
-    excluded = [*float_nodes, *_fed_by_float(model, float_nodes), *_before_convolutions(model)]
-    options: dict[str, Any] = {
-        "ActivationSymmetric": True,
-        "WeightSymmetric": True,
-        # Weights stay int8 in the file: a DequantizeLinear alone, a quarter of the size.
-        "AddQDQPairToWeight": False,
-        "QuantizeBias": False,
-        "QDQOpTypePerChannelSupportToAxis": {"Conv": 0},
-    }
-    quantizer = QDQQuantizer(
-        copy.deepcopy(model),
-        per_channel=True,
-        # Weights of 7 bits: integer kernels without VNNI add two products in 16 bits, which
-        # overflow with 8 (SSIM to fp32 0.934 instead of 0.984 on the shipped model). Where they
-        # do not, the picture is as good: 39.0 dB against 38.8.
-        reduce_range=True,
-        weight_qType=QuantType.QInt8,
-        activation_qType=QuantType.QInt8,
-        tensors_range=TensorsData(CalibrationMethod.MinMax, spans),
-        nodes_to_quantize=[],
-        nodes_to_exclude=excluded,
-        op_types_to_quantize=list(OPERATORS),
-        extra_options=options,
-    )
-    quantizer.quantize_model()
-    quantised: onnx.ModelProto = quantizer.model.model
-    del quantised.graph.value_info[:]
+    quantised = copy.deepcopy(model)
+    graph = quantised.graph
+    # Pairs change no type or shape that is written there, but sort_nodes and to_half trust it.
+    del graph.value_info[:]
+    scales = _scales(Wiring(model), ranges, reads)
+    weights = {item.name: item for item in graph.initializer}
+    nodes = list(graph.node)
+    for name, scale in scales.items():
+        parameters = _parameters(graph, name, np.float32(scale))
+        graph.node.extend(
+            (
+                helper.make_node("QuantizeLinear", [name, *parameters], [f"{name}_quantized"]),
+                helper.make_node(
+                    "DequantizeLinear", [f"{name}_quantized", *parameters], [f"{name}_dequantized"]
+                ),
+            )
+        )
+    done: set[str] = set()
+    for read in reads:
+        node = nodes[read.node]
+        node.input[read.port] = f"{read.tensor}_dequantized"
+        if node.op_type == "Conv":
+            name = node.input[1]
+            if name not in done:
+                done.add(name)
+                _quantize_weights(graph, weights[name])
+            node.input[1] = f"{name}_dequantized"
+    _drop_unread(graph)
     sort_nodes(quantised)
     return quantised
 
 
-def _before_convolutions(model: onnx.ModelProto) -> set[str]:
-    """Joins and resizes that no convolution feeds, by name."""
-    behind: set[str] = set()
-    early: set[str] = set()
-    for node in model.graph.node:
-        if node.op_type == "Conv" or behind.intersection(node.input):
-            behind.update(node.output)
-        elif node.op_type in OPERATORS:
-            early.add(node.name)
-    return early
+def _scales(wiring: Wiring, ranges: Mapping[str, float], reads: Sequence[Read]) -> dict[str, float]:
+    """Step of each tensor that gets a pair. What only moves or mixes pixels keeps its input's, so
+    that an engine need not requantise."""
+    scales: dict[str, float] = {}
+    for name in sorted({read.tensor for read in reads}, key=lambda t: wiring.makers.get(t, -1)):
+        maker = wiring.maker(name)
+        moved = maker is not None and maker.op_type in ("MaxPool", "Resize")
+        kept = scales.get(maker.input[0]) if maker is not None and moved else None
+        scales[name] = ranges[name] / LEVELS if kept is None else kept
+    return scales
 
 
-def _fed_by_float(model: onnx.ModelProto, float_nodes: Collection[str]) -> list[str]:
-    """Joins and resizes that only float convolutions feed or read: a pair there gains nothing."""
-    if not float_nodes:
-        return []
-    kept = set(float_nodes)
-    makers = {output: node for node in model.graph.node for output in node.output}
+def _quantize_weights(graph: onnx.GraphProto, weight: onnx.TensorProto) -> None:
+    """int8 in the file and a DequantizeLinear behind: a quarter of the size."""
+    values = numpy_helper.to_array(weight)
+    largest = np.abs(values.reshape(len(values), -1)).max(axis=1)
+    scale = np.where(largest > 0, largest / np.float32(WEIGHT_LEVELS), 1).astype(np.float32)
+    steps = np.rint(values / scale[:, None, None, None])
+    limited = np.clip(steps, -WEIGHT_LEVELS, WEIGHT_LEVELS).astype(np.int8)
+    graph.initializer.append(numpy_helper.from_array(limited, f"{weight.name}_quantized"))
+    parameters = _parameters(graph, weight.name, scale)
+    graph.node.append(
+        helper.make_node(
+            "DequantizeLinear",
+            [f"{weight.name}_quantized", *parameters],
+            [f"{weight.name}_dequantized"],
+            axis=0,
+        )
+    )
 
-    def maker(name: str) -> onnx.NodeProto | None:
-        node = makers.get(name)
-        while node is not None and node.op_type not in OPERATORS:
-            node = makers.get(node.input[0]) if node.input else None
-        return node
 
-    found = []
-    for node in model.graph.node:
-        if node.op_type in OPERATORS and node.op_type != "Conv":
-            feeding = [maker(name) for name in node.input[:2]]
-            if all(one is None or one.name in kept for one in feeding):
-                found.append(node.name)
-                kept.add(node.name)
-    return found
+def _parameters(
+    graph: onnx.GraphProto, name: str, scale: npt.NDArray[np.float32] | np.float32
+) -> tuple[str, str]:
+    """Names of a scale and its zero point, which are added."""
+    step = np.asarray(scale, np.float32)
+    names = f"{name}_scale", f"{name}_zero_point"
+    for key, value in zip(names, (step, np.zeros(step.shape, np.int8)), strict=True):
+        graph.initializer.append(numpy_helper.from_array(value, key))
+    return names
+
+
+def _drop_unread(graph: onnx.GraphProto) -> None:
+    read = {name for node in graph.node for name in node.input}
+    kept = [item for item in graph.initializer if item.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
