@@ -21,9 +21,11 @@ logger = logging.getLogger("ladle_rt")
 Mask = npt.NDArray[np.bool_]
 """HxW; true where a pixel is not scene."""
 
+LARGEST_COUNT = 65_535
 ISOLATED = 0.25
 """An end of the range is no measurement when nothing lies nearer to it than this share of the
 span of the others: histograms of scenes run out towards their ends."""
+SMALLEST_SPAN = 1e-6
 FLAT = {1: 2, 2: 8}
 """By bytes of a sample: a border varies by so many counts, after lossy compression too."""
 STEP_SHARE = 0.05
@@ -33,6 +35,8 @@ DARK_SHARE = 0.95
 SYMMETRY = 0.8
 """Overlap of dark corners with their mirror images, from which they are optics."""
 SMALLEST_OPTICS = 0.01
+LARGEST_VALUE = 1e30
+"""Floats beyond it are marks for no data, such as the largest float."""
 LARGE_SHARE = 0.1
 """From this share of invalid pixels on there is a warning."""
 SATURATED_SHARE = 0.02
@@ -51,12 +55,33 @@ def invalid_pixels(pixels: ThermalPixels) -> Mask | None:
     masks = [_dark_border(pixels)]
     if pixels.dtype == np.uint16:
         masks.append(_isolated_end(pixels, 0))
-        masks.append(_isolated_end(pixels, 65_535))
+        masks.append(_isolated_end(pixels, LARGEST_COUNT))
     found = [mask for mask in masks if mask is not None]
     if not found:
         return None
     merged: Mask = np.logical_or.reduce(found)
     return None if merged.all() else merged
+
+
+def missing_values(values: npt.NDArray[Any]) -> Mask | None:
+    """Find what is no measurement among signed integers or floats.
+
+    Args:
+        values: HxW.
+
+    Returns:
+        True for NaN, infinities and marks for no data such as -9999, far from everything else;
+        ``None`` if there are none.
+    """
+    missing: Mask = ~(np.abs(values.astype(np.float64)) < LARGEST_VALUE)
+    if not missing.all():
+        numbers = values[~missing]
+        for end in (numbers.min(), numbers.max()):
+            mask = _isolated_end(values, end, ~missing)
+            # The hottest value may be a small thing that is just so hot.
+            if mask is not None and (end < numbers.max() or mask.mean() > SATURATED_SHARE):
+                missing = missing | mask
+    return missing if missing.any() else None
 
 
 def fill_invalid(pixels: ThermalPixels, invalid: Mask) -> ThermalPixels:
@@ -75,7 +100,7 @@ def fill_invalid(pixels: ThermalPixels, invalid: Mask) -> ThermalPixels:
     filled: ThermalPixels = pixels.copy()
     filled[invalid] = middle
     if pixels.dtype == np.uint16:
-        saturated = invalid & (pixels == 65_535)
+        saturated = invalid & (pixels == LARGEST_COUNT)
         if 0 < np.count_nonzero(saturated) <= SATURATED_SHARE * pixels.size:
             filled[saturated] = valid.max()
     return filled
@@ -121,17 +146,17 @@ class ValidScene:
         return fill_invalid(pixels, found)
 
 
-def _isolated_end(pixels: ThermalPixels, end: int) -> Mask | None:
-    """Pixels at one end of the range of 16 bits, if no scene comes near it."""
-    mask: Mask = pixels == end
+def _isolated_end(values: npt.NDArray[Any], end: Any, among: Mask | None = None) -> Mask | None:
+    """Pixels of one value at an end of the range, if no scene comes near it."""
+    mask: Mask = values == end
     if not mask.any():
         return None
-    others = pixels[~mask]
+    others = values[~mask if among is None else among & ~mask]
     if not others.size:
         return None
     low, high = (float(value) for value in np.percentile(others, [0.5, 99.5]))
-    gap = abs((high if end else low) - end)
-    return mask if gap > ISOLATED * max(high - low, 1.0) else None
+    gap = low - float(end) if float(end) < low else float(end) - high
+    return mask if gap > ISOLATED * max(high - low, SMALLEST_SPAN) else None
 
 
 def _dark_border(pixels: ThermalPixels) -> Mask | None:
