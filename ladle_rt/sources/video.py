@@ -30,8 +30,12 @@ from ladle_rt.sources.container import (
     open_input,
     video_stream,
 )
-from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share, intensities
+from ladle_rt.sources.deinterlace import deinterlaced
+from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share, intensities, packed_words
+from ladle_rt.sources.images import scene_reader
 from ladle_rt.sources.timeline import Timeline
+from ladle_rt.thermal.reading import ReadOptions
+from ladle_rt.thermal.sensors import is_stacked, picture_half
 
 logger = logging.getLogger("ladle_rt")
 
@@ -66,6 +70,7 @@ class VideoSource:
         start_s: float = 0.0,
         duration_s: float | None = None,
         allow_colour: bool = False,
+        read: ReadOptions | None = None,
     ) -> None:
         """
         Args:
@@ -73,6 +78,7 @@ class VideoSource:
             start_s: skip so many seconds of the input.
             duration_s: deliver so many seconds; ``None`` up to the end.
             allow_colour: take the luminance of a coloured input instead of refusing it.
+            read: what the file holds.
 
         Raises:
             ConfigError: a negative start or a duration that is not positive.
@@ -86,9 +92,11 @@ class VideoSource:
             raise ConfigError(f"duration must be > 0 seconds, received {duration_s}")
         self._path = path
         self._allow_colour = allow_colour
+        self._read = read or ReadOptions()
+        self._scene = scene_reader(self._read, path.name)
         self._container = open_input(path)
         try:
-            self._stream = video_stream(self._container, path)
+            self._stream = video_stream(self._container, path, self._read.track)
             self._prepare(start_s, duration_s)
             self._frames = self._deliver()
             self._first: Frame | None = self._read_first(start_s)
@@ -185,7 +193,7 @@ class VideoSource:
                 return
         self._container.close()
         self._container = open_input(self._path)
-        self._stream = video_stream(self._container, self._path)
+        self._stream = video_stream(self._container, self._path, self._read.track)
         self._use_threads()
 
     def _read_first(self, start_s: float) -> Frame:
@@ -230,7 +238,7 @@ class VideoSource:
         return None
 
     def _deliver(self) -> Generator[Frame, None, None]:
-        for frame in self._decode():
+        for frame in deinterlaced(self._decode(), self._path.name):
             placed = self._timeline.place(frame.pts)
             if self._begin is not None and placed < self._begin:
                 continue
@@ -294,21 +302,30 @@ class VideoSource:
         return missing_s > max(2 / self._rate, Fraction(1, 5))
 
     def _pixels(self, frame: av.VideoFrame) -> ThermalPixels:
+        self._rotation = round(frame.rotation / 90) % 4
         try:
-            pixels = intensities(frame, luminance=self._allow_colour)
-            self._check_colour(frame, pixels)
+            if self._read.from_palette is not None:
+                return self._scene.read_colours(self._turned(frame.to_ndarray(format="rgb24")))
+            pixels = self._intensities(frame)
         except (ValueError, av.FFmpegError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(
                 f"{self._path}: pixel format {frame.format.name} cannot be read ({error})"
             ) from error
-        self._rotation = round(frame.rotation / 90) % 4
-        if self._rotation:
-            # NumPy's types forget the dtype here.
-            turned: Any = np.rot90(pixels, self._rotation)
-            return np.ascontiguousarray(turned)
+        return self._scene.read(self._turned(pixels))
+
+    def _intensities(self, frame: av.VideoFrame) -> ThermalPixels:
+        if is_stacked(frame.width, frame.height) and self._read.crop is None:
+            words = packed_words(frame)
+            if words is not None and picture_half(words) != slice(0, frame.height):
+                return words
+        pixels = intensities(frame, luminance=self._allow_colour)
+        self._check_colour(frame, pixels)
         return pixels
+
+    def _turned(self, pixels: Any) -> Any:
+        return np.ascontiguousarray(np.rot90(pixels, self._rotation)) if self._rotation else pixels
 
     def _check_colour(self, frame: av.VideoFrame, pixels: ThermalPixels) -> None:
         judging = self._checks < FIRST_CHECKS
@@ -323,7 +340,8 @@ class VideoSource:
         if judging and not self._allow_colour:
             raise FalseColourError(
                 f"{found}; expected thermal intensities in grey, not a colour palette: record "
-                "with a white-hot palette, or use its luminance with --allow-colour"
+                "with a white-hot palette, turn it back with --from-palette auto, or use its "
+                "luminance with --allow-colour"
             )
         self._warned_colour = True
         logger.warning("%s; its luminance is used, which is not temperature", found)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.errors import ConfigError, FalseColourError
-from ladle_rt.thermal.palettes import PALETTES, palette_table
+from ladle_rt.thermal.palettes import PALETTES, interpolate, palette_table
 
 Colours = npt.NDArray[np.uint8]
 
@@ -32,8 +32,14 @@ OPENCV = {
     "winter": cv2.COLORMAP_WINTER,
 }
 """Maps of OpenCV, by name; dark or blue is taken to be cold."""
+FLIR_IRON = (
+    (0, 31, 37), (25, 18, 98), (70, 11, 140), (108, 10, 159), (140, 16, 162), (168, 28, 150),
+    (192, 44, 128), (209, 63, 100), (223, 86, 70), (234, 109, 43), (241, 133, 22), (243, 157, 10),
+    (244, 180, 12), (243, 200, 33), (239, 218, 73), (232, 231, 141), (225, 239, 239),
+)  # fmt: skip
+"""FLIR's "Iron" as an E40 writes it into its files, at every sixteenth of the range."""
 COLOURED = tuple(name for name in PALETTES if name not in ("white-hot", "black-hot"))
-FROM_PALETTES = (*COLOURED, *OPENCV)
+FROM_PALETTES = (*COLOURED, "flir-iron", *OPENCV)
 """Palettes that can be turned back."""
 BITS = 6
 """Of each channel, in the table from colours to levels."""
@@ -103,6 +109,8 @@ def _table(name: str) -> npt.NDArray[np.float32]:
         ramp = np.arange(256, dtype=np.uint8)[None]
         drawn: Any = cv2.applyColorMap(ramp, OPENCV[name])
         return np.asarray(drawn[0, :, ::-1], np.float32)
+    if name == "flir-iron":
+        return interpolate(FLIR_IRON).astype(np.float32)
     return palette_table(name).astype(np.float32)
 
 
