@@ -30,12 +30,15 @@ from ladle_rt.pipeline.statistics import RunStatistics
 from ladle_rt.pipeline.video import VideoJob, VideoResult
 from ladle_rt.sinks.encoding import VideoEncoding
 from ladle_rt.sources.video import VideoSource
+from ladle_rt.thermal.polarity import Polarity
+from ladle_rt.thermal.reading import ReadOptions
 from ladle_rt.translate.base import Translator
 
 __all__ = [
     "Colorizer",
     "Frame",
     "LadleError",
+    "ReadOptions",
     "RunStatistics",
     "TranslateOptions",
     "TranslatedFrame",
@@ -62,6 +65,7 @@ def load(
     quality: Quality | Size | None = None,
     threads: int | None = None,
     fixed_range: tuple[float, float] | None = None,
+    polarity: Polarity = "white-hot",
     options: TranslateOptions | None = None,
 ) -> Colorizer:
     """Load a model as a function of thermal arrays.
@@ -80,7 +84,9 @@ def load(
         fixed_range: values that are black and white in every picture, in the unit of the
             arrays, for example degrees; ``None``: each picture's own percentiles, which a
             stream follows over time.
-        options: everything that can be chosen; the four above go before it where given.
+        polarity: what is bright in arrays: ``white-hot``, ``black-hot``, or ``auto``, which
+            looks and on doubt inverts nothing.
+        options: how to translate; backend, quality and threads go before it where given.
 
     Returns:
         A function and context manager; it holds threads and memory until it is closed.
@@ -90,7 +96,7 @@ def load(
         ConfigError: an option outside its range.
     """
     settings = _settings(options, backend, quality, threads)
-    return Colorizer(load_artifact(model or DEFAULT_MODEL), settings, fixed_range)
+    return Colorizer(load_artifact(model or DEFAULT_MODEL), settings, fixed_range, polarity)
 
 
 def translate_video(
@@ -107,6 +113,8 @@ def translate_video(
     encoding: VideoEncoding | None = None,
     overwrite: bool = False,
     allow_colour: bool = False,
+    read: ReadOptions | None = None,
+    fps: float | None = None,
     progress: Callable[[RunStatistics, int | None], None] | None = None,
     stop: threading.Event | None = None,
 ) -> VideoResult:
@@ -115,7 +123,8 @@ def translate_video(
     The output appears whole or not at all. May be called in several threads at once.
 
     Args:
-        source: a thermal video file.
+        source: a thermal video file; a folder of images, a pattern such as ``frame_%05d.png``, or
+            a stack of images.
         target: its extension chooses the container.
         model: as in `load`, as are the next four; ``quality`` is ``balanced`` by default.
         backend: see above.
@@ -127,6 +136,8 @@ def translate_video(
         encoding: how the output is compressed.
         overwrite: whether an existing output may be replaced.
         allow_colour: take the luminance of a coloured input instead of refusing it.
+        read: what the input holds: polarity, palette, crop, mask, track.
+        fps: frames per second of images; 25.
         progress: told after each frame and at the end where the frames are and how many are
             expected, ``None`` where the file does not say; in the calling thread, so it should
             be quick.
@@ -148,6 +159,8 @@ def translate_video(
         encoding=encoding or VideoEncoding(),
         overwrite=overwrite,
         allow_colour=allow_colour,
+        read=read or ReadOptions(),
+        fps=fps,
     )
 
     def make(frame: Size) -> Translator:
@@ -169,6 +182,7 @@ def translate_images(
     options: TranslateOptions | None = None,
     overwrite: bool = False,
     allow_colour: bool = False,
+    read: ReadOptions | None = None,
     on_failure: Callable[[LadleError], None] | None = None,
 ) -> int:
     """Translate thermal stills into colour PNG files of the same size.
@@ -177,7 +191,8 @@ def translate_images(
 
     Args:
         inputs: image files, and folders whose images are meant.
-        folder: gets ``<stem>.png`` of each image; made if it does not exist.
+        folder: gets ``<stem>.png`` of each image, ``<stem>_0000.png`` and so on of a file of
+            several; made if it does not exist.
         model: as in `load`, as are the next four; ``quality`` is ``best`` by default.
         backend: see above.
         quality: see above.
@@ -185,6 +200,7 @@ def translate_images(
         options: see above; ``smoothing_s`` does not count.
         overwrite: whether existing files may be replaced.
         allow_colour: take the luminance of coloured images instead of refusing them.
+        read: what the images hold: polarity, palette, crop, mask, size of raw dumps, sub-folders.
         on_failure: told of each image that failed; by default the log is.
 
     Returns:
@@ -201,7 +217,9 @@ def translate_images(
     artifact = load_artifact(model or DEFAULT_MODEL)
     translators = TranslatorFactory(artifact, settings, "best", FOR_ARRAYS)
     return images.translate_images(
-        images.ImageJob(tuple(map(Path, inputs)), Path(folder), overwrite, allow_colour),
+        images.ImageJob(
+            tuple(map(Path, inputs)), Path(folder), overwrite, allow_colour, read or ReadOptions()
+        ),
         translators,
         translators.size.box,
         on_failure or (lambda error: logger.error("%s", error)),
@@ -214,6 +232,7 @@ def read_video(
     start_s: float = 0.0,
     duration_s: float | None = None,
     allow_colour: bool = False,
+    read: ReadOptions | None = None,
 ) -> Generator[Frame, None, None]:
     """Open a thermal video file and read its frames, as `Colorizer.stream` takes them.
 
@@ -222,6 +241,7 @@ def read_video(
         start_s: skip so many seconds.
         duration_s: read so many seconds; ``None``: up to the end.
         allow_colour: take the luminance of a coloured video instead of refusing it.
+        read: what the video holds: polarity, palette, crop, mask, track.
 
     Returns:
         Every frame once, in order: ``pixels`` HxW uint8 or uint16 in the file's own counts, which
@@ -233,7 +253,7 @@ def read_video(
         ConfigError: a negative start or a duration that is not positive.
         PartialResultError: after the last frame, when the file is damaged.
     """
-    return _frames(VideoSource(Path(path), start_s, duration_s, allow_colour))
+    return _frames(VideoSource(Path(path), start_s, duration_s, allow_colour, read))
 
 
 def _frames(source: VideoSource) -> Generator[Frame, None, None]:

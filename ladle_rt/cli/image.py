@@ -7,7 +7,12 @@ from typing import Any
 
 import click
 
-from ladle_rt.cli._options import translate_options, translate_settings
+from ladle_rt.cli._options import (
+    read_options,
+    read_settings,
+    translate_options,
+    translate_settings,
+)
 
 
 @click.command("image")
@@ -20,6 +25,7 @@ from ladle_rt.cli._options import translate_options, translate_settings
     type=click.Path(path_type=Path),
     help="Folder for the results, <stem>.png each.",
 )
+@read_options
 @translate_options
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option("--allow-colour", is_flag=True, help="Use the luminance of coloured inputs.")
@@ -38,6 +44,7 @@ def command(
     """
     from ladle_rt.api import translate_images
 
+    read = read_settings(options)
     count = translate_images(
         inputs,
         output,
@@ -45,6 +52,7 @@ def command(
         options=translate_settings(**options),
         overwrite=overwrite,
         allow_colour=allow_colour,
+        read=read,
         on_failure=lambda error: click.echo(f"ladle-rt: error: {error}", err=True),
     )
     click.echo(f"{output}: {count} images")

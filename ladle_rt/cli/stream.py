@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from ladle_rt.cli._options import given, translate_options, translate_settings
+from ladle_rt.cli._options import (
+    given,
+    read_options,
+    read_settings,
+    translate_options,
+    translate_settings,
+)
 
 _PATH = click.Path(path_type=Path)
 
@@ -61,6 +67,7 @@ _PATH = click.Path(path_type=Path)
               help="Seconds between lines of figures; 10, 0 for none.")  # fmt: skip
 @click.option("--record-folder", type=_PATH, help="For recordings and snapshots by key or button.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
+@read_options
 @translate_options
 def command(
     device: str,
@@ -102,6 +109,7 @@ def command(
         realtime=realtime,
         loop=loop,
         allow_colour=allow_colour,
+        read=read_settings(options),
         **given(timeout_s=timeout),
     )
     front = FrontEndOptions.parse(

@@ -7,12 +7,18 @@ from typing import Any
 
 import click
 
-from ladle_rt.cli._options import translate_options, translate_settings
+from ladle_rt.cli._options import (
+    read_options,
+    read_settings,
+    translate_options,
+    translate_settings,
+)
 
 
 @click.command("video")
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@read_options
 @translate_options
 @click.option("--codec", help="FFmpeg encoder, or h264, h265, vp9, av1; by OUT otherwise.")
 @click.option("--crf", type=click.IntRange(0, 63), help="Quality: smaller is better and larger.")
@@ -22,6 +28,11 @@ from ladle_rt.cli._options import translate_options, translate_settings
     "--duration",
     type=click.FloatRange(min=0, min_open=True),
     help="Translate so many seconds.",
+)
+@click.option(
+    "--fps",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Of IN, where it is a folder, a pattern or a stack of images; 25.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--allow-colour", is_flag=True, help="Use the luminance of a coloured input.")
@@ -34,11 +45,14 @@ def command(
     preset: str | None,
     start: float,
     duration: float | None,
+    fps: float | None,
     overwrite: bool,
     allow_colour: bool,
     **options: Any,
 ) -> None:
     """Turn the thermal video IN into the colour video OUT.
+
+    IN may also be a folder of images, a pattern such as frame_%05d.png, or a stack of images.
 
     The colours are synthesised, not measured. OUT gets every frame with its time, and the
     sound; Ctrl-C leaves a whole, shorter file.
@@ -49,6 +63,7 @@ def command(
     from ladle_rt.pipeline.interrupt import stop_on_signals
     from ladle_rt.pipeline.progress import ProgressBar
 
+    read = read_settings(options)
     settings = translate_settings(**options)
     with stop_on_signals() as stop, ProgressBar(sys.stderr, source.name) as bar:
         result = translate_video(
@@ -61,6 +76,8 @@ def command(
             encoding=VideoEncoding(codec, crf, preset),
             overwrite=overwrite,
             allow_colour=allow_colour,
+            read=read,
+            fps=fps,
             progress=bar.callback,
             stop=stop,
         )

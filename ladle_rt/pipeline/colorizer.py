@@ -31,14 +31,18 @@ from ladle_rt.thermal.arrays import (
     check_plane,
     check_planes,
     check_range,
+    scene_counts,
     to_counts,
 )
+from ladle_rt.thermal.polarity import Polarity, PolaritySwitch, check_polarity
+from ladle_rt.thermal.validity import ValidScene
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.steady import STEADY, SteadyTranslator, check_strength
 
 ThermalArray = npt.NDArray[Any]
-"""One thermal picture, HxW or HxWx1: uint8 or uint16 counts in any range, or floats in any unit,
-finite; larger is hotter. Or a batch, [N,H,W] or [N,H,W,1]."""
+"""One thermal picture, HxW or HxWx1: uint8 or uint16 counts in any range, or floats in any unit;
+larger is hotter. NaN and what else is not scene (see `ladle_rt.thermal.validity`) does not set
+levels. Or a batch, [N,H,W] or [N,H,W,1]."""
 ColourArray = npt.NDArray[np.uint8]
 """HxWx3 uint8, sRGB, C-contiguous; of a batch [N,H,W,3]. Belongs to the caller."""
 
@@ -72,6 +76,7 @@ class Colorizer:
         artifact: ModelArtifact,
         options: TranslateOptions,
         fixed_range: Range | None = None,
+        polarity: Polarity = "white-hot",
     ) -> None:
         """
         Args:
@@ -79,10 +84,15 @@ class Colorizer:
             options: how to translate; ``smoothing_s`` counts in streams only.
             fixed_range: values that are black and white in every picture, in the unit of the
                 arrays; ``None``: as in ``options``, where they are counts.
+            polarity: of arrays; ``auto`` looks at each picture, in a stream at the first.
+                Frames are white-hot: their source was asked.
 
         Raises:
-            ConfigError: a fixed range that is none.
+            ConfigError: a fixed range or a polarity that is none.
         """
+        check_polarity(polarity)
+        self._polarity: Polarity = polarity
+        self._valid = ValidScene("thermal")
         self._fixed_range = fixed_range or options.fixed_range
         if self._fixed_range is not None:
             check_range(self._fixed_range)
@@ -129,8 +139,8 @@ class Colorizer:
             As high and wide as the input; twice as wide in the layout ``side-by-side``.
 
         Raises:
-            InputError: not a thermal picture: another shape or dtype, empty, in colour, NaN or
-                infinite; also a `ValueError`. Found before anything is translated.
+            InputError: not a thermal picture: another shape or dtype, empty, in colour, or
+                NaN alone; also a `ValueError`. Found before anything is translated.
             BackendError: closed, or the engine cannot run; also a `RuntimeError`.
             MissingDependencyError: a backend was asked for that is not installed; also an
                 `ImportError`.
@@ -193,7 +203,7 @@ class Colorizer:
         if self._fixed_range is not None:
             counts = partial(to_counts, value_range=self._fixed_range)
         step_s = 1 / Fraction(fps).limit_denominator(1001)
-        return self._stream(_timed(frames, step_s, counts), steady)
+        return self._stream(_timed(frames, step_s, counts, self._polarity), steady)
 
     def close(self) -> None:
         """Wait for the call that is being translated, then release every engine.
@@ -220,8 +230,15 @@ class Colorizer:
         self.close()
 
     def _translate(self, planes: Sequence[Plane]) -> list[ColourArray]:
+        counts = partial(to_counts, value_range=self._fixed_range)
         frames = (
-            Frame(to_counts(plane, self._fixed_range), number, timestamp_ns=number)
+            Frame(
+                PolaritySwitch(self._polarity, "thermal").apply(
+                    scene_counts(plane, counts, self._valid)
+                ),
+                number,
+                timestamp_ns=number,
+            )
             for number, plane in enumerate(planes)
         )
         pictures: list[ColourArray] = []
@@ -288,18 +305,22 @@ def _timed(
     frames: Iterable[ThermalArray | Frame],
     step_s: Fraction,
     to_counts: Callable[[Plane], ThermalPixels],
+    polarity: Polarity,
 ) -> Iterator[Frame]:
     """Frames to translate: checked, as counts, of one size; arrays come ``step_s`` apart."""
+    valid, switch = ValidScene("thermal"), PolaritySwitch(polarity, "thermal")
     expected: Size | None = None
     for number, item in enumerate(frames):
         if isinstance(item, Frame) and item.fault is not None:
             continue
         name = f"frame {number}"
         if isinstance(item, Frame):
-            frame = replace(item, pixels=to_counts(check_plane(item.pixels, name)))
+            frame = replace(
+                item, pixels=scene_counts(check_plane(item.pixels, name), to_counts, valid)
+            )
         else:
             plane = check_plane(item, name)
-            counts = to_counts(plane)
+            counts = switch.apply(scene_counts(plane, to_counts, valid))
             # It may be a camera's buffer, which the next picture will overwrite.
             if np.may_share_memory(counts, plane):
                 counts = counts.copy()

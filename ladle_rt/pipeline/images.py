@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ladle_rt.errors import InputError, LadleError, OutputError, PartialResultError
-from ladle_rt.frames import Frame
+from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sinks.atomic import check_target
 from ladle_rt.sinks.images import write_png
-from ladle_rt.sources.images import list_images, read_still
+from ladle_rt.sources.images import list_images, read_stills
+from ladle_rt.sources.stills.decode import count_pictures
+from ladle_rt.thermal.reading import ReadOptions
 from ladle_rt.translate.base import Translator
 
 
@@ -22,11 +24,14 @@ class ImageJob:
     inputs: tuple[Path, ...]
     """Files, and folders whose images are meant."""
     folder: Path
-    """Gets ``<stem>.png`` of each image; made if it does not exist."""
+    """Gets ``<stem>.png`` of each image, ``<stem>_0000.png`` and so on of a file of several;
+    images of sub-folders go into sub-folders. Made if it does not exist."""
     overwrite: bool = False
     """Whether existing files may be replaced."""
     allow_colour: bool = False
     """Take the luminance of coloured images instead of refusing them."""
+    read: ReadOptions = field(default_factory=ReadOptions)
+    """What the images hold."""
 
 
 def translate_images(
@@ -69,12 +74,7 @@ def translate_images(
                 return 0
             return 1
 
-        for number, (source, target) in enumerate(targets.items()):
-            try:
-                pixels = read_still(source, job.allow_colour)
-            except LadleError as error:
-                on_failure(error)
-                continue
+        for number, (pixels, target) in enumerate(_read(job, targets, on_failure)):
             height, width = pixels.shape
             if translator is None:
                 translator = stack.enter_context(make_translator((height, width)))
@@ -86,34 +86,59 @@ def translate_images(
             pending.append(target)
         while translator is not None and pending:
             written += finish(translator)
-    failed = len(targets) - written
+    total = sum(map(len, targets.values()))
+    failed = total - written
     if not written:
         raise InputError(f"none of {failed} images could be translated")
     if failed:
-        raise PartialResultError(
-            f"{failed} of {len(targets)} images failed; the others are written"
-        )
+        raise PartialResultError(f"{failed} of {total} images failed; the others are written")
     return written
 
 
-def _plan(job: ImageJob) -> dict[Path, Path]:
-    """Target of each input, all checked."""
+def _read(
+    job: ImageJob,
+    targets: dict[Path, tuple[Path, ...]],
+    on_failure: Callable[[LadleError], None],
+) -> Iterator[tuple[ThermalPixels, Path]]:
+    """Every picture that can be read, and where it goes."""
+    for source, places in targets.items():
+        pictures = read_stills(source, job.allow_colour, job.read)
+        try:
+            yield from zip(pictures, places, strict=False)
+        except LadleError as error:
+            on_failure(error)
+
+
+def _plan(job: ImageJob) -> dict[Path, tuple[Path, ...]]:
+    """Targets of each input, all checked."""
     if job.folder.exists() and not job.folder.is_dir():
         raise OutputError(f"{job.folder}: expected a folder for the output, found a file")
-    sources = list_images(job.inputs)
-    targets = {source: job.folder / f"{source.stem}.png" for source in sources}
+    targets: dict[Path, tuple[Path, ...]] = {}
+    for given in job.inputs:
+        for source in list_images([given], job.read.recursive):
+            below = source.relative_to(given).parent if given.is_dir() else Path()
+            targets[source] = _places(source, job.folder / below, job.read)
     taken: dict[Path, Path] = {}
-    for source, target in targets.items():
-        if target in taken:
-            raise OutputError(
-                f"{taken[target]} and {source} would both become {target.name}; "
-                "translate them into different folders"
-            )
-        taken[target] = source
-    try:
-        job.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{job.folder}: cannot be made ({error.strerror})") from error
+    for source, places in targets.items():
+        for target in places:
+            if target in taken:
+                raise OutputError(
+                    f"{taken[target]} and {source} would both become {target.name}; "
+                    "translate them into different folders"
+                )
+            taken[target] = source
+    for folder in {job.folder, *(target.parent for target in taken)}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
     for target in taken:
-        check_target(target, overwrite=job.overwrite, inputs=sources)
+        check_target(target, overwrite=job.overwrite, inputs=list(targets))
     return targets
+
+
+def _places(source: Path, folder: Path, read: ReadOptions) -> tuple[Path, ...]:
+    count = count_pictures(source, read)
+    if count == 1:
+        return (folder / f"{source.stem}.png",)
+    return tuple(folder / f"{source.stem}_{number:04d}.png" for number in range(count))

@@ -16,7 +16,10 @@ from ladle_rt.sinks.atomic import check_target
 from ladle_rt.sinks.audio import AudioPlan
 from ladle_rt.sinks.encoding import VideoEncoding
 from ladle_rt.sinks.video import VideoSink
+from ladle_rt.sources.base import SourceOptions
+from ladle_rt.sources.folder import FolderSource, is_sequence
 from ladle_rt.sources.video import VideoSource
+from ladle_rt.thermal.reading import ReadOptions
 
 if TYPE_CHECKING:
     from ladle_rt.translate.base import Translator
@@ -27,7 +30,7 @@ class VideoJob:
     """What to translate and where to put it."""
 
     input: Path
-    """A thermal video file."""
+    """A thermal video file, a folder or a numbered pattern of images, or a stack of them."""
     output: Path
     """The video file to write; its extension chooses the container."""
     start_s: float = 0.0
@@ -40,6 +43,10 @@ class VideoJob:
     """Whether an existing output may be replaced."""
     allow_colour: bool = False
     """Take the luminance of a coloured input instead of refusing it."""
+    read: ReadOptions = field(default_factory=ReadOptions)
+    """What the input holds."""
+    fps: float | None = None
+    """Frames per second of a folder, a pattern or a stack, which do not say; 25."""
 
     def __post_init__(self) -> None:
         if not self.start_s >= 0:
@@ -83,14 +90,14 @@ def translate_video(
     """
     stop = stop or threading.Event()
     check_target(job.output, overwrite=job.overwrite, inputs=[job.input])
-    with VideoSource(job.input, job.start_s, job.duration_s, job.allow_colour) as source:
+    with _open(job) as source:
         sink = VideoSink(
             job.output,
             job.encoding,
             rate=source.info.rate,
             time_base=source.info.time_base,
             sample_aspect_ratio=source.info.sample_aspect_ratio,
-            audio_from=_audio_plan(job, source),
+            audio_from=_audio_plan(job, source) if isinstance(source, VideoSource) else None,
             overwrite=job.overwrite,
             stop=stop,
         )
@@ -101,6 +108,13 @@ def translate_video(
         if told is not None:
             told(statistics)
     return VideoResult(job.output if statistics.presented else None, statistics)
+
+
+def _open(job: VideoJob) -> VideoSource | FolderSource:
+    if not is_sequence(job.input):
+        return VideoSource(job.input, job.start_s, job.duration_s, job.allow_colour, job.read)
+    options = SourceOptions(fps=job.fps, allow_colour=job.allow_colour, read=job.read)
+    return FolderSource(job.input, options, job.start_s, job.duration_s)
 
 
 def _audio_plan(job: VideoJob, source: VideoSource) -> AudioPlan:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from types import TracebackType
 from typing import Literal, Protocol, runtime_checkable
 
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import Frame
+from ladle_rt.thermal.reading import ReadOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class SourceOptions:
     """Begin again at the end of a recording."""
     allow_colour: bool = False
     """Take the luminance of a coloured input instead of refusing it."""
+    read: ReadOptions = field(default_factory=ReadOptions)
+    """What its pictures hold."""
     timeout_s: float = 5.0
     """Without a frame for so long, a live source counts as lost."""
 

@@ -111,8 +111,8 @@ def read_stills(
         yield _scene(decoded, reader, path, allow_colour, options)
 
 
-def scene_reader(options: ReadOptions, name: str) -> SceneReader:
-    """A reader with its mask, read.
+def scene_reader(options: ReadOptions, name: str, *, live: bool = False) -> SceneReader:
+    """A `SceneReader` with its mask, read.
 
     Raises:
         InputNotFoundError: no such mask.
@@ -121,7 +121,7 @@ def scene_reader(options: ReadOptions, name: str) -> SceneReader:
     mask: Mask | None = None
     if options.mask is not None:
         mask = decode(options.mask, cv2.IMREAD_GRAYSCALE) < 128
-    return SceneReader(options, name, mask)
+    return SceneReader(options, name, mask, live=live)
 
 
 def _scene(

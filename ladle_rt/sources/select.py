@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +13,15 @@ from ladle_rt.errors import InputError, InputNotFoundError
 from ladle_rt.sources.base import Source, SourceEvent, SourceOptions
 from ladle_rt.sources.pacing import LoopSource, RealtimeSource
 from ladle_rt.sources.reconnect import ReconnectingSource
+from ladle_rt.sources.scene import SceneSource
 
 KINDS = (
     "/dev/videoN, rtsp://, rtsps://, rtp://, udp://, srt://, http://, https://, tcp://, FILE, "
     "FOLDER, csi:N, gst:PIPELINE, synthetic[:WxH@FPS], recording:FILE"
 )
 NETWORK = ("rtsp", "rtsps", "rtp", "udp", "srt", "http", "https", "tcp")
+V4L2_MAJOR = 81
+"""Of device numbers; see Linux's admin-guide/devices.txt."""
 RECORDING = ".lrec"
 SYNTHETIC_SECONDS = 20.0
 """Length of the drive that the test pattern repeats."""
@@ -67,7 +72,16 @@ def _device(spec: str) -> str | None:
         return f"/dev/video{spec}"
     if spec.startswith("v4l2:"):
         return spec.removeprefix("v4l2:")
-    return spec if re.match(r"/dev/(video\d|v4l/)", spec) else None
+    return spec if re.match(r"/dev/(video\d|v4l/)", spec) or _is_camera(Path(spec)) else None
+
+
+def _is_camera(path: Path) -> bool:
+    """Whether a link such as ``/dev/thermal0`` leads to a V4L2 device, by its number."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) == V4L2_MAJOR
 
 
 def _watched(
@@ -75,7 +89,10 @@ def _watched(
     options: SourceOptions,
     on_event: Callable[[SourceEvent], None],
 ) -> Source:
-    return ReconnectingSource(open_one, timeout_s=options.timeout_s, on_event=on_event)
+    def scene() -> Source:
+        return SceneSource(open_one(), options.read)
+
+    return ReconnectingSource(scene, timeout_s=options.timeout_s, on_event=on_event)
 
 
 def _recorded(open_one: Callable[[], Source], options: SourceOptions) -> Source:
@@ -92,15 +109,15 @@ def _open_recording(spec: str, options: SourceOptions) -> Source:
         return RecordingSource(path)
     if "://" in spec:
         raise InputError(f"{masked(spec)}: not a source; expected one of {KINDS}")
-    if path.is_dir():
-        from ladle_rt.sources.folder import FolderSource
+    from ladle_rt.sources.folder import FolderSource, is_sequence
 
+    if is_sequence(path) and (path.exists() or "%" in path.name):
         return FolderSource(path, options)
     if not path.exists():
         raise InputNotFoundError(f"{spec}: no such file or folder; sources are {KINDS}")
     from ladle_rt.sources.video import VideoSource
 
-    return VideoSource(path, allow_colour=options.allow_colour)
+    return VideoSource(path, allow_colour=options.allow_colour, read=options.read)
 
 
 def _synthetic(rest: str, options: SourceOptions) -> Source:

@@ -11,6 +11,7 @@ cold scene with lamps and engines.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -20,6 +21,8 @@ import numpy.typing as npt
 
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import ThermalPixels
+
+logger = logging.getLogger("ladle_rt.input")
 
 Polarity = Literal["white-hot", "black-hot", "auto"]
 
@@ -103,6 +106,33 @@ def invert(pixels: ThermalPixels) -> ThermalPixels:
     """
     inverted: ThermalPixels = np.invert(pixels)
     return inverted
+
+
+class PolaritySwitch:
+    """Makes the pictures of one input white-hot; ``auto`` judges the first and says so."""
+
+    def __init__(self, polarity: Polarity, name: str) -> None:
+        """
+        Args:
+            polarity: of the pictures.
+            name: what to call the input.
+        """
+        self._name = name
+        self._black_hot = None if polarity == "auto" else polarity == "black-hot"
+
+    def apply(self, pixels: ThermalPixels) -> ThermalPixels:
+        """One picture; the same array where nothing is inverted."""
+        if self._black_hot is None:
+            guess = guess_polarity(pixels)
+            self._black_hot = guess.polarity == "black-hot"
+            logger.info(
+                "%s: taken as %s (%s): %s",
+                self._name,
+                guess.polarity,
+                "sure" if guess.sure else "not sure, so nothing is inverted",
+                guess.seen,
+            )
+        return invert(pixels) if self._black_hot else pixels
 
 
 def _hot_is_dark(unit: npt.NDArray[np.float32]) -> str | None:

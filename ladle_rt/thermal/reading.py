@@ -13,8 +13,8 @@ import numpy.typing as npt
 from ladle_rt.errors import ConfigError, InputError
 from ladle_rt.frames import ThermalPixels
 from ladle_rt.thermal.arrays import FloatRange
-from ladle_rt.thermal.polarity import Polarity, check_polarity, guess_polarity, invert
-from ladle_rt.thermal.sensors import picture_half, picture_rows
+from ladle_rt.thermal.polarity import Polarity, PolaritySwitch, check_polarity
+from ladle_rt.thermal.sensors import picture_half, picture_rows, telemetry_rows
 from ladle_rt.thermal.unpalette import check_from_palette, find_palette, palette_levels
 from ladle_rt.thermal.validity import Mask, ValidScene, missing_values
 
@@ -60,19 +60,34 @@ class ReadOptions:
 class SceneReader:
     """Pictures of one input in, scenes out: cut, valid, white-hot. In order, from one thread."""
 
-    def __init__(self, options: ReadOptions, name: str, mask: Mask | None = None) -> None:
+    def __init__(
+        self, options: ReadOptions, name: str, mask: Mask | None = None, *, live: bool = False
+    ) -> None:
         """
         Args:
             options: what the input holds.
             name: what to call it in messages.
             mask: HxW of the scene, true where there is none; ``options.mask``, read.
+            live: the size must be known before the first picture, so telemetry is told from
+                the shape alone, see `size`.
         """
-        self._options, self._name, self._mask = options, name, mask
+        self._options, self._name, self._mask, self._live = options, name, mask, live
         self._range = FloatRange()
         self._valid = ValidScene(name)
         self._rows: dict[tuple[int, ...], slice] = {}
-        self._black_hot = None if options.polarity == "auto" else options.polarity == "black-hot"
+        self._switch = PolaritySwitch(options.polarity, name)
         self._palette = options.from_palette
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of the scenes of a live input.
+
+        Raises:
+            InputError: the crop does not fit.
+        """
+        if self._options.crop is not None:
+            self._check_crop(width, height)
+            return self._options.crop[2:]
+        return width, height - telemetry_rows(width, height)
 
     def read(self, plane: npt.NDArray[Any], invalid: Mask | None = None) -> ThermalPixels:
         """One picture.
@@ -101,7 +116,7 @@ class SceneReader:
         pixels, missing = self._counts(plane)
         if missing is not None:
             invalid = missing if invalid is None else invalid | missing
-        return self._white_hot(self._valid.apply(pixels, invalid))
+        return self._switch.apply(self._valid.apply(pixels, invalid))
 
     def read_colours(self, rgb: npt.NDArray[np.uint8]) -> ThermalPixels:
         """One picture in a palette, with ``from_palette``.
@@ -122,21 +137,27 @@ class SceneReader:
 
     def _cut(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if self._options.crop is not None:
+            self._check_crop(plane.shape[1], plane.shape[0])
             x, y, width, height = self._options.crop
-            if y + height > plane.shape[0] or x + width > plane.shape[1]:
-                raise InputError(
-                    "{}: expected a crop within {}x{}, received {},{},{},{}".format(
-                        self._name, *plane.shape[::-1], x, y, width, height
-                    )
-                )
             return np.ascontiguousarray(plane[y : y + height, x : x + width])
         if plane.shape not in self._rows:
             self._rows[plane.shape] = self._choose_rows(plane)
         rows = self._rows[plane.shape]
         return plane if rows == slice(0, len(plane)) else np.ascontiguousarray(plane[rows])
 
+    def _check_crop(self, width: int, height: int) -> None:
+        assert self._options.crop is not None
+        x, y, across, down = self._options.crop
+        if y + down > height or x + across > width:
+            raise InputError(
+                f"{self._name}: expected a crop within {width}x{height}, "
+                f"received {x},{y},{across},{down}"
+            )
+
     def _choose_rows(self, plane: npt.NDArray[Any]) -> slice:
         height = len(plane)
+        if self._live:
+            return slice(0, height - telemetry_rows(plane.shape[1], height))
         half = picture_half(plane)
         if half != slice(0, height):
             which = "raw counts, its lower" if half.start else "picture, its upper"
@@ -167,13 +188,3 @@ class SceneReader:
         if missing is not None:
             values[missing] = np.median(values[~missing])
         return self._range.counts(values), missing
-
-    def _white_hot(self, pixels: ThermalPixels) -> ThermalPixels:
-        if self._black_hot is None:
-            guess = guess_polarity(pixels)
-            self._black_hot = guess.polarity == "black-hot"
-            logger.info(
-                "%s: taken as %s (%s): %s", self._name, guess.polarity,
-                "sure" if guess.sure else "not sure, so nothing is inverted", guess.seen,
-            )  # fmt: skip
-        return invert(pixels) if self._black_hot else pixels

@@ -82,8 +82,9 @@ def find_palette(rgb: Colours, name: str) -> str:
     near = float(np.mean(_distance(few, best) <= NEAR))
     if near < NEAR_SHARE:
         raise FalseColourError(
-            f"{name}: none of the known palettes ({', '.join(FROM_PALETTES)}); the nearest, {best}, "
-            f"has {near:.0%} of its colours; record white-hot, or name it with --from-palette"
+            f"{name}: none of the known palettes ({', '.join(FROM_PALETTES)}); the nearest, "
+            f"{best}, has {near:.0%} of its colours; record white-hot, or name it with "
+            "--from-palette"
         )
     return best
 

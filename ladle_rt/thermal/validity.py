@@ -25,7 +25,8 @@ LARGEST_COUNT = 65_535
 ISOLATED = 0.25
 """An end of the range is no measurement when nothing lies nearer to it than this share of the
 span of the others: histograms of scenes run out towards their ends."""
-SMALLEST_SPAN = 1e-6
+MARKS = frozenset({0.0, -1.0, -999.0, -9999.0, -99999.0, -32768.0, 32767.0, 65535.0, 9999.0})
+"""Usual marks for no data among floats and signed integers, beside NaN."""
 FLAT = {1: 2, 2: 8}
 """By bytes of a sample: a border varies by so many counts, after lossy compression too."""
 STEP_SHARE = 0.05
@@ -70,16 +71,15 @@ def missing_values(values: npt.NDArray[Any]) -> Mask | None:
         values: HxW.
 
     Returns:
-        True for NaN, infinities and marks for no data such as -9999, far from everything else;
-        ``None`` if there are none.
+        True for NaN, infinities, and one of `MARKS` at an end of the range, far from everything
+        else; ``None`` if there are none.
     """
     missing: Mask = ~(np.abs(values.astype(np.float64)) < LARGEST_VALUE)
     if not missing.all():
         numbers = values[~missing]
-        for end in (numbers.min(), numbers.max()):
+        for end in {float(numbers.min()), float(numbers.max())} & MARKS:
             mask = _isolated_end(values, end, ~missing)
-            # The hottest value may be a small thing that is just so hot.
-            if mask is not None and (end < numbers.max() or mask.mean() > SATURATED_SHARE):
+            if mask is not None:
                 missing = missing | mask
     return missing if missing.any() else None
 
@@ -156,7 +156,9 @@ def _isolated_end(values: npt.NDArray[Any], end: Any, among: Mask | None = None)
         return None
     low, high = (float(value) for value in np.percentile(others, [0.5, 99.5]))
     gap = low - float(end) if float(end) < low else float(end) - high
-    return mask if gap > ISOLATED * max(high - low, SMALLEST_SPAN) else None
+    # Two values alone are no scene with a mark, unless they are counts of 16 bits.
+    counts = values.dtype == np.uint16
+    return mask if (high > low or counts) and gap > ISOLATED * (high - low) else None
 
 
 def _dark_border(pixels: ThermalPixels) -> Mask | None:

@@ -174,13 +174,10 @@ def _array(path: Path) -> Iterator[Decoded]:
         raise InputError(f"{path}: not a NumPy array that can be read ({error})") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf" or not array.size:
         raise InputError(f"{path}: expected an array of numbers, HxW or NxHxW")
-    if array.ndim == 4 and array.shape[-1] == 1:
+    if array.ndim in (3, 4) and array.shape[-1] == 1:
         array = array[..., 0]
-    if array.ndim == 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim == 3 and array.shape[-1] == 3 and array.dtype == np.uint8:
-        yield Decoded(np.array(array))
-    elif array.ndim == 2:
+    colour = array.ndim == 3 and array.shape[-1] == 3 and array.dtype == np.uint8
+    if colour or array.ndim == 2:
         yield Decoded(np.array(array))
     elif array.ndim == 3:
         for one in array:
@@ -220,6 +217,6 @@ def _png_has_alpha(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(1 << 12)
     # The colour type of IHDR; the palette's transparency comes before the pixels.
-    return head.startswith(b"\x89PNG") and len(head) > 25 and (
-        head[25] in (4, 6) or b"tRNS" in head
+    return (
+        head.startswith(b"\x89PNG") and len(head) > 25 and (head[25] in (4, 6) or b"tRNS" in head)
     )
