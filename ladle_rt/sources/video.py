@@ -35,9 +35,9 @@ from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share, intensities
 from ladle_rt.sources.images import scene_reader
 from ladle_rt.sources.timeline import Timeline
 from ladle_rt.thermal.reading import ReadOptions
-from ladle_rt.thermal.sensors import is_stacked, picture_half
+from ladle_rt.thermal.sensors import holds_counts, picture_half
 
-logger = logging.getLogger("ladle_rt")
+logger = logging.getLogger("ladle_rt.input")
 
 FIRST_CHECKS = 5
 """So many of the first frames that show anything decide whether the input is in colour."""
@@ -94,6 +94,8 @@ class VideoSource:
         self._allow_colour = allow_colour
         self._read = read or ReadOptions()
         self._scene = scene_reader(self._read, path.name)
+        self._counts: bool | None = None
+        """Whether 4:2:2 carries raw counts; the first frame tells."""
         self._container = open_input(path)
         try:
             self._stream = video_stream(self._container, path, self._read.track)
@@ -316,13 +318,22 @@ class VideoSource:
         return self._scene.read(self._turned(pixels))
 
     def _intensities(self, frame: av.VideoFrame) -> ThermalPixels:
-        if is_stacked(frame.width, frame.height) and self._read.crop is None:
+        if self._counts is not False:
             words = packed_words(frame)
-            if words is not None and picture_half(words) != slice(0, frame.height):
+            if self._counts is None:
+                self._counts = words is not None and self._are_counts(words)
+            if words is not None and self._counts:
                 return words
         pixels = intensities(frame, luminance=self._allow_colour)
         self._check_colour(frame, pixels)
         return pixels
+
+    def _are_counts(self, words: ThermalPixels) -> bool:
+        """Whether a camera's raw counts were recorded as if they were 4:2:2."""
+        whole = holds_counts(words)
+        if whole:
+            logger.info("%s: raw counts recorded as YUYV; they are read", self._path.name)
+        return whole or picture_half(words) != slice(0, len(words))
 
     def _turned(self, pixels: Any) -> Any:
         return np.ascontiguousarray(np.rot90(pixels, self._rotation)) if self._rotation else pixels

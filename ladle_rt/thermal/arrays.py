@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ladle_rt.errors import ConfigError, InputError
 from ladle_rt.frames import ThermalPixels
-from ladle_rt.thermal.validity import ValidScene, missing_values
+from ladle_rt.thermal.validity import LARGEST_VALUE, ValidScene, missing_values
 
 Plane = npt.NDArray[Any]
 """HxW, as the caller has it; checked."""
@@ -93,7 +93,7 @@ def _check_array(array: object, name: str) -> Plane:
 
 
 def _check_values(plane: Plane, name: str) -> Plane:
-    if plane.dtype.kind == "f" and not np.isfinite(plane).any():
+    if plane.dtype.kind == "f" and not (np.abs(plane) < LARGEST_VALUE).any():
         raise InputError(f"{name}: expected numbers, received only NaN and infinities")
     return plane
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 SENSORS = frozenset(
     {
         (80, 60), (160, 120), (206, 156), (240, 180), (256, 192), (320, 240), (320, 256),
-        (336, 256), (384, 288), (400, 300), (640, 480), (640, 512), (1024, 768), (1280, 1024),
+        (336, 256), (382, 288), (384, 288), (400, 300), (640, 480), (640, 512), (764, 480),
+        (1024, 768), (1280, 1024),
     }
 )  # fmt: skip
 """Width and height of thermal sensors on the market."""
@@ -27,6 +28,9 @@ ROUGHER = 2.5
 NEUTRAL = 128
 NEUTRAL_TOLERANCE = 14
 """Chroma of a grey picture, 8-bit counts."""
+
+COUNTS_SHARE = 0.9
+"""So many words look like counts; the rest are edges."""
 
 Plane = npt.NDArray[Any]
 
@@ -87,9 +91,16 @@ def picture_half(pixels: Plane) -> slice:
 
 
 def holds_counts(words: npt.NDArray[np.uint16]) -> bool:
-    """Whether 16-bit words are counts; pairs of luma and neutral chroma otherwise."""
-    high = words[::4, ::3] >> 8
-    return bool(np.mean(np.abs(high.astype(np.int16) - NEUTRAL) > NEUTRAL_TOLERANCE) > 0.9)
+    """Whether 16-bit words are counts, not pairs of luma and chroma.
+
+    Counts have much the same high byte in neighbours, and none that would be a neutral chroma:
+    0x8080 would be some 240 degrees in the units that these cameras use.
+    """
+    high = (words >> 8).astype(np.int16)
+    blue, red = high[:, 0::2], high[:, 1::2]
+    alike = np.abs(blue[:, : red.shape[1]] - red) <= 1
+    coloured = np.abs(high - NEUTRAL) > NEUTRAL_TOLERANCE
+    return bool(coloured.mean() > COUNTS_SHARE and alike.mean() > COUNTS_SHARE)
 
 
 def _unlike(pixels: Plane, edge: int, step: int) -> float:

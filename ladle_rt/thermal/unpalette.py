@@ -41,11 +41,15 @@ FLIR_IRON = (
 COLOURED = tuple(name for name in PALETTES if name not in ("white-hot", "black-hot"))
 FROM_PALETTES = (*COLOURED, "flir-iron", *OPENCV)
 """Palettes that can be turned back."""
+GREYISH = frozenset({"cividis"})
+"""So near to grey that photographs look drawn in it; ``auto`` never takes it."""
 BITS = 6
 """Of each channel, in the table from colours to levels."""
 NEAR = 24.0
 """A colour belongs to a palette within this distance in sRGB counts: compression shifts it."""
-NEAR_SHARE = 0.85
+FAR = 48.0
+"""Where a colour counts as of another palette altogether, however far it is."""
+NEAR_SHARE = 0.7
 """``auto`` asks for so much of the picture; the rest may be text and marks."""
 SAMPLES_PER_SIDE = 96
 
@@ -70,14 +74,14 @@ def find_palette(rgb: Colours, name: str) -> str:
         name: what to call it in the message.
 
     Returns:
-        The nearest of `FROM_PALETTES`.
+        The nearest of `FROM_PALETTES`, without `GREYISH`.
 
     Raises:
         FalseColourError: none of them is near.
     """
     rows, columns = (max(1, side // SAMPLES_PER_SIDE) for side in rgb.shape[:2])
     few = rgb[::rows, ::columns].reshape(-1, 3)
-    far = {one: np.median(_distance(few, one)) for one in FROM_PALETTES}
+    far = {one: np.minimum(_distance(few, one), FAR).mean() for one in FROM_PALETTES if one not in GREYISH}
     best = min(far, key=lambda one: far[one])
     near = float(np.mean(_distance(few, best) <= NEAR))
     if near < NEAR_SHARE:
@@ -101,7 +105,8 @@ def palette_levels(rgb: Colours, palette: str) -> npt.NDArray[np.uint8]:
     """
     shift = 8 - BITS
     red, green, blue = (rgb[..., channel] >> shift for channel in range(3))
-    return _inverse(palette)[red, green, blue]
+    levels: npt.NDArray[np.uint8] = _inverse(palette)[red, green, blue]
+    return levels
 
 
 @cache
@@ -130,7 +135,8 @@ def _inverse(name: str) -> npt.NDArray[np.uint8]:
 
 def _distance(colours: Colours, palette: str) -> npt.NDArray[np.float32]:
     nearest = _squares(colours.astype(np.float32), _table(palette)).min(axis=1)
-    return np.sqrt(np.maximum(nearest, 0))
+    distance: npt.NDArray[np.float32] = np.sqrt(np.maximum(nearest, 0))
+    return distance
 
 
 def _squares(

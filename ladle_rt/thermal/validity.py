@@ -25,6 +25,8 @@ LARGEST_COUNT = 65_535
 ISOLATED = 0.25
 """An end of the range is no measurement when nothing lies nearer to it than this share of the
 span of the others: histograms of scenes run out towards their ends."""
+NEIGHBOURS = (0.02, 0.5, 99.5, 99.98)
+"""Percentiles of the others: nearest to the ends but for a few dead pixels, and their span."""
 MARKS = frozenset({0.0, -1.0, -999.0, -9999.0, -99999.0, -32768.0, 32767.0, 65535.0, 9999.0})
 """Usual marks for no data among floats and signed integers, beside NaN."""
 FLAT = {1: 2, 2: 8}
@@ -38,6 +40,8 @@ SYMMETRY = 0.8
 SMALLEST_OPTICS = 0.01
 LARGEST_VALUE = 1e30
 """Floats beyond it are marks for no data, such as the largest float."""
+TAIL = 0.5
+"""Per cent at either end that the levels leave out; see `ThermalNormalization`."""
 LARGE_SHARE = 0.1
 """From this share of invalid pixels on there is a warning."""
 SATURATED_SHARE = 0.02
@@ -92,17 +96,23 @@ def fill_invalid(pixels: ThermalPixels, invalid: Mask) -> ThermalPixels:
         invalid: HxW; at least one pixel is valid.
 
     Returns:
-        A new array: the median of the valid pixels in place of the others, so that it stays the
-        median; a few saturated ones become the hottest valid count and stay hot.
+        A new array: the median of the valid pixels in place of the others, and in a few of them
+        (the first and the last) their extremes, so that the percentiles which set the levels
+        are those of the valid pixels; a few saturated ones stay the hottest.
     """
-    valid = pixels[~invalid]
-    middle = np.partition(valid, (valid.size - 1) // 2)[(valid.size - 1) // 2]
+    coldest, middle, hottest = np.percentile(
+        pixels[~invalid], (TAIL / 2, 50, 100 - TAIL / 2), method="lower"
+    )
+    size = np.count_nonzero(invalid)
+    tail = round(TAIL / 100 * size)
+    values = np.full(size, middle, pixels.dtype)
+    values[:tail], values[size - tail :] = coldest, hottest
     filled: ThermalPixels = pixels.copy()
-    filled[invalid] = middle
+    filled[invalid] = values
     if pixels.dtype == np.uint16:
         saturated = invalid & (pixels == LARGEST_COUNT)
         if 0 < np.count_nonzero(saturated) <= SATURATED_SHARE * pixels.size:
-            filled[saturated] = valid.max()
+            filled[saturated] = pixels[~invalid].max()
     return filled
 
 
@@ -154,8 +164,8 @@ def _isolated_end(values: npt.NDArray[Any], end: Any, among: Mask | None = None)
     others = values[~mask if among is None else among & ~mask]
     if not others.size:
         return None
-    low, high = (float(value) for value in np.percentile(others, [0.5, 99.5]))
-    gap = low - float(end) if float(end) < low else float(end) - high
+    first, low, high, last = (float(value) for value in np.percentile(others, NEIGHBOURS))
+    gap = first - float(end) if float(end) < low else float(end) - last
     # Two values alone are no scene with a mark, unless they are counts of 16 bits.
     counts = values.dtype == np.uint16
     return mask if (high > low or counts) and gap > ISOLATED * (high - low) else None

@@ -29,6 +29,19 @@ SUFFIXES = IMAGES | DUMPS | FLIR | {".pgm", ".pnm", ".npy", ".gif", ".jp2"}
 MANY = frozenset({".tif", ".tiff", ".npy", ".gif", ".webp"}) | DUMPS | FLIR
 """Of those, the ones that may hold several."""
 STILL_FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+REFUSED = {
+    ".ats": "FLIR ATS",
+    ".bmt": "Testo BMT",
+    ".irg": "InfiRay IRG",
+    ".is2": "Fluke IS2",
+    ".is3": "Fluke IS3",
+    ".jpp": "Guide JPP",
+    ".ptw": "Cedip PTW",
+    ".sfmov": "FLIR SFMOV",
+}
+"""Vendors' files that are not read, with their names."""
+DJI_HEAD = 1 << 16
+"""Bytes in which a DJI camera's EXIF and first raw segment lie."""
 PAGES_AT_ONCE = 16
 OPAQUE = 0.5
 """Alpha below this share is not scene."""
@@ -56,6 +69,11 @@ def decode_pictures(path: Path, options: ReadOptions) -> Iterator[Decoded]:
     if head.startswith(flir.MAGIC):
         for counts in flir.fff_frames(path.read_bytes(), str(path)):
             yield Decoded(counts)
+    elif suffix in REFUSED:
+        raise InputError(
+            f"{path}: {REFUSED[suffix]} files are not read; export 16-bit TIFF in the maker's "
+            "program"
+        )
     elif suffix in FLIR:
         raise InputError(f"{path}: expected a FLIR FFF or SEQ file, received another kind of file")
     elif head.startswith(b"\x93NUMPY") or suffix == ".npy":
@@ -113,7 +131,8 @@ def _still(path: Path) -> Decoded:
 
 
 def _jpeg(path: Path) -> Decoded:
-    fff = flir.embedded_fff(path.read_bytes())
+    jpeg = path.read_bytes()
+    fff = flir.embedded_fff(jpeg)
     if fff is not None:
         try:
             counts = next(flir.fff_frames(fff, str(path)))
@@ -122,6 +141,10 @@ def _jpeg(path: Path) -> Decoded:
         else:
             logger.info("%s: FLIR radiometric JPEG; its raw counts are read", path)
             return Decoded(counts)
+    elif b"DJI" in jpeg[:DJI_HEAD] and b"\xff\xe3" in jpeg[:DJI_HEAD]:
+        logger.info(
+            "%s: DJI R-JPEG; its raw data needs DJI's Thermal SDK, the picture is read", path
+        )
     return _rgb(decode(path, STILL_FLAGS))
 
 

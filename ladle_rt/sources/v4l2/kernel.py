@@ -8,7 +8,6 @@ import select
 import sys
 from typing import Any, Protocol
 
-
 from ladle_rt.errors import InputError
 
 
