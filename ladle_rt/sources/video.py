@@ -14,6 +14,7 @@ from typing import Any
 
 import av
 import numpy as np
+import numpy.typing as npt
 
 from ladle_rt.errors import (
     ConfigError,
@@ -328,7 +329,7 @@ class VideoSource:
         self._check_colour(frame, pixels)
         return pixels
 
-    def _are_counts(self, words: ThermalPixels) -> bool:
+    def _are_counts(self, words: npt.NDArray[np.uint16]) -> bool:
         """Whether a camera's raw counts were recorded as if they were 4:2:2."""
         whole = holds_counts(words)
         if whole:

@@ -81,7 +81,8 @@ def find_palette(rgb: Colours, name: str) -> str:
     """
     rows, columns = (max(1, side // SAMPLES_PER_SIDE) for side in rgb.shape[:2])
     few = rgb[::rows, ::columns].reshape(-1, 3)
-    far = {one: np.minimum(_distance(few, one), FAR).mean() for one in FROM_PALETTES if one not in GREYISH}
+    usable = [one for one in FROM_PALETTES if one not in GREYISH]
+    far = {one: np.minimum(_distance(few, one), FAR).mean() for one in usable}
     best = min(far, key=lambda one: far[one])
     near = float(np.mean(_distance(few, best) <= NEAR))
     if near < NEAR_SHARE:
