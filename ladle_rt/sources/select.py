@@ -62,7 +62,9 @@ def open_source(
         pipeline = csi_pipeline(rest, options) if scheme == "csi" else rest
         return _watched(lambda: GStreamerSource(pipeline, options), options, on_event)
     if scheme == "synthetic":
-        return RealtimeSource(LoopSource(lambda: _synthetic(rest, options)))
+        return RealtimeSource(
+            LoopSource(lambda: SceneSource(_synthetic(rest, options), options.read))
+        )
     return _recorded(lambda: _open_recording(spec, options), options)
 
 
@@ -106,7 +108,7 @@ def _open_recording(spec: str, options: SourceOptions) -> Source:
     if explicit or path.suffix.lower() == RECORDING:
         from ladle_rt.sources.recording import RecordingSource
 
-        return RecordingSource(path)
+        return SceneSource(RecordingSource(path), options.read)
     if "://" in spec:
         raise InputError(f"{masked(spec)}: not a source; expected one of {KINDS}")
     from ladle_rt.sources.folder import FolderSource, is_sequence

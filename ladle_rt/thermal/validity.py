@@ -38,7 +38,7 @@ DARK_SHARE = 0.95
 SYMMETRY = 0.8
 """Overlap of dark corners with their mirror images, from which they are optics."""
 SMALLEST_OPTICS = 0.01
-LARGEST_VALUE = 1e30
+LARGEST_VALUE = 1e38
 """Floats beyond it are marks for no data, such as the largest float."""
 TAIL = 0.5
 """Per cent at either end that the levels leave out; see `ThermalNormalization`."""

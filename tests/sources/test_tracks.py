@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Sequence
 from fractions import Fraction
@@ -99,7 +100,7 @@ def test_interlaced_video_is_deinterlaced_frame_by_frame(
         whole = read(path)
     assert "in.ts: interlaced; it is deinterlaced" in caplog.text
     assert len(whole) == len(plain) == 8
-    steps = {round(float(b.time_s - a.time_s), 4) for a, b in zip(whole, whole[1:], strict=False)}
+    steps = {round(float(b.time_s - a.time_s), 4) for a, b in itertools.pairwise(whole)}
     assert steps == {0.04}
 
     def combing(pixels: np.ndarray) -> float:
