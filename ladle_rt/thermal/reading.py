@@ -175,7 +175,7 @@ class SceneReader:
         """Counts, and where there is no number."""
         kind, size = plane.dtype.kind, plane.dtype.itemsize
         if kind == "u" and size <= 2:
-            native: ThermalPixels = np.asarray(plane, plane.dtype.newbyteorder("="))
+            native: Any = np.asarray(plane, plane.dtype.newbyteorder("="))
             return native, None
         if kind not in "iuf":
             raise InputError(f"{self._name}: expected numbers, received {plane.dtype}")
