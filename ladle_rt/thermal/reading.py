@@ -183,7 +183,7 @@ class SceneReader:
         if missing is not None and missing.all():
             raise InputError(f"{self._name}: expected numbers, received only NaN and infinities")
         if kind == "i" and size <= 2:
-            shifted = plane.astype(np.int32) - np.iinfo(plane.dtype).min
+            shifted: Any = plane.astype(np.int32) - np.iinfo(plane.dtype).min
             return shifted.astype(np.uint8 if size == 1 else np.uint16), missing
         values = plane.astype(np.float64)
         if missing is not None:
