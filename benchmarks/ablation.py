@@ -15,11 +15,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ladle_rt.bench.contestants import open_models
-from ladle_rt.bench.record import write_result
+from helpers import write_result
+
+from ladle_rt.evaluation.comparison import PAINTED
 from ladle_rt.evaluation.evaluate import evaluate
-from ladle_rt.evaluation.judge import open_judge
-from ladle_rt.evaluation.views import PAINTED
+from ladle_rt.evaluation.open_models import open_models
+from ladle_rt.evaluation.perceptual_weights import open_perceptual_metric
 from ladle_rt.training.config import LossConfig, TrainConfig
 from ladle_rt.training.loop import train
 from ladle_rt.training.phases import Phase
@@ -97,7 +98,9 @@ def judged(model: Path, config: TrainConfig) -> dict[str, dict[str, float]]:
     results = {}
     for spec in config.validation:
         pairs = select_pairs(spec)
-        found = evaluate([opened.contestant], pairs, look="daylight", judge=open_judge())
+        found = evaluate(
+            [opened], pairs, look="daylight", perceptual_metric=open_perceptual_metric()
+        )
         report = found.reports[PAINTED]
         scores = report.mean(report.first)
         results[spec.path.name] = {
@@ -109,7 +112,7 @@ def judged(model: Path, config: TrainConfig) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    """Train what is missing, judge everything, print a table, record JSON where asked."""
+    """Train what is missing, evaluate everything, print a table, record JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--init", type=Path, required=True)
@@ -129,8 +132,8 @@ def main() -> None:
         for seed in arguments.seeds:
             folder = arguments.out / f"{name.removeprefix('+ ').replace(' ', '-')}-{seed}"
             if not (folder / "last.safetensors").is_file():
-                train(replace(arm, seed=seed), folder, resume=True)
-            results[f"{name}, seed {seed}"] = figures = judged(folder / "last.safetensors", arm)
+                train(replace(arm, seed=seed, validation=()), folder, resume=True)
+            results[f"{name}, seed {seed}"] = figures = judged(folder / "last.safetensors", whole)
             for place, values in figures.items():
                 line = "  ".join(f"{metric} {value:.3f}" for metric, value in values.items())
                 print(f"{name:24s} {seed}  {place:12s} {line}", flush=True)

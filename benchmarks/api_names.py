@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ladle_rt.bench.record import write_result
+from helpers import write_result
 
 ROOT = Path(__file__).resolve().parents[1]
 WHEELS = {

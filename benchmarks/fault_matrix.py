@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from ladle_rt.bench.record import write_result
+from helpers import write_result
 
 TESTS = Path(__file__).resolve().parents[1] / "tests" / "pipeline" / "live"
 ROUNDS = 5

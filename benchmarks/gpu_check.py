@@ -21,24 +21,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from ladle_rt.bench.gpu import (
+from gpu_measure import (
     FailedError,
     SkippedError,
     compare_pictures,
-    drive,
     latency_and_rate,
     noise_frames,
     percentiles,
     run_parts,
 )
-from ladle_rt.bench.record import write_result
+from helpers import write_result
+
+from ladle_rt.benchmark.latency import translate_all
 from ladle_rt.config import TranslateOptions
 from ladle_rt.device import CudaDevice, CudaUnavailableError, probe_cuda
 from ladle_rt.frames import TranslatedFrame
 from ladle_rt.geometry import fit_box
 from ladle_rt.models.artifact import load_artifact
-from ladle_rt.pipeline.engine_choice import make_translator
 from ladle_rt.translate import PictureSpec, create_translator
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.cuda.compile import cubin
@@ -72,13 +71,13 @@ def tensorrt_translator() -> Translator:
     """The ring with a plan that is built here if none fits."""
     if not any(map(importlib.util.find_spec, ("tensorrt", "tensorrt_rtx"))):
         raise SkippedError("no TensorRT is installed")
-    return make_translator(ARTIFACT, replace(OPTIONS, backend="tensorrt"), PICTURE)
+    return create_translator(ARTIFACT, replace(OPTIONS, backend="tensorrt"), PICTURE)
 
 
 def reference(dtype: type) -> list[TranslatedFrame]:
     """The CPU's pictures."""
     with create_translator(ARTIFACT, replace(OPTIONS, backend="onnxruntime"), PICTURE) as cpu:
-        return drive(cpu, noise_frames(12, SHAPE, dtype))
+        return translate_all(cpu, noise_frames(12, SHAPE, dtype))
 
 
 def parity(
@@ -90,7 +89,7 @@ def parity(
         figures = {}
         with make() as translator:
             for dtype in (np.uint8, np.uint16):
-                ours = drive(translator, noise_frames(12, SHAPE, dtype))
+                ours = translate_all(translator, noise_frames(12, SHAPE, dtype))
                 name = np.dtype(dtype).name
                 figures[name] = compare_pictures(ours, reference(dtype), tolerance, share)
         return figures
@@ -103,7 +102,9 @@ def graph_against_eager() -> dict[str, Any]:
     frames = noise_frames(FRAMES, SHAPE, np.uint8)
     with torch_translator() as graph:
         with torch_translator(capturable=False) as eager:
-            equal = compare_pictures(drive(graph, frames[:12]), drive(eager, frames[:12]), 1, 0.001)
+            equal = compare_pictures(
+                translate_all(graph, frames[:12]), translate_all(eager, frames[:12]), 1, 0.001
+            )
         figures = {"graph": latency_and_rate(graph, frames)}
     with torch_translator(capturable=False) as eager:
         figures["eager"] = latency_and_rate(eager, frames)

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 import onnx
+from helpers import Spread, write_result
 
-from ladle_rt.bench.record import Spread, write_result
 from ladle_rt.datasets import find_pairs
 from ladle_rt.engines.calibration.calibration_set import CalibrationSet
 from ladle_rt.engines.gate import Gate, GateReport
@@ -29,9 +29,9 @@ from ladle_rt.engines.precision.fp32 import fp32_artifact
 from ladle_rt.engines.precision.quantize import quantizable_nodes
 from ladle_rt.engines.prepare import measure_sensitivity, prepare
 from ladle_rt.errors import BackendError, MissingDependencyError
-from ladle_rt.evaluation.reading import read_frame
-from ladle_rt.metrics.similarity import ssim
+from ladle_rt.evaluation.pair_images import read_pair_images
 from ladle_rt.models.artifact import DEFAULT_MODEL, ModelArtifact
+from ladle_rt.similarity import ssim
 from ladle_rt.thermal.normalization import normalize
 from ladle_rt.translate import load_network
 
@@ -115,7 +115,9 @@ def main() -> None:
             prepared = prepare(source.onnx_path, precision, arguments.calibration, folder, print)
             print(f"{precision}: {prepared.reason}")
             graphs[prepared.precision] = prepared.artifact
-        pairs = [read_frame(pair) for pair in find_pairs(arguments.data, split=arguments.split)]
+        pairs = [
+            read_pair_images(pair) for pair in find_pairs(arguments.data, split=arguments.split)
+        ]
         frames = [normalize(one.thermal, source.info.thermal)[None, None] for one in pairs]
         truths = [one.truths["none"] for one in pairs]
         model = onnx.load(str(source.onnx_path))

@@ -18,17 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from helpers import PacedFrames, write_result
 
-from ladle_rt.bench.live import PacedFrames
-from ladle_rt.bench.record import write_result
 from ladle_rt.config import TranslateOptions
 from ladle_rt.models.artifact import DEFAULT_MODEL, ModelArtifact, load_artifact
-from ladle_rt.pipeline.account import Account
-from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator
+from ladle_rt.pipeline.frame_counter import FrameCounter
 from ladle_rt.pipeline.run import run
 from ladle_rt.sinks.null import NullSink
 from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
-from ladle_rt.translate.select import load_network
+from ladle_rt.translate.select import FOR_VIDEO, create_translator, load_network
 
 STARTS = 5
 
@@ -78,11 +76,10 @@ def main() -> None:
     results: dict[str, Any] = {"network_ms": round(alone_ms, 2)}
 
     def stream(fps: float, policy: str, count: int) -> dict[str, Any]:
-        account = Account()
-        spec = PictureSpec("yuv420p", even=True)
-        with make_translator(artifact, TranslateOptions(), spec) as translator:
+        counter = FrameCounter()
+        with create_translator(artifact, TranslateOptions(), FOR_VIDEO) as translator:
             source = PacedFrames(pixels, fps, count)
-            counts = run(source, translator, NullSink(), policy=policy, account=account)  # type: ignore[arg-type]
+            counts = run(source, translator, NullSink(), policy=policy, counter=counter)  # type: ignore[arg-type]
         return {
             "fps_in": round(fps, 1),
             "captured": counts.captured,

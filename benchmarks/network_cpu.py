@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
+from helpers import Spread, write_result
 from torch import Tensor, nn
 
-from ladle_rt.bench.record import Spread, write_result
 from ladle_rt.models.artifact import load_artifact
 from ladle_rt.models.blocks import UNet
 from ladle_rt.models.ladlenet import LadleNetConfig

@@ -18,8 +18,8 @@ from typing import Any
 import cv2
 import onnx
 import torch
+from helpers import write_result
 
-from ladle_rt.bench.record import write_result
 from ladle_rt.engines.calibration.ranges import choose_ranges, measure_histograms
 from ladle_rt.engines.export import export_onnx
 from ladle_rt.engines.plan.builder import build_plan

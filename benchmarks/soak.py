@@ -11,27 +11,60 @@ import json
 import math
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import psutil
+from helpers import PacedFrames, write_result
 
-from ladle_rt.bench.live import PacedFrames, slope
-from ladle_rt.bench.record import write_result
 from ladle_rt.config import TranslateOptions
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
-from ladle_rt.pipeline.account import Account
-from ladle_rt.pipeline.engine_choice import PictureSpec, make_translator
+from ladle_rt.pipeline.frame_counter import FrameCounter
+from ladle_rt.pipeline.processing import Processing
 from ladle_rt.pipeline.run import run
 from ladle_rt.sinks.null import NullSink
 from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
-from ladle_rt.thermal.frontend import FrontEnd, FrontEndOptions
-from ladle_rt.translate.steady import SteadyTranslator
+from ladle_rt.translate.select import FOR_VIDEO, create_translator
 
 WARM_UP = 0.2
 """Share of the run in which caches may fill."""
 TOLERANCE_MB = 2.0
 """Growth below this over the whole run is the allocator's, whatever its interval says."""
+BLOCKS = 20
+"""A series is averaged over so many stretches, which makes neighbours nearly independent."""
+T_975_18 = 2.101
+"""Student's t, 97.5 %, 18 degrees of freedom."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """Change of a series over a run, with its 95 % interval."""
+
+    total: float
+    """Change from begin to end by the fitted line, in the series' unit."""
+    low: float
+    high: float
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether no change is within the interval."""
+        return self.low <= 0 <= self.high
+
+
+def slope(values: Sequence[float]) -> Slope:
+    """Least squares over `BLOCKS` block means, interval by Student's t.
+
+    Args:
+        values: evenly spaced in time, at least `BLOCKS`.
+    """
+    means = np.array([block.mean() for block in np.array_split(np.asarray(values, float), BLOCKS)])
+    x = np.linspace(-0.5, 0.5, BLOCKS)
+    gain = float((x * means).sum() / (x * x).sum())
+    rest = means - means.mean() - gain * x
+    error = math.sqrt(float((rest * rest).sum()) / (BLOCKS - 2) / float((x * x).sum()))
+    return Slope(gain, gain - T_975_18 * error, gain + T_975_18 * error)
 
 
 def main() -> None:
@@ -46,7 +79,7 @@ def main() -> None:
     with SyntheticSource(DriveOptions(seconds=4)) as drive:
         pixels = [frame.pixels for frame in drive]
     artifact = load_artifact(options.model)
-    account = Account()
+    counter = FrameCounter()
     process = psutil.Process()
     samples: list[tuple[float, float, float, float]] = []
     done = threading.Event()
@@ -56,25 +89,26 @@ def main() -> None:
             samples.append(
                 (
                     process.memory_info().rss / 2**20,
-                    account.recent_latency_ms(0.5).p50,
+                    counter.recent_latency_ms(0.5).p50,
                     process.num_threads(),
                     process.num_fds(),
                 )
             )
 
     watcher = threading.Thread(target=watch, daemon=True)
-    front = FrontEnd(FrontEndOptions(), artifact.info.thermal)
-    inner = make_translator(artifact, TranslateOptions(), PictureSpec("yuv420p", even=True))
+    settings = TranslateOptions(steady=0.5)
+    inner = create_translator(artifact, settings, FOR_VIDEO)
+    processing = Processing(inner, settings, artifact.info.thermal)
     begin_s = time.monotonic()
-    with SteadyTranslator(inner, 0.5, artifact.info.thermal) as translator:
+    with processing.translator as translator:
         watcher.start()
         counts = run(
             PacedFrames(pixels, options.fps, frames),
             translator,
             NullSink(),
             policy="block" if math.isinf(options.fps) else "latest",
-            prepare=front.process,
-            account=account,
+            prepare=processing.prepare,
+            counter=counter,
         )
     took_s = time.monotonic() - begin_s
     done.set()

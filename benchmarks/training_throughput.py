@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from helpers import Spread, write_result
 from torch import Tensor
 
-from ladle_rt.bench.record import Spread, write_result
 from ladle_rt.training.config import TrainConfig
 from ladle_rt.training.distributed import Processes, find_device
 from ladle_rt.training.loader import load_batches
@@ -74,7 +74,7 @@ def together(run: Run, workers: int) -> Meter:
 def started(config: TrainConfig, processes: Processes) -> Run:
     """A fresh run without validation."""
     run = Run(config, MixedSamples(config), processes)
-    run.start(None)
+    run.start()
     return run
 
 

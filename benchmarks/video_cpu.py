@@ -23,7 +23,8 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
-from ladle_rt.bench.record import Spread, write_result
+from helpers import Spread, write_result
+
 from ladle_rt.device import usable_cores
 from ladle_rt.models.artifact import load_artifact
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ladle_rt.bench.contestants import open_models
 from ladle_rt.datasets import find_pairs
 from ladle_rt.evaluation.evaluate import evaluate
+from ladle_rt.evaluation.open_models import open_models
 
 if len(sys.argv) > 1:
     folder = Path(sys.argv[1])
@@ -25,8 +25,7 @@ else:
             (folder / name).mkdir(exist_ok=True)
             cv2.imwrite(str(folder / name / f"{number}.png"), image)
 
-models = [opened.contestant for opened in open_models(["ladlenet-plus-compact"])]
-report = evaluate(models, find_pairs(folder)).raw
+report = evaluate(open_models(["ladlenet-plus-compact"]), find_pairs(folder)).raw
 for row in report.rows:
     scores = report.mean(row)
     print(f"{row:24} SSIM {scores.ssim:.3f}  PSNR {scores.psnr_db:.2f} dB")

@@ -4,15 +4,21 @@ The colours are synthesised by a network, not measured. What is offered here is 
 `ladle_rt.api`, which is loaded when the first of it is used.
 """
 
+import os
 from typing import TYPE_CHECKING
+
+# ONNX Runtime keeps a device id and a queue of events to send, from its import on, unless this
+# is set before. Set it to 0 to leave it on.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from ladle_rt.api import (
         Colorizer,
         Frame,
+        FrameStats,
+        Isotherm,
         LadleError,
         ReadOptions,
-        RunStatistics,
         TranslatedFrame,
         TranslateOptions,
         VideoEncoding,
@@ -28,9 +34,10 @@ __version__ = "0.4.0"
 __all__ = [
     "Colorizer",
     "Frame",
+    "FrameStats",
+    "Isotherm",
     "LadleError",
     "ReadOptions",
-    "RunStatistics",
     "TranslateOptions",
     "TranslatedFrame",
     "VideoEncoding",

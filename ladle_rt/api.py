@@ -19,27 +19,30 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from ladle_rt.config import Backend, Quality, TranslateOptions
+from ladle_rt.config import Backend, Isotherm, Quality, TranslateOptions, VideoEncoding
 from ladle_rt.errors import LadleError
+from ladle_rt.frame_stats import FrameStats
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.pipeline import images, video
 from ladle_rt.pipeline.colorizer import Colorizer
-from ladle_rt.pipeline.factory import FOR_ARRAYS, FOR_VIDEO, TranslatorFactory
-from ladle_rt.pipeline.statistics import RunStatistics
+from ladle_rt.pipeline.processing import Processing
 from ladle_rt.pipeline.video import VideoJob, VideoResult
-from ladle_rt.sinks.encoding import VideoEncoding
 from ladle_rt.sources.video import VideoSource
+from ladle_rt.thermal.frontend import prepare_still
 from ladle_rt.thermal.polarity import Polarity
 from ladle_rt.thermal.reading import ReadOptions
 from ladle_rt.translate.base import Translator
+from ladle_rt.translate.postprocess import PostProcessingTranslator
+from ladle_rt.translate.select import FOR_ARRAYS, FOR_VIDEO, TranslatorFactory
 
 __all__ = [
     "Colorizer",
     "Frame",
+    "FrameStats",
+    "Isotherm",
     "LadleError",
     "ReadOptions",
-    "RunStatistics",
     "TranslateOptions",
     "TranslatedFrame",
     "VideoEncoding",
@@ -108,14 +111,10 @@ def translate_video(
     quality: Quality | Size | None = None,
     threads: int | None = None,
     options: TranslateOptions | None = None,
-    start_s: float = 0.0,
-    duration_s: float | None = None,
-    encoding: VideoEncoding | None = None,
     overwrite: bool = False,
-    allow_colour: bool = False,
     read: ReadOptions | None = None,
     fps: float | None = None,
-    progress: Callable[[RunStatistics, int | None], None] | None = None,
+    progress: Callable[[FrameStats, int | None], None] | None = None,
     stop: threading.Event | None = None,
 ) -> VideoResult:
     """Translate a thermal video file into a colour one, every frame with its time, and the sound.
@@ -130,12 +129,8 @@ def translate_video(
         backend: see above.
         quality: see above.
         threads: see above.
-        options: see above.
-        start_s: skip so many seconds of the input.
-        duration_s: translate so many seconds; ``None``: up to the end.
-        encoding: how the output is compressed.
+        options: see above; also the part to translate, the encoding and the sound.
         overwrite: whether an existing output may be replaced.
-        allow_colour: take the luminance of a coloured input instead of refusing it.
         read: what the input holds: polarity, palette, crop, mask, track.
         fps: frames per second of images; 25.
         progress: told after each frame and at the end where the frames are and how many are
@@ -151,22 +146,13 @@ def translate_video(
         LadleError: as in `load`, and what its engine raises.
     """
     settings = _settings(options, backend, quality, threads)
-    job = VideoJob(
-        input=Path(source),
-        output=Path(target),
-        start_s=start_s,
-        duration_s=duration_s,
-        encoding=encoding or VideoEncoding(),
-        overwrite=overwrite,
-        allow_colour=allow_colour,
-        read=read or ReadOptions(),
-        fps=fps,
-    )
+    job = VideoJob(Path(source), Path(target), settings, overwrite, read or ReadOptions(), fps)
 
-    def make(frame: Size) -> Translator:
+    def make(frame: Size) -> Processing:
         # Not before the files were looked at: they are what is most often wrong.
         artifact = load_artifact(model or DEFAULT_MODEL)
-        return TranslatorFactory(artifact, settings, "balanced", FOR_VIDEO)(frame)
+        translators = TranslatorFactory(artifact, settings, "balanced", FOR_VIDEO)
+        return Processing(translators(frame), settings, artifact.info.thermal)
 
     return video.translate_video(job, make, stop=stop, on_progress=progress)
 
@@ -181,7 +167,6 @@ def translate_images(
     threads: int | None = None,
     options: TranslateOptions | None = None,
     overwrite: bool = False,
-    allow_colour: bool = False,
     read: ReadOptions | None = None,
     on_failure: Callable[[LadleError], None] | None = None,
 ) -> int:
@@ -197,9 +182,8 @@ def translate_images(
         backend: see above.
         quality: see above.
         threads: see above.
-        options: see above; ``smoothing_s`` does not count.
+        options: see above; what is said to be for video only does not count.
         overwrite: whether existing files may be replaced.
-        allow_colour: take the luminance of coloured images instead of refusing them.
         read: what the images hold: polarity, palette, crop, mask, size of raw dumps, sub-folders.
         on_failure: told of each image that failed; by default the log is.
 
@@ -213,15 +197,26 @@ def translate_images(
         PartialResultError: some failed; the others have been written.
         LadleError: as in `load`, and what its engine raises.
     """
-    settings = replace(_settings(options, backend, quality, threads), smoothing_s=0.0)
+    chosen = _settings(options, backend, quality, threads)
+    settings = replace(chosen, smoothing_s=0.0, steady=0.0, drift_warning=False)
     artifact = load_artifact(model or DEFAULT_MODEL)
+    thermal = artifact.info.thermal
     translators = TranslatorFactory(artifact, settings, "best", FOR_ARRAYS)
+
+    def make(frame: Size) -> Translator:
+        return PostProcessingTranslator(translators(frame), settings, thermal)
+
     return images.translate_images(
         images.ImageJob(
-            tuple(map(Path, inputs)), Path(folder), overwrite, allow_colour, read or ReadOptions()
+            tuple(map(Path, inputs)),
+            Path(folder),
+            overwrite,
+            settings.allow_colour,
+            read or ReadOptions(),
         ),
-        translators,
+        make,
         translators.size.box,
+        lambda frame: prepare_still(frame, settings, thermal),
         on_failure or (lambda error: logger.error("%s", error)),
     )
 

@@ -2,29 +2,102 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ladle_rt.errors import ConfigError
 
+Agc = Literal["percentile", "plateau", "clahe"]
 Backend = Literal["auto", "tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino"]
 Detail = Literal["none", "guided"]
 Layout = Literal["colour", "side-by-side", "semantic"]
+IsothermStyle = Literal["tint", "outline"]
+IsothermUnit = Literal["percentile", "counts", "celsius"]
+Palette = Literal["white-hot", "black-hot", "ironbow", "lava", "arctic", "green-hot", "rainbow"]
+"""False colours for people; see `ladle_rt.thermal.palettes`."""
 Quality = Literal["fast", "balanced", "best"]
 
 CLASS_BACKENDS: tuple[Backend, ...] = ("onnxruntime", "openvino")
 """Backends that can give a model's classes instead of its picture."""
 MIN_SIZE = 32
 """Smallest side of the network box, pixels."""
+STEADY = 0.75
+"""The usual strength of flicker suppression. Three quarters halve the flicker of two real videos,
+at half a count of difference where the scene moves (``benchmarks/flicker.py``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Isotherm:
+    """Which part of a frame is hot, and how that is shown over the colours."""
+
+    value: float = 98.0
+    """From where on, in ``unit``."""
+    unit: IsothermUnit = "percentile"
+    """``percentile`` of the frame, 0 to 100, which marks that share of every scene; ``counts``
+    of the camera; ``celsius``, where the source knows temperatures."""
+    style: IsothermStyle = "tint"
+    """A palette over the hot regions, or their outline."""
+    palette: Palette = "ironbow"
+    """From the isotherm (its middle colour) to the hottest pixel."""
+
+    def __post_init__(self) -> None:
+        _one_of("isotherm unit", self.unit, IsothermUnit)
+        _one_of("isotherm style", self.style, IsothermStyle)
+        _one_of("isotherm palette", self.palette, Palette)
+        if not math.isfinite(self.value):
+            raise ConfigError(f"isotherm must be finite, received {self.value}")
+        if self.unit == "percentile" and not 0 <= self.value < 100:
+            raise ConfigError(
+                f"an isotherm's percentile must be within 0-100, received {self.value:g}"
+            )
+
+    @classmethod
+    def parse(
+        cls, text: str, style: IsothermStyle = "tint", palette: Palette = "ironbow"
+    ) -> Isotherm:
+        """An isotherm as people write it: ``98%``, ``30000`` (counts), ``37C``.
+
+        Raises:
+            ConfigError: none of these.
+        """
+        word = text.strip().removesuffix("\N{DEGREE SIGN}C")
+        units: dict[str, IsothermUnit] = {"%": "percentile", "C": "celsius", "c": "celsius"}
+        unit = "celsius" if word != text.strip() else units.get(word[-1:], "counts")
+        number = word[:-1] if word[-1:] in units else word
+        try:
+            value = float(number)
+        except ValueError:
+            raise ConfigError(
+                "isotherm must be a percentile such as 98%, counts such as 30000 or degrees such "
+                f"as 37C, received {text!r}"
+            ) from None
+        return cls(value, unit, style, palette)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoEncoding:
+    """How pictures are compressed. Unset fields follow the file extension and encoder."""
+
+    codec: str | None = None
+    """FFmpeg encoder name, or h264, h265, vp9, av1."""
+    crf: int | None = None
+    """Constant rate factor: smaller is better and larger, 0-63."""
+    preset: str | None = None
+    """The encoder's own preset, for example ``veryfast``."""
+
+    def __post_init__(self) -> None:
+        if self.crf is not None and not 0 <= self.crf <= 63:
+            raise ConfigError(f"crf must be within 0-63, received {self.crf}")
 
 
 @dataclass(frozen=True, slots=True)
 class TranslateOptions:
-    """How frames are translated."""
+    """What happens to frames on their way, alike for files, stills, arrays and live sources."""
 
     backend: Backend = "auto"
-    """Compute engine; see `ladle_rt.pipeline.engine_choice` for ``auto``."""
+    """Compute engine; see `ladle_rt.translate.select` for ``auto``."""
     threads: int | None = None
     """Frames translated at the same time, one thread each; ``None``: one per usable core."""
     size: tuple[int, int] | None = None
@@ -32,7 +105,7 @@ class TranslateOptions:
     where nothing chooses, what it was trained with."""
     quality: Quality | None = None
     """Chooses the box by the size of the frames, see `ladle_rt.geometry.network_box`; ``None``:
-    what the command and the model are used with, see `ladle_rt.pipeline.network_size`."""
+    what the command and the model are used with, see `ladle_rt.translate.network_size`."""
     detail: Detail = "none"
     """How the network-size picture is brought to full size; see `ladle_rt.translate.detail`."""
     layout: Layout = "colour"
@@ -42,14 +115,47 @@ class TranslateOptions:
     """Write "synthetic colour" into the picture."""
     smoothing_s: float = 1.0
     """Time constant of the thermal levels, seconds; 0: every frame by itself."""
+    agc: Agc = "percentile"
+    """``percentile``: the model's own normalisation alone. ``plateau``, ``clahe``: equalised
+    first."""
     fixed_range: tuple[float, float] | None = None
     """Counts that map to black and white in every frame; ``None``: the frames' own percentiles."""
+    dead_pixels: bool = False
+    """Replace stuck pixels; in video only, a still cannot tell them from the scene."""
+    stripes: bool = False
+    """Take fixed offsets of rows and columns out."""
+    shutter: bool = True
+    """Hold the picture while the shutter is closed; in video only."""
+    skip_unchanged: bool = False
+    """Show the picture again while the thermal frame does not change; in video only."""
+    steady: float = STEADY
+    """Strength of flicker suppression, 0 to 1; in video only."""
+    palette: Palette = "white-hot"
+    """Of the thermal picture, where one is shown."""
+    isotherm: Isotherm | None = None
+    """Mark hot regions over the colours; ``None``: off."""
+    drift_warning: bool = True
+    """Warn when a video's frames are unlike the training data."""
+    gpu: str | None = None
+    """Number or UUID of the GPU, see `ladle_rt.translate.gpu_selection`; ``None``: the first."""
     engines: Path = Path("engines")
     """Folder of TensorRT plans; one is built there if none fits."""
     warm_start: bool = True
-    """Translate with the next best engine while a plan is built or loaded."""
+    """Translate with the next best engine while a plan is built or loaded, where the backend is
+    ``auto``."""
+    allow_colour: bool = False
+    """Take the luminance of a coloured input instead of refusing it."""
+    start_s: float = 0.0
+    """Skip so many seconds of a recording."""
+    duration_s: float | None = None
+    """Translate so many seconds; ``None``: up to the end."""
+    encoding: VideoEncoding = field(default_factory=VideoEncoding)
+    """How a video file is compressed."""
+    sound: bool = True
+    """Carry the input's sound into a video file."""
 
     def __post_init__(self) -> None:
+        _one_of("agc", self.agc, Agc)
         _one_of("backend", self.backend, Backend)
         _one_of("detail", self.detail, Detail)
         _one_of("layout", self.layout, Layout)
@@ -66,8 +172,17 @@ class TranslateOptions:
         if self.size is not None and min(self.size) < MIN_SIZE:
             raise ConfigError(
                 f"size must be at least {MIN_SIZE}x{MIN_SIZE}, "
-                f"received {self.size[0]}x{self.size[1]}"
+                f"received {self.size[1]}x{self.size[0]}"
             )
+        if self.agc != "percentile" and self.fixed_range is not None:
+            raise ConfigError(f"agc {self.agc} makes its own range; leave the fixed range out")
+        _one_of("palette", self.palette, Palette)
+        if not 0 <= self.steady <= 1:
+            raise ConfigError(f"steady must be within 0-1, received {self.steady:g}")
+        if not 0 <= self.start_s < math.inf:
+            raise ConfigError(f"start must be >= 0 seconds, received {self.start_s:g}")
+        if self.duration_s is not None and not self.duration_s > 0:
+            raise ConfigError(f"duration must be > 0 seconds, received {self.duration_s:g}")
         if self.smoothing_s < 0:
             raise ConfigError(f"smoothing_s must be >= 0, received {self.smoothing_s}")
         if self.fixed_range is not None and not 0 <= self.fixed_range[0] < self.fixed_range[1]:

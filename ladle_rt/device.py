@@ -34,6 +34,10 @@ class CudaUnavailableError(Exception):
     """Why there is no GPU to use; the message is a clause, for example "no CUDA driver"."""
 
 
+class NoCudaDriverError(CudaUnavailableError):
+    """Nobody has ever meant to use a GPU here: no news to those who translate on the CPU."""
+
+
 _MAJOR, _MINOR = 75, 76
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of cuda.h."""
 
@@ -57,7 +61,7 @@ def probe_cuda() -> tuple[CudaDevice, ...]:
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
-        raise CudaUnavailableError("no CUDA driver (libcuda) is installed") from None
+        raise NoCudaDriverError("no CUDA driver (libcuda) is installed") from None
 
     def call(name: str, *arguments: object) -> None:
         status = getattr(driver, name)(*arguments)

@@ -5,11 +5,13 @@
     ├── InputError             (ValueError)         the input cannot be used
     │   ├── InputNotFoundError (FileNotFoundError)  no such file or folder
     │   ├── SourceLostError    (ConnectionError)    a live source went away; it may come back
+    │   ├── StoppedError                            stopped before the source was open
     │   └── FalseColourError                        a palette instead of intensities
     ├── OutputError            (OSError)            the output cannot be written
     ├── ModelError             (ValueError)         model file, JSON or weights do not fit
     ├── DatasetError           (ValueError)         training or evaluation data do not fit
     ├── TrainingError          (RuntimeError)       a training cannot go on
+    │   └── TrainingStoppedError                    it was asked to stop, and saved
     ├── BackendError           (RuntimeError)       a compute engine failed
     ├── PipelineError          (RuntimeError)       a stage stopped answering
     ├── PartialResultError     (RuntimeError)       some of the work failed; the rest was kept
@@ -45,6 +47,10 @@ class SourceLostError(InputError, ConnectionError):
     """A live source stopped delivering; opening it again may bring it back."""
 
 
+class StoppedError(InputError):
+    """Opening a source was ended on request."""
+
+
 class FalseColourError(InputError):
     """The input shows a false-colour palette, not thermal intensities."""
 
@@ -63,6 +69,10 @@ class DatasetError(LadleError, ValueError):
 
 class TrainingError(LadleError, RuntimeError):
     """A training cannot go on; its last checkpoint is whole."""
+
+
+class TrainingStoppedError(TrainingError):
+    """A training was asked to stop; its checkpoint is of its last step."""
 
 
 class BackendError(LadleError, RuntimeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,25 @@ ThermalPixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 PixelFormat = Literal["rgb24", "yuv420p"]
 """How a picture is laid out; see `Picture.data`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What a frame's histogram says, in the frame's own counts."""
+
+    low: float
+    mid: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class CelsiusScale:
+    """What a source knows of temperature: degrees C = ``gain`` x count + ``offset``."""
+
+    gain: float
+    """Degrees per count, > 0."""
+    offset: float
+    """Degrees at count 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +58,10 @@ class Frame:
     dropped, and its ``pixels`` may be empty."""
     missed: int = 0
     """Frames right before this one that the camera made and nobody took in time."""
+    counts: ThermalPixels | None = None
+    """What isotherms and temperatures are read from, where a tone curve changed ``pixels``."""
+    celsius: CelsiusScale | None = None
+    """What the counts are in degrees, where the source knows."""
 
     @property
     def time_s(self) -> float:
@@ -70,8 +94,34 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class ThermalImage:
+    """The thermal image that a network was shown, at full size."""
+
+    pixels: ThermalPixels
+    """HxW counts, after repairs and tone curve; only to be read."""
+    levels: Levels
+    """What they were normalised with: measured once, by the translator."""
+
+
+@dataclass(frozen=True, slots=True)
 class TranslatedFrame:
     """A frame and the colour picture made from it."""
 
     frame: Frame
     picture: Picture
+    thermal: ThermalImage | None = None
+    """What the network saw; ``None`` of translators that do not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPart:
+    """The part of a media file that frames come from: where its sound, chapters and tags are."""
+
+    path: Path
+    """The file."""
+    origin_s: Fraction = Fraction(0)
+    """Time in the file, seconds, that is presentation time 0."""
+    begin_s: Fraction | None = None
+    """What comes before is left out, seconds of presentation time."""
+    end_s: Fraction | None = None
+    """What comes later is left out, seconds of presentation time."""

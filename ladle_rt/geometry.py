@@ -67,8 +67,8 @@ def network_box(
 
 
 def size_range(low: Sequence[int], high: Sequence[int]) -> str:
-    """Heights and widths from ``low`` to ``high`` in words."""
-    least, most = (f"{height}x{width}" for height, width in (low, high))
+    """Heights and widths from ``low`` to ``high`` in words: WIDTHxHEIGHT, as people write it."""
+    least, most = (f"{width}x{height}" for height, width in (low, high))
     return least if least == most else f"{least} to {most}"
 
 

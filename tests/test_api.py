@@ -61,9 +61,11 @@ def test_a_video_file_becomes_a_video_file(clip: Path, tmp_path: Path, tiny_mode
         str(target),
         model=tiny_model,
         threads=1,
-        start_s=0.08,
-        duration_s=0.2,
-        encoding=ladle_rt.VideoEncoding(preset="ultrafast"),
+        options=ladle_rt.TranslateOptions(
+            start_s=0.08,
+            duration_s=0.2,
+            encoding=ladle_rt.VideoEncoding(preset="ultrafast"),
+        ),
         progress=lambda run, expected: told.append((run.presented, expected)),
     )
     assert result.output == target and result.statistics.presented == 5

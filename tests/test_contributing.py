@@ -15,7 +15,7 @@ from ladle_rt.errors import InputError, OutputError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.models.artifact import load_artifact
 from ladle_rt.sinks.base import Sink, SinkContext
-from ladle_rt.sources.base import Source
+from ladle_rt.sources.base import Source, SourceOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -52,7 +52,7 @@ def test_a_source(tmp_path: Path) -> None:
     frames = np.arange(3 * 4 * 6, dtype=np.uint16).reshape(3, 4, 6)
     path = tmp_path / "frames.npy"
     np.save(path, frames)
-    with source_of(path) as source:
+    with source_of(str(path), SourceOptions()) as source:
         assert isinstance(source, Source)
         assert (source.info.width, source.info.height, source.info.frames) == (6, 4, 3)
         found = list(source)
@@ -61,10 +61,10 @@ def test_a_source(tmp_path: Path) -> None:
     assert found[1].time_s == pytest.approx(1 / 25)
     np.save(path, frames.astype(np.float32))
     with pytest.raises(InputError, match=r"float32 of \(3, 4, 6\)"):
-        source_of(path)
+        source_of(str(path), SourceOptions())
     path.write_bytes(b"rubbish")
     with pytest.raises(InputError, match=r"expected a \.npy file"):
-        source_of(path)
+        source_of(str(path), SourceOptions())
 
 
 def test_a_sink(tmp_path: Path) -> None:

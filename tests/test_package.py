@@ -49,7 +49,21 @@ def test_every_module_says_what_it_is() -> None:
 
 
 def test_running_needs_no_torch() -> None:
-    core = {"aiohttp", "av", "click", "numpy", "onnxruntime", "opencv-python", "psutil", "rich"}
+    core = {
+        "aiohttp",
+        "av",
+        "cattrs",
+        "click",
+        "filelock",
+        "numpy",
+        "onnxruntime",
+        "opencv-python",
+        "pillow",
+        "platformdirs",
+        "prometheus-client",
+        "psutil",
+        "rich",
+    }
     assert names(PROJECT["dependencies"]) == core
 
 
@@ -58,8 +72,9 @@ def test_development_needs_no_gpu_library() -> None:
         "cuda",
         "docs",
         "engines",
-        "judge",
         "openvino",
+        "perceptual",
+        "report",
         "rtx",
         "tensorrt",
         "torch-tensorrt",
@@ -69,10 +84,12 @@ def test_development_needs_no_gpu_library() -> None:
     every = names(EXTRAS["dev"]) | names(EXTRAS["train"]) | names(EXTRAS["openvino"])
     # TensorRT-RTX is there because it parses and builds without a GPU.
     assert not every & {"tensorrt", "torch-tensorrt", "pycuda"}
-    assert EXTRAS["dev"][0] == "ladle-rt[docs,judge,openvino,train]"
+    assert EXTRAS["dev"][0] == "ladle-rt[docs,openvino,perceptual,report,train]"
 
 
-@pytest.mark.parametrize("extra", [None, "docs", "engines", "judge", "train", "openvino", "dev"])
+@pytest.mark.parametrize(
+    "extra", [None, "docs", "engines", "perceptual", "train", "openvino", "dev"]
+)
 def test_what_ci_installs_is_pinned_within_the_ranges(extra: str | None) -> None:
     pins = constraints()
     for line in PROJECT["dependencies"] if extra is None else EXTRAS[extra]:

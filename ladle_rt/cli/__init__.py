@@ -6,6 +6,7 @@ that ``ladle-rt --help`` loads neither NumPy nor any engine.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import logging
 import sys
@@ -25,6 +26,7 @@ COMMANDS = (
     "models",
     "evaluate",
     "parity",
+    "benchmark",
     "train",
     "export",
     "calibrate",
@@ -50,6 +52,16 @@ class _Commands(click.Group):
         module = importlib.import_module("ladle_rt.cli." + cmd_name.replace("-", "_"))
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not ctx.resilient_parsing and not name.startswith("-"):
+            close = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"commands are {', '.join(COMMANDS)}"
+            ctx.fail(f"no such command {name!r}; {hint}")
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

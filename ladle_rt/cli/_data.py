@@ -24,7 +24,7 @@ _PAIRS = (
 
 
 def pair_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: the options that `ladle_rt.evaluation.selection.choose_pairs` takes."""
+    """Decorator: the options that `ladle_rt.evaluation.pair_selection.choose_pairs` takes."""
     for option in reversed(_PAIRS):
         function = option(function)
     return function
@@ -32,7 +32,7 @@ def pair_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def check_targets(targets: Iterable[Path | None], inputs: Iterable[Path]) -> None:
     """Refuse what could not be written at the end, before the work."""
-    from ladle_rt.sinks.atomic import check_target
+    from ladle_rt.files import check_target
 
     read = list(inputs)
     for target in targets:
@@ -69,7 +69,7 @@ def write_json(path: Path | None, values: Any) -> None:
 
 def write_text(path: Path | None, text: str) -> None:
     """Write a text file whole or not at all."""
-    from ladle_rt.sinks.atomic import atomic_path
+    from ladle_rt.files import atomic_path
 
     if path is not None:
         with atomic_path(path) as temporary:

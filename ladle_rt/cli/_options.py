@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the settings that they become."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ if TYPE_CHECKING:
     from ladle_rt.config import TranslateOptions
     from ladle_rt.thermal.reading import ReadOptions
 
-
 QUALITIES = ("fast", "balanced", "best")
+PALETTES = ("white-hot", "black-hot", "ironbow", "lava", "arctic", "green-hot", "rainbow")
+AGC_MODES = "percentile, fixed:LOW:HIGH, plateau or clahe"
 
 
 def parse_size(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> tuple[int, int] | None:
-    """HEIGHTxWIDTH as two positive integers."""
+    """WIDTHxHEIGHT, as height and width."""
     if value is None:
         return None
     size = _sides(value)
     if size is None:
-        raise click.BadParameter(f"expected HEIGHTxWIDTH such as 192x256, received {value!r}")
-    return size
+        raise click.BadParameter(f"expected WIDTHxHEIGHT such as 256x192, received {value!r}")
+    return size[1], size[0]
 
 
 def parse_quality(
@@ -80,6 +81,48 @@ def parse_track(
     return int(value)
 
 
+def parse_time(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> float | None:
+    """Seconds, MM:SS or HH:MM:SS, each with a fraction, as seconds."""
+    if value is None:
+        return None
+    parts = value.strip().split(":")
+    whole = all(part.isdecimal() for part in parts[:-1])
+    try:
+        # float() takes more than people mean by a time: "nan", "1_0", "1e3".
+        numbers = [float(part) for part in parts if part.replace(".", "", 1).isdecimal()]
+    except ValueError:
+        numbers = []
+    too_large = any(number >= 60 for number in numbers[1:])
+    if not whole or len(numbers) != len(parts) or len(parts) > 3 or too_large:
+        raise click.BadParameter(
+            f"expected seconds or HH:MM:SS such as 2.5 or 00:00:02.5, received {value!r}"
+        )
+    seconds = 0.0
+    for number in numbers:
+        seconds = 60 * seconds + number
+    return seconds
+
+
+def parse_agc(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> dict[str, Any] | None:
+    """The fields of `TranslateOptions` that a mode stands for."""
+    if value is None:
+        return None
+    mode, _, rest = value.partition(":")
+    if mode in ("percentile", "plateau", "clahe") and not rest:
+        return {"agc": mode}
+    low, _, high = rest.partition(":")
+    try:
+        if mode == "fixed":
+            return {"fixed_range": (float(low), float(high))}
+    except ValueError:
+        pass
+    raise click.BadParameter(f"expected {AGC_MODES}, received {value!r}")
+
+
 def _sides(value: str) -> tuple[int, int] | None:
     """Two positive integers around an x, as written."""
     first, _, second = value.lower().partition("x")
@@ -88,7 +131,7 @@ def _sides(value: str) -> tuple[int, int] | None:
     return int(first), int(second)
 
 
-_TRANSLATE = (
+_ENGINE = (
     click.option("--model", help="Shipped model name or path of an .onnx file."),
     click.option(
         "--backend",
@@ -97,13 +140,15 @@ _TRANSLATE = (
         ),
         help="Compute engine; by default the first of tensorrt, torch on a GPU, onnxruntime.",
     ),
+    click.option("--gpu", metavar="N|UUID", help="As `nvidia-smi -L` prints them; the first."),
     click.option(
         "--engines", type=click.Path(path_type=Path), help="Folder of TensorRT plans; engines."
     ),
     click.option(
         "--warm-start/--no-warm-start",
         default=None,
-        help="Start on the next best engine while a plan is built; on.",
+        help="Start on the next best engine while a plan is built; on, but for --backend "
+        "tensorrt, which waits.",
     ),
     click.option("--threads", type=click.IntRange(min=1), help="Frames translated at a time."),
     click.option(
@@ -113,12 +158,27 @@ _TRANSLATE = (
         help="Size the network works in: the larger the finer and slower, WIDTHxHEIGHT for one "
         "of your own; balanced for files, best for images, fast for live sources.",
     ),
+    click.option("--size", callback=parse_size, metavar="WxH", help="The same as --quality WxH."),
+)
+
+_INPUT = (
     click.option(
-        "--size",
-        callback=parse_size,
-        metavar="HxW",
-        help="The same as --quality WxH, but HEIGHTxWIDTH.",
+        "--allow-colour",
+        is_flag=True,
+        default=None,
+        help="Use the luminance of a coloured input.",
     ),
+)
+"""What the input is and which part of its picture counts."""
+
+_PICTURE = (
+    click.option(
+        "--agc",
+        callback=parse_agc,
+        metavar="MODE",
+        help="Thermal tone curve: percentile, fixed:LOW:HIGH, plateau, clahe.",
+    ),
+    click.option("--stripes", is_flag=True, default=None, help="Suppress row and column stripes."),
     click.option(
         "--detail",
         type=click.Choice(["guided", "none"]),
@@ -130,35 +190,121 @@ _TRANSLATE = (
         help="What to show; semantic: class colours over the thermal image, of models that have "
         "classes, on the CPU.",
     ),
-    click.option("--mark", is_flag=True, help='Write "synthetic colour" into the picture.'),
+    click.option(
+        "--palette", type=click.Choice(PALETTES), help="Of the thermal picture; white-hot."
+    ),
+    click.option(
+        "--isotherm",
+        metavar="LEVEL",
+        help="Mark what is hot, because people and objects can vanish in painted colour: 98% "
+        "(percentile of the frame), 30000 (counts), 37C (where the source knows degrees).",
+    ),
+    click.option(
+        "--isotherm-style",
+        type=click.Choice(["tint", "outline"]),
+        help="A palette over hot regions, or their outline; tint.",
+    ),
+    click.option("--isotherm-palette", type=click.Choice(PALETTES), help="For it; ironbow."),
+    click.option(
+        "--mark", is_flag=True, default=None, help='Write "synthetic colour" into the picture.'
+    ),
+)
+
+_VIDEO = (
+    click.option("--dead-pixels", is_flag=True, default=None, help="Replace stuck pixels."),
+    click.option(
+        "--shutter/--no-shutter",
+        default=None,
+        help="Hold the picture while the camera's shutter is closed; on.",
+    ),
+    click.option(
+        "--skip-unchanged",
+        is_flag=True,
+        default=None,
+        help="No network while nothing changes.",
+    ),
+    click.option(
+        "--steady", type=click.FloatRange(0, 1), help="Flicker suppression, 0 to 1; 0.75."
+    ),
+    click.option(
+        "--start",
+        "start_s",
+        callback=parse_time,
+        metavar="TIME",
+        help="Skip the beginning of a recording: seconds or HH:MM:SS.",
+    ),
+    click.option(
+        "--duration",
+        "duration_s",
+        callback=parse_time,
+        metavar="TIME",
+        help="Translate so long: seconds or HH:MM:SS.",
+    ),
+    click.option("--codec", help="FFmpeg encoder, or h264, h265, vp9, av1; by OUT otherwise."),
+    click.option("--crf", type=click.IntRange(0, 63), help="Smaller is better and larger."),
+    click.option("--preset", help="The encoder's preset, for example veryfast or slow."),
+    click.option(
+        "--sound/--no-sound", default=None, help="Carry the input's sound into video files; on."
+    ),
 )
 
 
 def translate_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: --model and the options of `ladle_rt.config.TranslateOptions`.
+    """Decorator: --model and what `ladle_rt.config.TranslateOptions` has for every command.
 
     The command receives ``model`` and the rest as keywords for `translate_settings`.
     """
-    for option in reversed(_TRANSLATE):
+    return _with(function, (*_ENGINE, *_INPUT, *_PICTURE))
+
+
+def video_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: `translate_options`, and what makes sense where frames follow each other."""
+    return _with(function, (*_ENGINE, *_INPUT, *_PICTURE, *_VIDEO))
+
+
+def _with(function: Callable[..., Any], options: tuple[Any, ...]) -> Callable[..., Any]:
+    for option in reversed(options):
         function = option(function)
     return function
 
 
 def translate_settings(
-    quality: str | tuple[int, int] | None, size: tuple[int, int] | None, **values: Any
+    *,
+    quality: str | tuple[int, int] | None = None,
+    size: tuple[int, int] | None = None,
+    agc: dict[str, Any] | None = None,
+    isotherm: str | None = None,
+    isotherm_style: str | None = None,
+    isotherm_palette: str | None = None,
+    codec: str | None = None,
+    crf: int | None = None,
+    preset: str | None = None,
+    **values: Any,
 ) -> TranslateOptions:
-    """The settings that `translate_options` and the command's own ``values`` mean.
+    """The settings that the shared options mean.
 
     Raises:
         ConfigError: two sizes, or values that the library refuses.
     """
-    from ladle_rt.config import TranslateOptions
+    from ladle_rt.config import Isotherm, TranslateOptions, VideoEncoding
 
     if quality is not None and size is not None:
         raise ConfigError("--quality and --size both choose the network's size; give one")
     if isinstance(quality, tuple):
         quality, size = None, quality
-    return TranslateOptions(**given(quality=quality, size=size, **values))
+    look = given(style=isotherm_style, palette=isotherm_palette)
+    if look and isotherm is None:
+        raise ConfigError("how an isotherm looks needs an isotherm; add --isotherm 98%")
+    return TranslateOptions(
+        encoding=VideoEncoding(codec, crf, preset),
+        **(agc or {}),
+        **given(
+            quality=quality,
+            size=size,
+            isotherm=None if isotherm is None else Isotherm.parse(isotherm, **look),
+            **values,
+        ),
+    )
 
 
 def given(**values: Any) -> dict[str, Any]:

@@ -64,24 +64,18 @@ def _targets(
     "sizes",
     callback=_sizes,
     multiple=True,
-    metavar="HxW",
+    metavar="WxH",
     help="Network size, one profile each; the model's training size, and one for all others.",
 )
-@click.option("--batch", type=click.IntRange(min=1), help="Most frames at a time; 1.")
 @click.option("--workspace", type=click.IntRange(min=1), metavar="MIB", help="Scratch memory.")
 @click.option(
     "--timing-cache",
     type=click.Path(path_type=Path),
     help="File of kernel times to start from and extend (TensorRT).",
 )
-@click.option(
-    "--version-compatible",
-    is_flag=True,
-    default=None,
-    help="Let later TensorRT versions load the plan (TensorRT; slower).",
-)
 @click.option("--opt-level", type=click.IntRange(0, 5), help="How long to search; 3.")
 @click.option("--dla", type=click.IntRange(min=0), help="Deep Learning Accelerator to use.")
+@click.option("--gpu", metavar="N|UUID", help="As `nvidia-smi -L` prints them; the first.")
 @click.option("--verbose", type=click.Path(path_type=Path), help="File for TensorRT's own log.")
 def command(
     model: str | None,
@@ -94,6 +88,7 @@ def command(
     verbose: Path | None,
     workspace: int | None,
     opt_level: int | None,
+    gpu: str | None,
     **options: Any,
 ) -> None:
     """Build a TensorRT plan of a model, or take the one that is already there."""
@@ -104,7 +99,10 @@ def command(
     from ladle_rt.engines.plan.layers import Layer, summarize
     from ladle_rt.engines.plan.produce import Request, produce
     from ladle_rt.engines.plan.settings import BuildSettings
+    from ladle_rt.translate.gpu_selection import select_gpu
 
+    if gpu is not None:
+        select_gpu(gpu)
     settings = BuildSettings(
         sizes=sizes,
         targets=targets,

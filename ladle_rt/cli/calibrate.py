@@ -52,21 +52,21 @@ def command(
 
     from rich.table import Table
 
+    from ladle_rt.engines.calibration.calibrate import CalibrationJob, calibrate, spread
     from ladle_rt.engines.calibration.ranges import Method
     from ladle_rt.engines.precision.fp32 import fp32_artifact
     from ladle_rt.models.artifact import DEFAULT_MODEL
-    from ladle_rt.pipeline.calibrate import CalibrationJob, calibrate, spread
 
     job = CalibrationJob(data, output, frames, cast(Method, method), image_list, overwrite)
     with tempfile.TemporaryDirectory() as folder:
         artifact = fp32_artifact(model or DEFAULT_MODEL, Path(folder))
         made = calibrate(artifact, job, watch)
     table = Table("data", "frames", "sequences", "kinds", "light")
-    for row in spread(made.manifest["frames"]):
+    for row in spread(made.manifest.frames):
         table.add_row(*map(str, row))
     show(table)
     click.echo(
-        f"{made.folder}: {len(made.manifest['frames'])} frames, "
-        f"{len(made.manifest['held_out'])} held out, {len(made.ranges)} ranges ({method}) "
-        f"for {made.manifest['model']}"
+        f"{made.folder}: {len(made.manifest.frames)} frames, "
+        f"{len(made.manifest.held_out)} held out, {len(made.ranges)} ranges ({method}) "
+        f"for {made.manifest.model}"
     )

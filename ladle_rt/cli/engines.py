@@ -81,7 +81,7 @@ def inspect_command(plan: Path) -> None:
             ("built in", f"{manifest.build_seconds:.1f} s"),
         ]
         if manifest.latency_ms is not None:
-            lines.append(("latency", f"{manifest.latency_ms:.3f} ms per batch"))
+            lines.append(("latency", f"{manifest.latency_ms:.3f} ms a frame"))
         for kind, output, count in summarize([Layer(**x) for x in manifest.layers or []]):
             lines.append(("layers", f"{count} x {kind} {output}"))
     lines.append(("state", entry.problem or "fits its manifest"))

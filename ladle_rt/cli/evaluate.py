@@ -53,13 +53,13 @@ def _png(_: click.Context, __: click.Parameter, value: Path | None) -> Path | No
 @click.option(
     "--look",
     type=click.Choice(["auto", "daylight", "none"]),
-    help="Judge against the truth in this look as well; auto: in the models' own.",
+    help="Compare with the truth in this look as well; auto: in the models' own.",
 )
 @click.option(
     "--size",
     callback=parse_size,
-    metavar="HxW",
-    help="Compare at this size; 192x256, the figures of record.",
+    metavar="WxH",
+    help="Compare at this size; 256x192, the figures of record.",
 )
 @click.option("--json", "json_path", type=FILE, help="Write all figures.")
 @click.option("--csv", type=FILE, help="Write the figures of every image.")
@@ -82,10 +82,10 @@ def command(
 ) -> None:
     """Score models on pairs of thermal and visible images, beside trivial baselines.
 
-    Whole frames at 192x256, mean over images, 95 % bootstrap intervals over drives. The
+    Whole frames at 256x192, mean over images, 95 % bootstrap intervals over drives. The
     mean-colour baseline is the mean of the dataset's training split where it has one. Models
-    that were trained in a look are judged as painted, against the truth in that look, beside
-    the raw truth. Perceptual distance and KID need the extra judge.
+    that were trained in a look are compared as painted, against the truth in that look, beside
+    the raw truth. Perceptual distance and KID need the extra perceptual.
 
     On pairs of videos (--video, or a folder of NAME_infrared and NAME_visible files) steadiness
     is measured: warping error and flicker, with the true video's own values as the floor;
@@ -93,7 +93,7 @@ def command(
     """
     if (data is None) == (not videos):
         raise click.UsageError("expected one of --data FOLDER and --video THERMAL VISIBLE")
-    from ladle_rt.bench.video_pairs import VideoPair, find_video_pairs
+    from ladle_rt.evaluation.video_pairs import VideoPair, find_video_pairs
 
     pairs = [VideoPair(*files, name=files[0].stem) for files in videos]
     if data is not None and options["layout"] == "auto":
@@ -122,15 +122,15 @@ def _score_images(
     **selection: Any,
 ) -> None:
     require("skimage", "train")
-    from ladle_rt.bench.contestants import open_models
-    from ladle_rt.evaluation.contestant import SIZE
+    from ladle_rt.evaluation.contact_sheet import contact_sheet
+    from ladle_rt.evaluation.eval_model import SIZE
     from ladle_rt.evaluation.evaluate import evaluate
-    from ladle_rt.evaluation.judge import open_judge
-    from ladle_rt.evaluation.present import tables
-    from ladle_rt.evaluation.selection import choose_pairs
-    from ladle_rt.evaluation.sheet import contact_sheet
+    from ladle_rt.evaluation.open_models import open_models
+    from ladle_rt.evaluation.pair_selection import choose_pairs
+    from ladle_rt.evaluation.perceptual_weights import open_perceptual_metric
+    from ladle_rt.evaluation.tables import tables
     from ladle_rt.frames import Picture
-    from ladle_rt.sinks.images import write_png
+    from ladle_rt.sinks.png import write_png
 
     if sheet is None and (sheet_rows or sheet_all):
         raise click.UsageError("--sheet-rows and --sheet-all need --sheet FILE")
@@ -142,26 +142,25 @@ def _score_images(
     inputs = [path for pair in chosen.every for path in (pair.thermal, pair.visible)]
     inputs += [path for one in opened for path in one.files]
     check_targets((json_path, csv, sheet), inputs)
-    contestants = [one.contestant for one in opened]
-    judge = None
+    perceptual_metric = None
     try:
-        judge = open_judge()
+        perceptual_metric = open_perceptual_metric()
     except MissingDependencyError as error:
         click.echo(f"ladle-rt: left out: {error}", err=True)
     found = evaluate(
-        contestants,
+        opened,
         chosen.pairs,
         chosen.trained_on,
         watch,
         look=look or "auto",
         size=size,
-        judge=judge,
+        perceptual_metric=perceptual_metric,
     )
     show(*tables(found))
     write_json(json_path, found.to_dict())
     write_text(csv, found.to_csv())
     if sheet is not None:
-        picture = contact_sheet(found, contestants, None if sheet_all else sheet_rows or 4)
+        picture = contact_sheet(found, opened, None if sheet_all else sheet_rows or 4)
         write_png(sheet, Picture("rgb24", picture, picture.shape[1], picture.shape[0]))
     for failure in found.failures:
         click.echo(f"ladle-rt: error: {failure}", err=True)
@@ -175,16 +174,15 @@ def _score_images(
 def _measure_videos(
     pairs: Sequence[Any], models: Sequence[str], limit: int | None, json_path: Path | None
 ) -> None:
-    from ladle_rt.bench.contestants import open_models
-    from ladle_rt.bench.temporal import measure_video
+    from ladle_rt.evaluation.evaluate_video import evaluate_video
+    from ladle_rt.evaluation.open_models import open_models
     from ladle_rt.evaluation.tables import video_table
 
     opened = open_models(models)
     inputs = [path for pair in pairs for path in (pair.thermal, pair.visible)]
     inputs += [path for one in opened for path in one.files]
     check_targets((json_path,), inputs)
-    contestants = [one.contestant for one in opened]
-    reports = [measure_video(contestants, pair, limit) for pair in pairs]
+    reports = [evaluate_video(opened, pair, limit) for pair in pairs]
     show(video_table(reports))
     write_json(json_path, {"videos": [report.to_dict() for report in reports]})
     failures = [report.failure for report in reports if report.failure]

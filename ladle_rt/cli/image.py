@@ -28,18 +28,17 @@ from ladle_rt.cli._options import (
 @read_options
 @translate_options
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
-@click.option("--allow-colour", is_flag=True, help="Use the luminance of coloured inputs.")
 def command(
     inputs: tuple[Path, ...],
     output: Path,
     model: str | None,
     overwrite: bool,
-    allow_colour: bool,
     **options: Any,
 ) -> None:
     """Turn thermal images IN (files or folders) into colour PNG files of the same size.
 
-    The colours are synthesised, not measured. Images that fail are named; the others are
+    The colours are synthesised, not measured, and objects can vanish in them. Date, place and
+    camera (EXIF) are kept. Images that fail are named; the others are
     written all the same, and the exit code is 3.
     """
     from ladle_rt.api import translate_images
@@ -51,7 +50,6 @@ def command(
         model=model,
         options=translate_settings(**options),
         overwrite=overwrite,
-        allow_colour=allow_colour,
         read=read,
         on_failure=lambda error: click.echo(f"ladle-rt: error: {error}", err=True),
     )

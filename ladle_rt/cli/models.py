@@ -19,7 +19,7 @@ def command() -> None:
         rows += [("trainable", row) for row in registered_rows()]
     except ImportError:
         note = "install 'ladle-rt[train]' to list and train the registered architectures"
-    size = f"{LISTING_SIZE[0]}x{LISTING_SIZE[1]}"
+    size = f"{LISTING_SIZE[1]}x{LISTING_SIZE[0]}"
     table = Table()
     for name in ("", "model", "parameters (M)", f"GMAC at {size}", "on disk (MB)"):
         table.add_column(name, justify="left" if name in ("", "model") else "right", no_wrap=True)

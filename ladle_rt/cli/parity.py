@@ -41,9 +41,8 @@ def command(
     All see the same frames, at 256x192. Fails where an engine differs by more than the tolerance;
     engines that are not installed are named.
     """
-    from ladle_rt.bench.contestants import open_engines
-    from ladle_rt.evaluation.parity import TOLERANCE, parity, thermal_frames
-    from ladle_rt.evaluation.selection import choose_pairs
+    from ladle_rt.evaluation.pair_selection import choose_pairs
+    from ladle_rt.evaluation.parity import TOLERANCE, open_engines, parity, thermal_frames
     from ladle_rt.evaluation.tables import parity_table
 
     chosen = choose_pairs(data, **selection)

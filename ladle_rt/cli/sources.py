@@ -12,9 +12,9 @@ def command(as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
+    from ladle_rt.sources.camera_listing import list_cameras
     from ladle_rt.sources.gstreamer import built_with_gstreamer
-    from ladle_rt.sources.listing import list_cameras
-    from ladle_rt.sources.select import KINDS
+    from ladle_rt.sources.select import kinds
 
     cameras = list_cameras()
     gstreamer = built_with_gstreamer()
@@ -32,6 +32,6 @@ def command(as_json: bool) -> None:
             click.echo(f"    {offer}")
     if not cameras:
         click.echo("no cameras; try: ladle-rt stream --device synthetic --preview 8080")
-    click.echo(f"kinds: {KINDS}")
+    click.echo(f"kinds: {kinds()}")
     if not gstreamer:
         click.echo("csi: and gst: need an OpenCV built with GStreamer; this one is not")

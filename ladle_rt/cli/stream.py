@@ -11,8 +11,8 @@ from ladle_rt.cli._options import (
     given,
     read_options,
     read_settings,
-    translate_options,
     translate_settings,
+    video_options,
 )
 
 _PATH = click.Path(path_type=Path)
@@ -24,16 +24,16 @@ _PATH = click.Path(path_type=Path)
     required=True,
     metavar="SOURCE",
     help="/dev/video0, rtsp://..., udp://..., file, folder, csi:0, gst:PIPELINE, synthetic, "
-    "recording:FILE; `ladle-rt sources` lists cameras.",
+    "recording:FILE; `ladle-rt sources` lists cameras and all kinds.",
 )
 @click.option("--width", type=click.IntRange(min=1), help="Of the camera's picture.")
 @click.option("--height", type=click.IntRange(min=1), help="Of the camera's picture.")
 @click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Of the camera.")
 @click.option("--format", "pixel_format", help="The camera's: Y16, GREY, YUYV, MJPG.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Lost after; 5 s.")
+@click.option("--wait", is_flag=True, help="Wait for a source that is not there yet.")
 @click.option("--realtime", is_flag=True, help="Play a recording at its own pace.")
 @click.option("--loop", is_flag=True, help="Begin a recording again at its end.")
-@click.option("--allow-colour", is_flag=True, help="Use the luminance of a coloured input.")
 @click.option(
     "--output",
     "outputs",
@@ -54,13 +54,6 @@ _PATH = click.Path(path_type=Path)
 @click.option("--max-frames", type=click.IntRange(min=1), help="End after so many captured.")
 @click.option("--latency-budget", "latency_budget_ms", type=click.FloatRange(min=0, min_open=True),
               metavar="MS", help="Use the largest network that is not later.")  # fmt: skip
-@click.option("--steady", type=click.FloatRange(0, 1), help="Flicker suppression, 0 to 1; 0.75.")
-@click.option("--skip-unchanged", is_flag=True, help="No network while nothing changes.")
-@click.option("--agc", metavar="MODE", help="percentile, fixed:LOW:HIGH, plateau, clahe.")
-@click.option("--dead-pixels", is_flag=True, help="Replace stuck pixels.")
-@click.option("--stripes", is_flag=True, help="Suppress row and column stripes.")
-@click.option("--no-shutter", is_flag=True, help="Show frames of a closed shutter too.")
-@click.option("--palette", help="Of the thermal picture: white-hot, black-hot, ironbow, ...")
 @click.option("--stats", type=_PATH, metavar="FILE", help="Figures as JSON lines.")
 @click.option("--trace", type=_PATH, metavar="FILE", help="Chrome trace of every frame.")
 @click.option("--log-every", "log_every_s", type=click.FloatRange(min=0), metavar="S",
@@ -68,7 +61,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--record-folder", type=_PATH, help="For recordings and snapshots by key or button.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @read_options
-@translate_options
+@video_options
 def command(
     device: str,
     width: int | None,
@@ -76,50 +69,73 @@ def command(
     fps: float | None,
     pixel_format: str | None,
     timeout: float | None,
+    wait: bool,
     realtime: bool,
     loop: bool,
-    allow_colour: bool,
-    agc: str | None,
-    dead_pixels: bool,
-    stripes: bool,
-    no_shutter: bool,
+    outputs: tuple[str, ...],
+    window: bool | None,
+    preview: str | None,
+    token: str | None,
+    policy: Any,
+    max_frames: int | None,
+    latency_budget_ms: float | None,
+    stats: Path | None,
+    trace: Path | None,
+    log_every_s: float | None,
+    record_folder: Path | None,
+    overwrite: bool,
     model: str | None,
     **options: Any,
 ) -> None:
     """Turn live thermal video into colour video.
 
-    The colours are synthesised, not measured. Ends with the source, with Ctrl-C, with q in the
-    window or after --max-frames; files are whole then.
+    The colours are synthesised, not measured, and objects can vanish in them. Ends with the
+    source, with Ctrl-C, with q in the window or after --max-frames; files are whole then.
     """
     import logging
 
     from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
-    from ladle_rt.pipeline.factory import FOR_VIDEO, TranslatorFactory
     from ladle_rt.pipeline.interrupt import stop_on_signals
     from ladle_rt.pipeline.stream import StreamJob, stream
     from ladle_rt.sources.base import SourceOptions
-    from ladle_rt.thermal.frontend import FrontEndOptions
+    from ladle_rt.translate.select import FOR_VIDEO, TranslatorFactory
 
     logging.getLogger("ladle_rt.stream").setLevel(logging.INFO)
+    read = read_settings(options)
+    settings = translate_settings(**options)
     source = SourceOptions(
         width=width,
         height=height,
         fps=fps,
         format=pixel_format,
+        wait=wait,
         realtime=realtime,
         loop=loop,
-        allow_colour=allow_colour,
-        read=read_settings(options),
+        allow_colour=settings.allow_colour,
+        start_s=settings.start_s,
+        duration_s=settings.duration_s,
+        read=read,
         **given(timeout_s=timeout),
     )
-    front = FrontEndOptions.parse(
-        agc or "percentile", dead_pixels=dead_pixels, stripes=stripes, shutter=not no_shutter
+    job = StreamJob(
+        device=device,
+        source=source,
+        options=settings,
+        **given(
+            outputs=outputs,
+            window=window,
+            preview=preview,
+            token=token,
+            policy=policy,
+            max_frames=max_frames,
+            latency_budget_ms=latency_budget_ms,
+            stats=stats,
+            trace=trace,
+            log_every_s=log_every_s,
+            record_folder=record_folder,
+            overwrite=overwrite,
+        ),
     )
-    names = ("backend", "engines", "warm_start", "threads", "quality", "size", "detail", "layout",
-             "mark")  # fmt: skip
-    translate = {name: options.pop(name) for name in names}
-    settings = translate_settings(**translate, fixed_range=front.fixed_range)
-    job = StreamJob(device=device, source=source, front=front, **given(**options))
     artifact = load_artifact(model or DEFAULT_MODEL)
     climbs = job.latency_budget_ms is not None
     translators = TranslatorFactory(artifact, settings, "fast", FOR_VIDEO, climbs)
@@ -128,7 +144,7 @@ def command(
             job,
             artifact,
             translators,
-            translators.size.largest,
+            translators.size.boxes,
             stop=stop,
             tell=lambda line: click.echo(line, err=True),
         )

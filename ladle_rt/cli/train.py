@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ladle_rt.errors import require
+from ladle_rt.errors import TrainingStoppedError, require
 
 RECIPES = Path(__file__).parents[1] / "training" / "recipes"
 
@@ -150,7 +150,11 @@ class _Train(click.Command):
 )
 @click.option("--seed", type=int, help="One seed, one run.")
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Run folder.")
-@click.option("--resume", is_flag=True, help="Go on from the run folder's checkpoint.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from the run folder's checkpoint, or extend a finished run.",
+)
 @click.option(
     "--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:1."
 )
@@ -183,7 +187,8 @@ def command(
     of images with equal names.
 
     The run folder gets a log, sample sheets to look at, checkpoints, and the best model. A run
-    that was stopped goes on with the same command and --resume.
+    that was stopped, by Ctrl-C too, goes on with the same command and --resume; so does one
+    that has ended, with more steps or further phases and loss weights of their own.
 
     \b
     ladle-rt train --data roadscene --validate roadscene -o run
@@ -192,6 +197,7 @@ def command(
     """
     for module in ("torch", "torchmetrics", "safetensors"):
         require(module, "train")
+    from ladle_rt.pipeline.interrupt import stop_on_signals
     from ladle_rt.training.display import show_progress
     from ladle_rt.training.distributed import leads
     from ladle_rt.training.loop import train
@@ -213,7 +219,11 @@ def command(
         subset=subset,
         leaky_random_split=leaky_random_split,
     )
-    with show_progress(settings.steps) as on_progress:
-        best = train(settings, out, resume, on_progress, device=device, tensorboard=tensorboard)
+    try:
+        with stop_on_signals() as stop, show_progress(settings.steps) as on_progress:
+            best = train(settings, out, resume, on_progress, device, tensorboard, stop)
+    except TrainingStoppedError as error:
+        click.echo(f"ladle-rt: {error}", err=True)
+        raise SystemExit(130) from None
     if leads():
         click.echo(f"{best}: export it with `ladle-rt export {best} -o model.onnx`")

@@ -10,8 +10,8 @@ import click
 from ladle_rt.cli._options import (
     read_options,
     read_settings,
-    translate_options,
     translate_settings,
+    video_options,
 )
 
 
@@ -19,47 +19,31 @@ from ladle_rt.cli._options import (
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @read_options
-@translate_options
-@click.option("--codec", help="FFmpeg encoder, or h264, h265, vp9, av1; by OUT otherwise.")
-@click.option("--crf", type=click.IntRange(0, 63), help="Quality: smaller is better and larger.")
-@click.option("--preset", help="The encoder's preset, for example veryfast or slow.")
-@click.option("--start", type=click.FloatRange(min=0), default=0.0, help="Skip seconds of IN.")
-@click.option(
-    "--duration",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Translate so many seconds.",
-)
+@video_options
 @click.option(
     "--fps",
     type=click.FloatRange(min=0, min_open=True),
     help="Of IN, where it is a folder, a pattern or a stack of images; 25.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
-@click.option("--allow-colour", is_flag=True, help="Use the luminance of a coloured input.")
 def command(
     source: Path,
     target: Path,
     model: str | None,
-    codec: str | None,
-    crf: int | None,
-    preset: str | None,
-    start: float,
-    duration: float | None,
     fps: float | None,
     overwrite: bool,
-    allow_colour: bool,
     **options: Any,
 ) -> None:
-    """Turn the thermal video IN into the colour video OUT.
+    """Turn the thermal video IN into the colour video OUT; either may be -, a pipe.
 
     IN may also be a folder of images, a pattern such as frame_%05d.png, or a stack of images.
 
-    The colours are synthesised, not measured. OUT gets every frame with its time, and the
-    sound; Ctrl-C leaves a whole, shorter file.
+    The colours are synthesised, not measured, and objects can vanish in them. OUT gets every
+    frame with its time, and sound, date, place and chapters; Ctrl-C leaves a whole, shorter file.
     """
     import sys
 
-    from ladle_rt.api import VideoEncoding, translate_video
+    from ladle_rt.api import translate_video
     from ladle_rt.pipeline.interrupt import stop_on_signals
     from ladle_rt.pipeline.progress import ProgressBar
 
@@ -71,11 +55,7 @@ def command(
             target,
             model=model,
             options=settings,
-            start_s=start,
-            duration_s=duration,
-            encoding=VideoEncoding(codec, crf, preset),
             overwrite=overwrite,
-            allow_colour=allow_colour,
             read=read,
             fps=fps,
             progress=bar.callback,
@@ -85,7 +65,8 @@ def command(
     if result.output is not None:
         click.echo(
             f"{result.output}: {run.presented} frames in {run.elapsed_s:.1f} s "
-            f"({run.frames_per_second:.1f} fps)"
+            f"({run.frames_per_second:.1f} fps)",
+            err=str(target) == "-",
         )
     if run.stopped:
         kept = "the file is whole but shorter" if result.output else "nothing was written"

@@ -20,11 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from ladle_rt.colour import from_lab, to_lab
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -67,20 +69,19 @@ class Grade:
 
     def __call__(self, rgb: Rgb) -> Rgb:
         """Grade a picture: HxWx3 uint8 sRGB to a new one of the same size."""
-        lab = _to_lab(rgb)
+        lab = to_lab(rgb)
         lightness = np.clip((lab[..., 0] - self.low) / (self.high - self.low), 0, 1)
         lightness = ((lightness * (WHITE - BLACK) + BLACK) / 100) ** np.float32(self.gamma) * 100
         keep = np.clip((FADE[1] - lightness) / (FADE[1] - FADE[0]), 0, 1) * np.float32(self.gain)
         lab[..., 0] = lightness
         lab[..., 1] = (lab[..., 1] - np.float32(self.a)) * keep
         lab[..., 2] = (lab[..., 2] - np.float32(self.b)) * keep
-        graded: Any = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
-        return cast(Rgb, (graded * 255 + 0.5).astype(np.uint8))
+        return cast(Rgb, (from_lab(lab) * 255 + 0.5).astype(np.uint8))
 
 
 def measure(rgb: Rgb) -> Grade:
     """The grade of one picture, HxWx3 uint8 sRGB."""
-    lightness, a, b = (plane.astype(np.float64) for plane in cv2.split(_to_lab(rgb)))
+    lightness, a, b = (plane.astype(np.float64) for plane in cv2.split(to_lab(rgb)))
     low, high = np.percentile(lightness, (1, 99))
     high = max(high, low + MIN_SPAN)
     middle = np.clip((np.median(lightness) - low) / (high - low), 0, 1)
@@ -107,9 +108,3 @@ def measure_set(pictures: Sequence[Rgb]) -> Grade:
 def to_look(rgb: Rgb, look: Look) -> Rgb:
     """A picture in a look, graded by itself; ``none`` returns it as it is."""
     return measure(rgb)(rgb) if look == "daylight" else rgb
-
-
-def _to_lab(rgb: Rgb) -> npt.NDArray[np.float32]:
-    """CIELAB, HxWx3 float32: L* in [0,100]."""
-    unit = rgb.astype(np.float32) / np.float32(255)
-    return cast("npt.NDArray[np.float32]", cv2.cvtColor(unit, cv2.COLOR_RGB2LAB))

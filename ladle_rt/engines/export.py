@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +14,10 @@ import onnxruntime
 import torch
 from torch import nn
 
+from ladle_rt.documents import read_json
 from ladle_rt.engines.precision.write import check_target
 from ladle_rt.errors import BackendError, ConfigError, InputError
+from ladle_rt.files import publish, temporary_folder
 from ladle_rt.models.artifact import (
     CLASSES_NAME,
     INPUT_NAME,
@@ -74,8 +74,8 @@ def export_onnx(
                 f"classes need a model trained with the semantics term, received {info.name}"
             )
         model, names = WithClasses(model).eval(), [OUTPUT_NAME, CLASSES_NAME]
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-        draft = Path(folder, path.name)
+    with temporary_folder(path) as folder:
+        draft = folder / path.name
         _write_graph(model, info, draft, names)
         error = max_difference(model, info, draft)
         if not error <= TOLERANCE:
@@ -85,8 +85,8 @@ def export_onnx(
         final = replace(info, onnx_sha256=file_sha256(draft))
         draft_json = draft.with_suffix(".json")
         draft_json.write_text(final.to_json(), encoding="utf-8")
-        os.replace(draft, path)
-        os.replace(draft_json, path.with_suffix(".json"))
+        publish(draft, path)
+        publish(draft_json, path.with_suffix(".json"))
     return Exported(path, final, error)
 
 
@@ -97,9 +97,8 @@ def with_metrics(info: ModelInfo, path: Path) -> ModelInfo:
         InputError: not the JSON of ``ladle-rt evaluate``.
     """
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        means = report["means"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        means = read_json(path, "the JSON of `ladle-rt evaluate`", InputError)["means"]
+    except (KeyError, TypeError) as error:
         raise InputError(
             f"{path}: expected the JSON of `ladle-rt evaluate`, received {error!r}"
         ) from error

@@ -17,14 +17,13 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
+from ladle_rt.colour import LUMA
 from ladle_rt.errors import ConfigError
-from ladle_rt.metrics.similarity import Image, psnr_db, ssim
 from ladle_rt.models.artifact import INPUT_NAME, OUTPUT_NAME
+from ladle_rt.similarity import Image, psnr_db, ssim
 
 Thermal = npt.NDArray[np.float32]
 """[1,1,H,W] in [0,1], H and W divisible by the model's size multiple."""
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
-"""Rec. ITU-R BT.709."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,7 @@ class Gate:
         expected = [self.expected[index] for index in indices]
         pairs = list(zip(received, expected, strict=True))
         similar = [ssim(ours, reference) for ours, reference in pairs]
-        drift = float(np.mean([((ours - ref) @ LUMINANCE).mean() for ours, ref in pairs])) * 255
+        drift = float(np.mean([((ours - ref) @ LUMA).mean() for ours, ref in pairs])) * 255
         losses = [
             ssim(reference, truth) - ssim(ours, truth)
             for (ours, reference), index in zip(pairs, indices, strict=True)

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.evaluation.metrics import RATIOS, Scores
+from ladle_rt.evaluation.metrics import RATIOS, ImageScores
 
 DRAWS = 2000
 CONFIDENCE = 0.95
 MIN_DRIVES = 5
 """With fewer drives there is nothing to draw from, and single images are drawn instead."""
 SEED = 0
-FIELDS = tuple(field.name for field in fields(Scores))
+FIELDS = tuple(field.name for field in fields(ImageScores))
 METRICS = (*FIELDS, *(f"{name}_ratio" for name in RATIOS))
 """Every figure that has an interval."""
 _CELLS = 1 << 20
@@ -104,7 +104,7 @@ def units(drives: Sequence[str]) -> Units:
     return Units(over, count, np.arange(len(drives)))
 
 
-def resample(drives: Sequence[str], scores: Mapping[str, Sequence[Scores]]) -> Resampled:
+def resample(drives: Sequence[str], scores: Mapping[str, Sequence[ImageScores]]) -> Resampled:
     """Redraw a set `DRAWS` times with a fixed seed.
 
     Args:
@@ -128,7 +128,7 @@ def resample(drives: Sequence[str], scores: Mapping[str, Sequence[Scores]]) -> R
     return Resampled(drawn.over, drawn.drives, means)
 
 
-def _sums(values: Sequence[Scores], unit_of: npt.NDArray[Any], units: int) -> npt.NDArray[Any]:
+def _sums(values: Sequence[ImageScores], unit_of: npt.NDArray[Any], units: int) -> npt.NDArray[Any]:
     """Sum of each field over the images of each unit: [units, fields]."""
     table = np.array([[getattr(score, name) for name in FIELDS] for score in values], float)
     result = np.zeros((units, len(FIELDS)))
@@ -149,7 +149,7 @@ def _product(counts: npt.NDArray[Any], total: npt.NDArray[Any]) -> npt.NDArray[n
 
 
 def _with_ratios(means: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Append the ratios of means, as `Scores` has them."""
+    """Append the ratios of means, as `ImageScores` has them."""
     ratios = []
     for name in RATIOS:
         output, truth = (means[:, FIELDS.index(key)] for key in (name, f"{name}_truth"))

@@ -2,7 +2,7 @@
 
 Metrics of record: the whole frame, thermal and truth both brought to 256x192 by INTER_AREA,
 the model run at that size, mean over images, against the raw truth. A model that was trained on
-graded targets is judged against graded truth as well, the picture as painted.
+graded targets is compared with graded truth as well, the picture as painted.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ladle_rt.datasets import Pair
 from ladle_rt.datasets.look import Look
 from ladle_rt.device import usable_cores
 from ladle_rt.errors import ConfigError, DatasetError, InputError
-from ladle_rt.evaluation.contestant import SIZE, Contestant
+from ladle_rt.evaluation.comparison import GRADED, PAINTED, RAW, Comparison, PerceptualMetric
+from ladle_rt.evaluation.eval_model import SIZE, EvalModel
 from ladle_rt.evaluation.metrics import compare_rows
-from ladle_rt.evaluation.outcome import Evaluation
-from ladle_rt.evaluation.reading import Frame, graded, mean_colours, read_frame
+from ladle_rt.evaluation.pair_images import PairImages, graded, mean_colours, read_pair_images
 from ladle_rt.evaluation.report import Example, Report
-from ladle_rt.evaluation.views import GRADED, PAINTED, RAW, Judge, View
+from ladle_rt.evaluation.result import EvaluationResult
 from ladle_rt.frames import ThermalPixels
-from ladle_rt.metrics.similarity import MIN_SIDE, Image
+from ladle_rt.similarity import MIN_SIDE, Image
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 
 BASELINES = ("mean colour", "grey copy", "inverted grey")
@@ -35,19 +35,19 @@ KERNEL_PAIRS = 1000
 
 
 def evaluate(
-    contestants: Sequence[Contestant],
+    models: Sequence[EvalModel],
     pairs: Sequence[Pair],
     colour_pairs: Sequence[Pair] = (),
     watch: Callable[[Sequence[Pair]], Iterable[Pair]] = iter,
     *,
     look: Look | Literal["auto"] = "auto",
     size: tuple[int, int] = SIZE,
-    judge: Judge | None = None,
-) -> Evaluation:
+    perceptual_metric: PerceptualMetric | None = None,
+) -> EvaluationResult:
     """Score models and the baselines on the same pairs.
 
     Args:
-        contestants: the models, each with its own thermal normalisation. The grey copies are
+        models: the models, each with its own thermal normalisation. The grey copies are
             the first one's input.
         pairs: what to evaluate on.
         colour_pairs: pairs whose mean colour is a baseline, those trained on; where there are
@@ -56,23 +56,23 @@ def evaluate(
         look: what the truth is graded to beside the raw one; ``auto``: the look of the first
             model that has one.
         size: height and width of the comparison; every model must take it.
-        judge: network of features; without one there is no perceptual and no kernel distance.
+        perceptual_metric: without one there is no perceptual and no kernel distance.
 
     Raises:
         ConfigError: no model, two of one name, or a size too small for MS-SSIM.
         DatasetError: no pair could be scored.
         ModelError: an output that is not finite.
     """
-    _check(contestants, size)
-    names = [contestant.name for contestant in contestants]
+    _check(models, size)
+    names = [model.name for model in models]
     if look == "auto":
-        judged_in: Look = next((one.look for one in contestants if one.look != "none"), "none")
+        truth_look: Look = next((one.look for one in models if one.look != "none"), "none")
     else:
-        judged_in = look
-    colours, trained_on = mean_colours(colour_pairs, judged_in)
+        truth_look = look
+    colours, trained_on = mean_colours(colour_pairs, truth_look)
     seen = trained_on
     if not trained_on:
-        colours, seen = mean_colours(pairs, judged_in)
+        colours, seen = mean_colours(pairs, truth_look)
     flats = {kind: _flat(colour, size) for kind, colour in colours.items()}
     pooled_every = math.ceil(len(pairs) / KERNEL_PAIRS) or 1
     failures: list[str] = []
@@ -80,16 +80,16 @@ def evaluate(
     with ThreadPoolExecutor(usable_cores()) as pool:
         for number, pair in enumerate(watch(pairs)):
             try:
-                frame = read_frame(pair, size, judged_in)
+                frame = read_pair_images(pair, size, truth_look)
             except (InputError, DatasetError) as error:
                 failures.append(str(error))
                 continue
-            rows = pictures(contestants, frame.thermal, pair.name)
-            grey = _grey(frame.thermal, contestants[0].thermal)
+            rows = pictures(models, frame.thermal, pair.name)
+            grey = _grey(frame.thermal, models[0].thermal)
             views = _views(rows, {"grey copy": grey, "inverted grey": 1 - grey}, flats, frame)
-            judged = judge(views) if judge else {}
+            perceptual = perceptual_metric(views) if perceptual_metric else {}
             for name, view in views.items():
-                one = judged.get(name)
+                one = perceptual.get(name)
                 distances = one.perceptual if one else None
                 scores = compare_rows(view.outputs, view.truth, pool, distances)
                 pooled = one.pooled if one and number % pooled_every == 0 else None
@@ -99,16 +99,14 @@ def evaluate(
         raise DatasetError(f"none of {len(pairs)} pairs could be scored: {first}")
     origin = f"{seen} training pairs" if trained_on else "the evaluated pairs themselves"
     reports = {name: Report(names, found) for name, found in examples.items()}
-    return Evaluation(reports, judged_in, size, origin, failures)
+    return EvaluationResult(reports, truth_look, size, origin, failures)
 
 
-def pictures(
-    contestants: Sequence[Contestant], thermal: ThermalPixels, place: str
-) -> dict[str, Image]:
+def pictures(models: Sequence[EvalModel], thermal: ThermalPixels, place: str) -> dict[str, Image]:
     """Every model's picture of one frame, by name: HxWx3 float32 RGB in [0,1].
 
     Args:
-        contestants: the models; each gets the frame by its own normalisation.
+        models: the models; each gets the frame by its own normalisation.
         thermal: HxW uint8 or uint16 counts at comparison size.
         place: what to call the frame in messages.
 
@@ -117,15 +115,15 @@ def pictures(
     """
     inputs: dict[ThermalNormalization, npt.NDArray[np.float32]] = {}
     result = {}
-    for contestant in contestants:
-        if contestant.thermal not in inputs:
-            inputs[contestant.thermal] = normalize(thermal, contestant.thermal)
-        result[contestant.name] = contestant.picture(inputs[contestant.thermal], place)
+    for model in models:
+        if model.thermal not in inputs:
+            inputs[model.thermal] = normalize(thermal, model.thermal)
+        result[model.name] = model.picture(inputs[model.thermal], place)
     return result
 
 
-def _check(contestants: Sequence[Contestant], size: tuple[int, int]) -> None:
-    names = [contestant.name for contestant in contestants]
+def _check(models: Sequence[EvalModel], size: tuple[int, int]) -> None:
+    names = [model.name for model in models]
     if not names or len({*names, *BASELINES}) < len(names) + len(BASELINES):
         raise ConfigError(
             f"models need names of their own, other than {BASELINES}, received {names}"
@@ -133,7 +131,7 @@ def _check(contestants: Sequence[Contestant], size: tuple[int, int]) -> None:
     if min(size) < MIN_SIDE:
         raise ConfigError(
             f"size: expected sides of at least {MIN_SIDE}, which MS-SSIM needs, "
-            f"received {size[0]}x{size[1]}"
+            f"received {size[1]}x{size[0]}"
         )
 
 
@@ -141,16 +139,16 @@ def _views(
     rows: Mapping[str, Image],
     greys: Mapping[str, Image],
     flats: Mapping[Look, Image],
-    frame: Frame,
-) -> dict[str, View]:
+    frame: PairImages,
+) -> dict[str, Comparison]:
     """One pair in every view; the mean colour is that of the truths of the view's look."""
     views = {}
     for look, truth in frame.truths.items():
         outputs = {**rows, "mean colour": flats[look], **greys}
-        views[RAW if look == "none" else PAINTED] = View(outputs, truth)
+        views[RAW if look == "none" else PAINTED] = Comparison(outputs, truth)
         if look != "none":
             brought = {row: graded(image, look) for row, image in outputs.items()}
-            views[GRADED] = View(brought, truth)
+            views[GRADED] = Comparison(brought, truth)
     return views
 
 

@@ -1,7 +1,10 @@
-"""Metrics of one image against its truth.
+"""Metrics of one image, against its truth and by itself.
 
-SSIM, MS-SSIM and PSNR are torchmetrics' (`ladle_rt.metrics.similarity`), CIELAB and CIEDE2000
-scikit-image's; naturalness is `ladle_rt.evaluation.nature`'s. All take float32 RGB in [0,1].
+SSIM, MS-SSIM and PSNR are torchmetrics' (`ladle_rt.similarity`), CIELAB and CIEDE2000
+scikit-image's. Statistics of the image by itself (contrast, colour, sharpness, blacks) involve no
+pixel of the truth: a painted picture is as natural as the truth where both have the same. Fog
+shows as little contrast and a high black point, blur as little sharpness, and neither shows in
+SSIM. All take float32 RGB in [0,1].
 """
 
 from __future__ import annotations
@@ -12,20 +15,18 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
-from skimage.color import deltaE_ciede2000, rgb2lab
+import numpy.typing as npt
 
-from ladle_rt.evaluation.nature import nature
-from ladle_rt.metrics.similarity import Image, psnr_db, similarity
+from ladle_rt.colour import LUMA
+from ladle_rt.similarity import Image, psnr_db, similarity
 
-_delta_e: Any = deltaE_ciede2000
-_lab: Any = rgb2lab
-
+BLACK_PERCENTILE = 1.0
 RATIOS = ("chroma", "contrast", "sharpness")
-"""Fields that are read as output over truth, in `Scores` as ``<name>_ratio``."""
+"""Fields that are read as output over truth, in `ImageScores` as ``<name>_ratio``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class ImageScores:
     """One image, or the mean over images."""
 
     ssim: float
@@ -51,7 +52,7 @@ class Scores:
     contrast_truth: float
     """The truth's."""
     sharpness: float
-    """Gradient energy of the output's luma, see `ladle_rt.evaluation.nature`."""
+    """Gradient energy of the output's luma, see `gradient_energy`."""
     sharpness_truth: float
     """The truth's."""
     colourfulness: float
@@ -63,7 +64,7 @@ class Scores:
     black_point_truth: float
     """1st percentile of the truth's L*."""
     perceptual: float | None = None
-    """Perceptual distance, see `ladle_rt.evaluation.features`; ``None``: not measured."""
+    """Perceptual distance, see `ladle_rt.evaluation.perceptual`; ``None``: not measured."""
 
     @property
     def chroma_ratio(self) -> float:
@@ -84,7 +85,7 @@ class Scores:
         return float(getattr(self, name) / max(getattr(self, f"{name}_truth"), 1e-9))
 
 
-def compare(output: Image, truth: Image) -> Scores:
+def compare(output: Image, truth: Image) -> ImageScores:
     """Score one image.
 
     Args:
@@ -99,7 +100,7 @@ def compare_rows(
     truth: Image,
     pool: Executor | None = None,
     perceptual: Mapping[str, float] | None = None,
-) -> dict[str, Scores]:
+) -> dict[str, ImageScores]:
     """Score several images against one truth, which is converted to CIELAB only once.
 
     Args:
@@ -108,20 +109,26 @@ def compare_rows(
         pool: threads, one image each; NumPy and OpenCV let go of the interpreter.
         perceptual: perceptual distances by name, where they were measured.
     """
-    lab_truth = _lab(truth)
-    of_truth = {f"{key}_truth": value for key, value in asdict(nature(truth, lab_truth)).items()}
+    # Tables and video figures need none of it, and run without the extra ``train``.
+    from skimage.color import deltaE_ciede2000, rgb2lab
 
-    def score(row: str) -> Scores:
+    delta_e: Any = deltaE_ciede2000
+    lab_truth = rgb2lab(truth)
+    of_truth = {
+        f"{key}_truth": value for key, value in asdict(image_statistics(truth, lab_truth)).items()
+    }
+
+    def score(row: str) -> ImageScores:
         output = outputs[row]
-        similar, lab = similarity(output, truth), _lab(output)
-        return Scores(
+        similar, lab = similarity(output, truth), rgb2lab(output)
+        return ImageScores(
             ssim=similar.ssim,
             ms_ssim=similar.ms_ssim,
             ms_ssim_paper=similar.ms_ssim_paper,
             psnr_db=psnr_db(output, truth),
             l1=float(np.abs(output - truth).mean()),
-            ciede2000=float(_delta_e(lab, lab_truth).mean()),
-            **asdict(nature(output, lab)),
+            ciede2000=float(delta_e(lab, lab_truth).mean()),
+            **asdict(image_statistics(output, lab)),
             **of_truth,
             perceptual=(perceptual or {}).get(row),
         )
@@ -130,10 +137,68 @@ def compare_rows(
     return dict(zip(outputs, each(score, outputs), strict=True))
 
 
-def mean_scores(scores: list[Scores]) -> Scores:
+def mean_scores(scores: list[ImageScores]) -> ImageScores:
     """Mean over images, each field by itself; at least one image."""
     means: dict[str, Any] = {}
-    for field in fields(Scores):
+    for field in fields(ImageScores):
         values = [getattr(score, field.name) for score in scores]
         means[field.name] = None if None in values else float(np.mean(values))
-    return Scores(**means)
+    return ImageScores(**means)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStatistics:
+    """One picture."""
+
+    chroma: float
+    """Mean CIELAB C*."""
+    contrast: float
+    """Standard deviation of L*."""
+    sharpness: float
+    """Gradient energy, see `gradient_energy`."""
+    colourfulness: float
+    """Hasler & Süsstrunk 2003, see `colourfulness`."""
+    black_point: float
+    """1st percentile of L*."""
+
+
+def image_statistics(image: Image, lab: npt.NDArray[Any]) -> ImageStatistics:
+    """Measure one picture.
+
+    Args:
+        image: HxWx3 float32 RGB in [0,1].
+        lab: the same picture in CIELAB, HxWx3, L* in [0,100].
+    """
+    return ImageStatistics(
+        chroma=float(np.hypot(lab[..., 1], lab[..., 2]).mean()),
+        contrast=float(lab[..., 0].std(dtype=np.float64)),
+        sharpness=gradient_energy(image),
+        colourfulness=colourfulness(image),
+        black_point=float(np.percentile(lab[..., 0], BLACK_PERCENTILE)),
+    )
+
+
+def gradient_energy(image: Image) -> float:
+    """Mean of gx^2 + gy^2 of luma, g being the difference of neighbouring pixels.
+
+    Args:
+        image: HxWx3 float32 RGB in [0,1], sides of at least 2.
+    """
+    luma = image @ LUMA
+    return sum(float(np.square(np.diff(luma, axis=axis)).mean(dtype=np.float64)) for axis in (0, 1))
+
+
+def colourfulness(image: Image) -> float:
+    """The measure M^(3) of Hasler & Süsstrunk, "Measuring colorfulness in natural images", 2003.
+
+    Args:
+        image: HxWx3 float32 RGB in [0,1].
+
+    Returns:
+        On the paper's scale of 8-bit counts: 0 grey, 33 averagely, 82 quite, 109 extremely
+        colourful.
+    """
+    red, green, blue = np.moveaxis(image.astype(np.float64) * 255, -1, 0)
+    red_green, yellow_blue = red - green, (red + green) / 2 - blue
+    spread = np.hypot(red_green.std(), yellow_blue.std())
+    return float(spread + 0.3 * np.hypot(red_green.mean(), yellow_blue.mean()))

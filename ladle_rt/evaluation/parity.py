@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,12 +12,29 @@ import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.datasets import Pair, read_thermal
-from ladle_rt.errors import DatasetError
-from ladle_rt.evaluation.contestant import SIZE, Predict
+from ladle_rt.errors import DatasetError, MissingDependencyError, ModelError
+from ladle_rt.evaluation.eval_model import SIZE, EvalModel, Predict
+from ladle_rt.evaluation.open_models import CHECKPOINT, open_checkpoint
+from ladle_rt.models.artifact import DEFAULT_MODEL, ModelInfo, load_artifact
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
+from ladle_rt.translate import load_network
 
 TOLERANCE = 2 / 255
 """Largest absolute difference that fp32 engines may show, RGB in [0,1]: two 8-bit counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """One model in every engine that is installed."""
+
+    name: str
+    reference: EvalModel
+    """The checkpoint, in torch."""
+    others: dict[str, Predict]
+    """The exported graph, by engine."""
+    missing: dict[str, str]
+    """Engines that are not installed, and how to install them."""
+    files: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +66,35 @@ class Parity:
         """JSON-ready."""
         engines = {name: found.to_dict() for name, found in self.engines.items()}
         return {"frames": self.frames, "engines": engines}
+
+
+def open_engines(models: Sequence[str]) -> Engines:
+    """Load one model's checkpoint into torch and its graph into each installed engine.
+
+    Args:
+        models: the checkpoint and its ``.onnx``, or either where the other lies beside it.
+
+    Raises:
+        MissingDependencyError: torch is not installed.
+        ModelError: not one model's checkpoint and graph.
+    """
+    weights, graph = _checkpoint_and_graph(list(models) or [DEFAULT_MODEL])
+    checkpoint, info = open_checkpoint(weights)
+    artifact = load_artifact(graph)
+    if _identity(info) != _identity(artifact.info):
+        raise ModelError(
+            f"{weights} and {graph} describe different models ({info.name}, "
+            f"{artifact.info.name}); expected a checkpoint and its own export"
+        )
+    others: dict[str, Predict] = {}
+    missing = {}
+    for backend in ("onnxruntime", "openvino"):
+        try:
+            others[backend] = load_network(artifact, backend).runner()
+        except MissingDependencyError as error:
+            missing[backend] = str(error)
+    files = (*checkpoint.files, artifact.onnx_path, artifact.onnx_path.with_suffix(".json"))
+    return Engines(artifact.info.name, checkpoint, others, missing, files)
 
 
 def parity(
@@ -92,3 +139,32 @@ def thermal_frames(
             read_thermal(pair.thermal), SIZE[::-1], interpolation=cv2.INTER_AREA
         )
         yield normalize(small, spec)
+
+
+def _checkpoint_and_graph(models: list[str]) -> tuple[Path, Path]:
+    """The files that one or two words name."""
+    if len(models) > 2:
+        raise ModelError(
+            f"parity compares one model with itself: expected its checkpoint and its .onnx, "
+            f"received {len(models)} models"
+        )
+    weights = [Path(model) for model in models if Path(model).suffix.lower() == CHECKPOINT]
+    graphs = [load_artifact(model).onnx_path for model in models if Path(model) not in weights]
+    if len(models) == 2 and len(weights) != 1:
+        raise ModelError(
+            "parity compares one model with itself: expected a .safetensors checkpoint and its "
+            f".onnx, received {models[0]!r} and {models[1]!r}"
+        )
+    one = weights[0] if weights else graphs[0].with_suffix(CHECKPOINT)
+    other = graphs[0] if graphs else weights[0].with_suffix(".onnx")
+    for path, kind in ((one, "checkpoint"), (other, "exported graph")):
+        if not path.is_file():
+            raise ModelError(
+                f"{path}: no such file; parity needs a model's {kind} too, give it as a second "
+                "--model"
+            )
+    return one, other
+
+
+def _identity(info: ModelInfo) -> tuple[object, ...]:
+    return info.architecture, info.config, info.thermal, info.parameters

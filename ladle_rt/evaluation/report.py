@@ -10,9 +10,9 @@ import numpy as np
 
 from ladle_rt.datasets import Pair
 from ladle_rt.evaluation.bootstrap import METRICS, Interval, Resampled, resample
-from ladle_rt.evaluation.kernel import KernelDistance, kernel_distance
-from ladle_rt.evaluation.metrics import Scores, mean_scores
-from ladle_rt.evaluation.views import Pooled
+from ladle_rt.evaluation.comparison import PooledFeatures
+from ladle_rt.evaluation.kid import KernelDistance, kernel_distance
+from ladle_rt.evaluation.metrics import ImageScores, mean_scores
 
 PERCEPTUAL = "perceptual"
 
@@ -22,16 +22,16 @@ class Example:
     """One pair and what everything scored on it."""
 
     pair: Pair
-    scores: dict[str, Scores]
+    scores: dict[str, ImageScores]
     """By row: the models first, then the baselines."""
-    pooled: Pooled | None = None
+    pooled: PooledFeatures | None = None
     """Features for kernel distances, where they were kept."""
 
 
 @dataclass(frozen=True)
 class Report:
     """Every row against one truth. Holds figures only: a pair costs a few hundred bytes, with
-    a judge 5 kB for each row."""
+    a feature network 5 kB for each row."""
 
     models: Sequence[str]
     """Rows that are models; the further ones are compared with the first."""
@@ -49,21 +49,21 @@ class Report:
         return self.models[0]
 
     @property
-    def judged(self) -> bool:
+    def has_perceptual(self) -> bool:
         """Whether there are perceptual and kernel distances."""
         return self.examples[0].scores[self.first].perceptual is not None
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Figures of every image that were measured."""
-        return tuple(name for name in METRICS if self.judged or name != PERCEPTUAL)
+        return tuple(name for name in METRICS if self.has_perceptual or name != PERCEPTUAL)
 
     def lights(self) -> list[str]:
         """Light conditions that occur, then ``all``; only ``all`` where there is one."""
         found = sorted({example.pair.light for example in self.examples})
         return [*found, "all"] if len(found) > 1 else ["all"]
 
-    def mean(self, row: str, light: str = "all") -> Scores:
+    def mean(self, row: str, light: str = "all") -> ImageScores:
         """Mean scores of one row over the images of one light condition."""
         return mean_scores([example.scores[row] for example in self._chosen(light)])
 

@@ -14,7 +14,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ladle_rt.documents import parse_json, read_text
 from ladle_rt.errors import ConfigError, ModelError
+from ladle_rt.structure import structure
 from ladle_rt.thermal.normalization import ThermalNormalization
 
 INPUT_NAME = "thermal"
@@ -28,16 +30,6 @@ METADATA_KEY = "ladle_rt"
 DEFAULT_MODEL = "ladlenet-plus-daylight"
 """The shipped model that every command uses unless told otherwise."""
 
-_KINDS: dict[str, type] = {
-    "name": str,
-    "architecture": str,
-    "config": dict,
-    "training": dict,
-    "metrics": dict,
-    "onnx_sha256": str,
-    "derivation": dict,
-    "look": str,
-}
 _OPTIONAL: dict[str, Any] = {"derivation": {}, "look": "none"}
 """Left out where they say nothing, as in every model of before they came up."""
 
@@ -109,28 +101,18 @@ class ModelInfo:
             ModelError: not JSON, fields missing, unknown or of the wrong kind.
         """
         try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
+            values = parse_json(text)
+        except ValueError as error:
             raise ModelError(f"{origin}: expected a model JSON, received {error}") from error
-        expected = set(cls.__dataclass_fields__) - _OPTIONAL.keys()
-        if not isinstance(values, dict) or set(values) - _OPTIONAL.keys() != expected:
-            received = sorted(values) if isinstance(values, dict) else type(values).__name__
-            raise ModelError(
-                f"{origin}: expected the fields {sorted(expected)}, received {received}; "
-                "export the model again with this version"
-            )
         try:
-            values["thermal"] = ThermalNormalization.from_dict(values["thermal"])
-            height, width = (int(side) for side in values["train_size"])
-            values["train_size"] = (height, width)
-            for key in ("size_multiple", "parameters", "macs"):
-                values[key] = int(values[key])
-            for key, kind in _KINDS.items():
-                if not isinstance(values.get(key, kind()), kind):
-                    raise TypeError(f"{key} must be {kind.__name__}, received {values[key]!r}")
-        except (ConfigError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise ModelError(f"{origin}: {error}; export the model again") from error
-        info = cls(**values)
+            if isinstance(values, dict) and isinstance(values.get("thermal"), dict):
+                # A model states all of them: its levels must not follow a later default.
+                values["thermal"] = ThermalNormalization.from_dict(values["thermal"])
+            info = structure(cls, values, origin, ModelError)
+        except (ConfigError, ModelError) as error:
+            place = "" if isinstance(error, ModelError) else f"{origin}: "
+            raise ModelError(f"{place}{error}; export the model again") from error
+        height, width = info.train_size
         if (
             min(info.size_multiple, height, width) < 1
             or height % info.size_multiple
@@ -180,11 +162,7 @@ def load_artifact(model: str | Path = DEFAULT_MODEL) -> ModelArtifact:
             f"{path}: expected its facts beside it in {json_path.name}, found no such file; "
             "export the model with `ladle-rt export`"
         )
-    try:
-        text = json_path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{json_path}: expected a model JSON, received {error}") from error
-    info = ModelInfo.from_json(text, str(json_path))
+    info = ModelInfo.from_json(read_text(json_path, "a model JSON", ModelError), str(json_path))
     digest = file_sha256(path)
     if digest != info.onnx_sha256:
         raise ModelError(

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ladle_rt.errors import require
-from ladle_rt.models.handle_names import lite0
-from ladle_rt.models.handle_weights import packaged_tensors
+from ladle_rt.models.handles.pretrained import packaged_tensors
+from ladle_rt.models.handles.tensor_names import lite0
 
 STRIDES: tuple[int, ...] = (2, 4, 8, 16)
 CHANNELS: tuple[int, ...] = (16, 24, 40, 112)

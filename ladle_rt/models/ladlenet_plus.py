@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from ladle_rt.errors import ConfigError
 from ladle_rt.models.blocks import Fold, UNet, colour, refinement
 from ladle_rt.models.context import CHANNELS, context
-from ladle_rt.models.handles import Handle, HandleConfig
+from ladle_rt.models.handles.handle import Handle
+from ladle_rt.models.handles.handle_config import HandleConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from torch import nn
 from ladle_rt.errors import ConfigError
 from ladle_rt.models.baselines import Pix2PixConfig, Pix2PixGenerator, SingleUNet, UNetConfig
 from ladle_rt.models.bridged_unet import BridgedUNet, BridgedUNetConfig
-from ladle_rt.models.handles import IMAGENET_MEAN, IMAGENET_STD, HandleConfig
+from ladle_rt.models.handles.handle_config import HandleConfig
+from ladle_rt.models.handles.handle_settings import IMAGENET_MEAN, IMAGENET_STD
 from ladle_rt.models.ladlenet import LadleNet, LadleNetConfig
 from ladle_rt.models.ladlenet_plus import LadleNetPlus, LadleNetPlusConfig
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ladle_rt.errors import ConfigError
+from ladle_rt.translate.network_size import Size, work
 
-STEPS = (1.0, 0.83, 0.67, 0.5)
-"""Sides of the network's box, shares of the full one: the work goes with their square."""
-MULTIPLE = 32
 PATIENCE_S = 0.5
 """The figures must have been bad for so long before a step down."""
 CALM_S = 5.0
@@ -18,39 +17,23 @@ ROOM = 0.85
 """A step up is tried when the latency it would have, by the work, stays below this share."""
 
 
-def ladder(size: tuple[int, int]) -> list[tuple[int, int]]:
-    """Boxes from the full one down, each with sides divisible by 32 and smaller than the last.
-
-    Args:
-        size: height and width of the full box.
-    """
-    found = [size]
-    for share in STEPS[1:]:
-        step = tuple(max(MULTIPLE, round(side * share / MULTIPLE) * MULTIPLE) for side in size)
-        if _work((step[0], step[1])) < _work(found[-1]):
-            found.append((step[0], step[1]))
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class Move:
     """Another box, and why."""
 
-    size: tuple[int, int]
+    size: Size
     reason: str
 
 
 class LatencyBudget:
     """Decides on the network's box from what was measured; a pure state machine over time."""
 
-    def __init__(
-        self, budget_ms: float, size: tuple[int, int], largest: tuple[int, int] | None = None
-    ) -> None:
+    def __init__(self, budget_ms: float, boxes: Sequence[Size], first: Size) -> None:
         """
         Args:
             budget_ms: the 95th percentile of capture to presented should stay below.
-            size: height and width of the box to begin with.
-            largest: height and width of the full box; ``None``: ``size``.
+            boxes: heights and widths to move between, largest first.
+            first: the one of them to begin with.
 
         Raises:
             ConfigError: a budget that is not positive.
@@ -58,9 +41,8 @@ class LatencyBudget:
         if not budget_ms > 0:
             raise ConfigError(f"latency budget must be > 0 ms, received {budget_ms:g}")
         self._budget_ms = budget_ms
-        above = [box for box in ladder(largest or size) if _work(box) > _work(size)]
-        self._ladder = above + ladder(size)
-        self._step = len(above)
+        self._ladder = tuple(boxes)
+        self._step = self._ladder.index(first)
         self._bad_since_s: float | None = None
         self._good_since_s: float | None = None
         self._calm_s = CALM_S
@@ -101,8 +83,4 @@ class LatencyBudget:
 
     def _growth(self) -> float:
         """How much more work the next larger box is."""
-        return _work(self._ladder[self._step - 1]) / _work(self._ladder[self._step])
-
-
-def _work(size: tuple[int, int]) -> int:
-    return size[0] * size[1]
+        return work(self._ladder[self._step - 1]) / work(self._ladder[self._step])

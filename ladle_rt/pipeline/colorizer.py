@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from types import TracebackType
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.config import TranslateOptions
-from ladle_rt.errors import BackendError, ConfigError, InputError
-from ladle_rt.frames import Frame, ThermalPixels, TranslatedFrame
+from ladle_rt.errors import BackendError, ConfigError
+from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import ModelArtifact, ModelInfo
-from ladle_rt.pipeline.factory import FOR_ARRAYS, TranslatorFactory
-from ladle_rt.pipeline.network_size import Size
+from ladle_rt.pipeline.array_frames import (
+    ThermalArray,
+    frame_size,
+    single_frames,
+    timed_frames,
+)
 from ladle_rt.pipeline.overlap import overlap
+from ladle_rt.pipeline.processing import Processing
 from ladle_rt.thermal.arrays import (
     LARGEST_COUNT,
     FloatRange,
@@ -31,18 +35,16 @@ from ladle_rt.thermal.arrays import (
     check_plane,
     check_planes,
     check_range,
-    scene_counts,
     to_counts,
 )
-from ladle_rt.thermal.polarity import Polarity, PolaritySwitch, check_polarity
+from ladle_rt.thermal.frontend import prepare_still
+from ladle_rt.thermal.polarity import Polarity, check_polarity
 from ladle_rt.thermal.validity import ValidScene
 from ladle_rt.translate.base import Translator
-from ladle_rt.translate.steady import STEADY, SteadyTranslator, check_strength
+from ladle_rt.translate.network_size import Size
+from ladle_rt.translate.postprocess import PostProcessingTranslator
+from ladle_rt.translate.select import FOR_ARRAYS, TranslatorFactory
 
-ThermalArray = npt.NDArray[Any]
-"""One thermal picture, HxW or HxWx1: uint8 or uint16 counts in any range, or floats in any unit;
-larger is hotter. NaN and what else is not scene (see `ladle_rt.thermal.validity`) does not set
-levels. Or a batch, [N,H,W] or [N,H,W,1]."""
 ColourArray = npt.NDArray[np.uint8]
 """HxWx3 uint8, sRGB, C-contiguous; of a batch [N,H,W,3]. Belongs to the caller."""
 
@@ -81,7 +83,7 @@ class Colorizer:
         """
         Args:
             artifact: the model.
-            options: how to translate; ``smoothing_s`` counts in streams only.
+            options: how to translate; ``smoothing_s`` and ``steady`` count in streams only.
             fixed_range: values that are black and white in every picture, in the unit of the
                 arrays; ``None``: as in ``options``, where they are counts.
             polarity: of arrays; ``auto`` looks at each picture, in a stream at the first.
@@ -98,8 +100,9 @@ class Colorizer:
             check_range(self._fixed_range)
             options = replace(options, fixed_range=(0.0, float(LARGEST_COUNT)))
         self._info = artifact.info
-        stills = replace(options, smoothing_s=0.0)
-        self._for_calls = TranslatorFactory(artifact, stills, "best", FOR_ARRAYS)
+        self._options = options
+        self._stills = replace(options, smoothing_s=0.0, steady=0.0, drift_warning=False)
+        self._for_calls = TranslatorFactory(artifact, self._stills, "best", FOR_ARRAYS)
         self._for_streams = TranslatorFactory(artifact, options, "balanced", FOR_ARRAYS)
         self._turn = threading.Lock()
         """Held by the call that is being translated."""
@@ -160,7 +163,7 @@ class Colorizer:
         frames: Iterable[ThermalArray | Frame],
         *,
         fps: float = FRAMES_PER_SECOND,
-        steady: float = STEADY,
+        steady: float | None = None,
     ) -> Generator[ColourArray, None, None]:
         """Translate pictures that follow each other in time, several at once, in order.
 
@@ -170,7 +173,7 @@ class Colorizer:
                 ``fault`` are left out. Asked for as the pictures are, a few ahead of them. An
                 array is copied and may be used again at once; a frame's pixels are only read.
             fps: frames per second of arrays.
-            steady: strength of flicker suppression, 0 to 1.
+            steady: strength of flicker suppression, 0 to 1; ``None``: as in the options.
 
         Yields:
             See `ColourArray`: one picture for each frame. Leaving the loop early ends the
@@ -189,7 +192,7 @@ class Colorizer:
         frames: Iterable[ThermalArray | Frame],
         *,
         fps: float = FRAMES_PER_SECOND,
-        steady: float = STEADY,
+        steady: float | None = None,
     ) -> Generator[TranslatedFrame, None, None]:
         """`stream`, with each picture beside the frame and the time it was made from.
 
@@ -198,12 +201,12 @@ class Colorizer:
         """
         if not 0 < fps < float("inf"):
             raise ConfigError(f"fps must be > 0 and finite, received {fps:g}")
-        check_strength(steady)
+        options = self._options if steady is None else replace(self._options, steady=steady)
         counts = FloatRange().counts
         if self._fixed_range is not None:
             counts = partial(to_counts, value_range=self._fixed_range)
         step_s = 1 / Fraction(fps).limit_denominator(1001)
-        return self._stream(_timed(frames, step_s, counts, self._polarity), steady)
+        return self._stream(timed_frames(frames, step_s, counts, self._polarity), options)
 
     def close(self) -> None:
         """Wait for the call that is being translated, then release every engine.
@@ -232,20 +235,14 @@ class Colorizer:
     def _translate(self, planes: Sequence[Plane]) -> list[ColourArray]:
         counts = partial(to_counts, value_range=self._fixed_range)
         frames = (
-            Frame(
-                PolaritySwitch(self._polarity, "thermal").apply(
-                    scene_counts(plane, counts, self._valid)
-                ),
-                number,
-                timestamp_ns=number,
-            )
-            for number, plane in enumerate(planes)
+            prepare_still(frame, self._stills, self._info.thermal)
+            for frame in single_frames(planes, counts, self._polarity, self._valid)
         )
         pictures: list[ColourArray] = []
         with self._turn:
             self._require_open()
             try:
-                for size, alike in itertools.groupby(frames, key=_size):
+                for size, alike in itertools.groupby(frames, key=frame_size):
                     translated = overlap(self._engine_for(size), alike)
                     pictures.extend(item.picture.data for item in translated)
             except BaseException:
@@ -259,7 +256,9 @@ class Colorizer:
         wanted = size.box(frame), size.shapes(frame)
         if self._engine is None or wanted != self._made_for:
             self._release()
-            self._engine, self._made_for = self._for_calls(frame), wanted
+            made = self._for_calls(frame)
+            self._engine = PostProcessingTranslator(made, self._stills, self._info.thermal)
+            self._made_for = wanted
         return self._engine
 
     def _release(self) -> None:
@@ -268,21 +267,25 @@ class Colorizer:
             engine.close()
 
     def _stream(
-        self, frames: Iterator[Frame], steady: float
+        self, frames: Iterator[Frame], options: TranslateOptions
     ) -> Generator[TranslatedFrame, None, None]:
         first = next(frames, None)
         if first is None:
             return
         self._require_open()
-        translator = self._for_streams(_size(first))
-        if steady > 0:
-            translator = SteadyTranslator(translator, steady, self._info.thermal)
+        made = self._for_streams(frame_size(first))
+        processing = Processing(made, options, self._info.thermal)
+        translator = processing.translator
         with closing(translator):
             with self._guard:
                 self._streaming.add(translator)
             try:
                 self._require_open()
-                yield from overlap(translator, itertools.chain([first], frames))
+                chained = itertools.chain([first], frames)
+                for item in overlap(translator, chained, processing.prepare):
+                    # A held picture comes from no engine that could tell.
+                    self._require_open()
+                    yield item
             finally:
                 with self._guard:
                     self._streaming.discard(translator)
@@ -299,41 +302,3 @@ def _pictures(
     with closing(translated):
         for item in translated:
             yield item.picture.data
-
-
-def _timed(
-    frames: Iterable[ThermalArray | Frame],
-    step_s: Fraction,
-    to_counts: Callable[[Plane], ThermalPixels],
-    polarity: Polarity,
-) -> Iterator[Frame]:
-    """Frames to translate: checked, as counts, of one size; arrays come ``step_s`` apart."""
-    valid, switch = ValidScene("thermal"), PolaritySwitch(polarity, "thermal")
-    expected: Size | None = None
-    for number, item in enumerate(frames):
-        if isinstance(item, Frame) and item.fault is not None:
-            continue
-        name = f"frame {number}"
-        if isinstance(item, Frame):
-            frame = replace(
-                item, pixels=scene_counts(check_plane(item.pixels, name), to_counts, valid)
-            )
-        else:
-            plane = check_plane(item, name)
-            counts = switch.apply(scene_counts(plane, to_counts, valid))
-            # It may be a camera's buffer, which the next picture will overwrite.
-            if np.may_share_memory(counts, plane):
-                counts = counts.copy()
-            frame = Frame(counts, number, time.monotonic_ns(), number, step_s)
-        expected = expected or _size(frame)
-        if _size(frame) != expected:
-            raise InputError(
-                "{}: expected {}x{} pixels like the first, received {}x{}; start another stream "
-                "for another size".format(name, *expected[::-1], *_size(frame)[::-1])
-            )
-        yield frame
-
-
-def _size(frame: Frame) -> Size:
-    height, width = frame.pixels.shape
-    return height, width

@@ -18,8 +18,8 @@ from ladle_rt.errors import LadleError
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.sinks.encoding import LIVE, opens
 from ladle_rt.sinks.window import display_available
+from ladle_rt.sources.camera_listing import list_cameras
 from ladle_rt.sources.gstreamer import built_with_gstreamer
-from ladle_rt.sources.listing import list_cameras
 from ladle_rt.translate.select import load_network
 
 RELEASE = Path("/etc/nv_tegra_release")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ladle_rt.errors import InputError, LadleError, OutputError, PartialResultError
+from ladle_rt.files import check_target
 from ladle_rt.frames import Frame, ThermalPixels
-from ladle_rt.sinks.atomic import check_target
-from ladle_rt.sinks.images import write_png
+from ladle_rt.sinks.png import write_png
+from ladle_rt.sources.exif import read_exif
 from ladle_rt.sources.images import list_images, read_stills
 from ladle_rt.sources.stills.decode import count_pictures
 from ladle_rt.thermal.reading import ReadOptions
@@ -29,7 +31,7 @@ class ImageJob:
     overwrite: bool = False
     """Whether existing files may be replaced."""
     allow_colour: bool = False
-    """Take the luminance of coloured images instead of refusing them."""
+    """See `TranslateOptions.allow_colour`."""
     read: ReadOptions = field(default_factory=ReadOptions)
     """What the images hold."""
 
@@ -38,6 +40,7 @@ def translate_images(
     job: ImageJob,
     make_translator: Callable[[tuple[int, int]], Translator],
     network_box: Callable[[tuple[int, int]], tuple[int, int]],
+    prepare: Callable[[Frame], Frame],
     on_failure: Callable[[LadleError], None],
 ) -> int:
     """Translate every image that can be; one that cannot does not stop the others.
@@ -48,6 +51,7 @@ def translate_images(
             pictures must be ``rgb24`` with uneven sides kept and without smoothing. It is closed
             at the end.
         network_box: the box for an image of a height and width.
+        prepare: the thermal front end of one still.
         on_failure: told of each image that failed.
 
     Returns:
@@ -63,18 +67,19 @@ def translate_images(
     written = 0
     with ExitStack() as stack:
         translator: Translator | None = None
-        pending: list[Path] = []
+        pending: deque[tuple[Path, bytes | None]] = deque()
 
         def finish(translator: Translator) -> int:
-            target = pending.pop(0)
+            target, exif = pending.popleft()
             try:
-                write_png(target, translator.collect().picture)
+                picture = translator.collect().picture
+                write_png(target, picture, overwrite=job.overwrite, exif=exif)
             except LadleError as error:
                 on_failure(error)
                 return 0
             return 1
 
-        for number, (pixels, target) in enumerate(_read(job, targets, on_failure)):
+        for number, (pixels, target, exif) in enumerate(_read(job, targets, on_failure)):
             height, width = pixels.shape
             if translator is None:
                 translator = stack.enter_context(make_translator((height, width)))
@@ -82,8 +87,8 @@ def translate_images(
             while len(pending) >= translator.depth:
                 written += finish(translator)
             translator.resize(network_box((height, width)))
-            translator.submit(Frame(pixels, number, timestamp_ns=number))
-            pending.append(target)
+            translator.submit(prepare(Frame(pixels, number, timestamp_ns=number)))
+            pending.append((target, exif))
         while translator is not None and pending:
             written += finish(translator)
     total = sum(map(len, targets.values()))
@@ -99,12 +104,14 @@ def _read(
     job: ImageJob,
     targets: dict[Path, tuple[Path, ...]],
     on_failure: Callable[[LadleError], None],
-) -> Iterator[tuple[ThermalPixels, Path]]:
-    """Every picture that can be read, and where it goes."""
+) -> Iterator[tuple[ThermalPixels, Path, bytes | None]]:
+    """Every picture that can be read, where it goes and what its file says of itself."""
     for source, places in targets.items():
         pictures = read_stills(source, job.allow_colour, job.read)
+        exif = read_exif(source)
         try:
-            yield from zip(pictures, places, strict=False)
+            for pixels, target in zip(pictures, places, strict=False):
+                yield pixels, target, exif
         except LadleError as error:
             on_failure(error)
 
@@ -132,9 +139,19 @@ def _plan(job: ImageJob) -> dict[Path, tuple[Path, ...]]:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
+    read = {_identity(source) for source in targets}
     for target in taken:
-        check_target(target, overwrite=job.overwrite, inputs=list(targets))
+        if target.exists() and _identity(target) in read:
+            raise OutputError(
+                f"{target}: input and output are the same file; choose another output"
+            )
+        check_target(target, overwrite=job.overwrite)
     return targets
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _places(source: Path, folder: Path, read: ReadOptions) -> tuple[Path, ...]:

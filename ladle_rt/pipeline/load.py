@@ -22,10 +22,13 @@ class MachineLoad:
             root: where ``sys`` lies.
         """
         self._root = root
-        self._process = psutil.Process()
-        # The first answers are since the process began, and 0.
-        self._process.cpu_percent()
-        psutil.cpu_percent()
+        self._process: psutil.Process | None = None
+        # Even this opens files, which may be used up.
+        with contextlib.suppress(psutil.Error, OSError):
+            self._process = psutil.Process()
+            # The first answers are since the process began, and 0.
+            self._process.cpu_percent()
+            psutil.cpu_percent()
         self._nvml = _open_nvml()
 
     def read(self) -> dict[str, Any]:
@@ -37,15 +40,20 @@ class MachineLoad:
             name where the platform tells.
         """
         values: dict[str, Any] = {}
+        process = self._process
         with contextlib.suppress(psutil.Error, OSError):
-            with self._process.oneshot():
-                values["cpu_percent"] = round(self._process.cpu_percent(), 1)
-                values["rss_mb"] = round(self._process.memory_info().rss / 2**20, 1)
-                values["threads"] = self._process.num_threads()
             values["machine_cpu_percent"] = round(psutil.cpu_percent(), 1)
-            if hasattr(self._process, "num_fds"):
-                values["open_files"] = self._process.num_fds()
-        temperatures = self._zones()
+            if process is not None:
+                with process.oneshot():
+                    values["cpu_percent"] = round(process.cpu_percent(), 1)
+                    values["rss_mb"] = round(process.memory_info().rss / 2**20, 1)
+                    values["threads"] = process.num_threads()
+                if hasattr(process, "num_fds"):
+                    values["open_files"] = process.num_fds()
+        temperatures: dict[str, float] = {}
+        # Listing a folder takes a file too.
+        with contextlib.suppress(OSError):
+            temperatures = self._zones()
         self._read_gpu(values, temperatures)
         if temperatures:
             values["temperatures_c"] = temperatures

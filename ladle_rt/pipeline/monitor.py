@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from ladle_rt.figures import LiveFigures, State
-from ladle_rt.pipeline.account import Account
+from ladle_rt.frame_stats import FrameStats, State
+from ladle_rt.pipeline.frame_counter import FrameCounter
+from ladle_rt.pipeline.histogram import RECENT_S
 from ladle_rt.pipeline.load import MachineLoad
-from ladle_rt.pipeline.timing import RECENT_S
 from ladle_rt.sources.base import SourceEvent
 from ladle_rt.translate.base import Translator
 
@@ -20,8 +21,8 @@ LOAD_EVERY_S = 1.0
 class Monitor:
     """Puts the figures together; `figures` may be called from any thread."""
 
-    def __init__(self, account: Account) -> None:
-        self._account = account
+    def __init__(self, counter: FrameCounter) -> None:
+        self._counter = counter
         self._load = MachineLoad()
         self._load_values: Mapping[str, Any] = {}
         self._load_at_s = 0.0
@@ -51,10 +52,10 @@ class Monitor:
         with self._lock:
             self._state, self._problem = "ended", problem
 
-    def figures(self) -> LiveFigures:
+    def figures(self) -> FrameStats:
         """A snapshot."""
-        counts = self._account.statistics()
-        captured, presented = self._account.rates()
+        counts = self._counter.stats()
+        captured, presented = self._counter.rates()
         with self._lock:
             self._refresh_load()
             if self._state == "starting" and counts.presented:
@@ -62,26 +63,20 @@ class Monitor:
             state, problem, reconnects = self._state, self._problem, self._reconnects
             load = self._load_values
         translator = self._translator
-        return LiveFigures(
+        return replace(
+            counts,
+            elapsed_s=round(counts.elapsed_s, 3),
             state=state,
-            uptime_s=round(counts.elapsed_s, 3),
             source=self.source,
             engine="" if translator is None else translator.name,
             network_size=(0, 0) if translator is None else translator.network_size,
-            captured=counts.captured,
-            presented=counts.presented,
-            dropped=counts.dropped,
-            in_flight=counts.in_flight,
-            held=counts.held,
-            skipped=counts.skipped,
             reconnects=reconnects,
             problem=problem,
             fps_captured=round(captured, 2),
             fps_presented=round(presented, 2),
-            latency_ms=counts.latency_ms,
-            recent_latency_ms=self._account.recent_latency_ms(RECENT_S),
-            stages_ms=self._account.stages_ms(),
-            queues=self._account.queues(),
+            recent_latency_ms=self._counter.recent_latency_ms(RECENT_S),
+            stages_ms=self._counter.stages_ms(),
+            queues=self._counter.queues(),
             load=load,
         )
 
@@ -91,7 +86,7 @@ class Monitor:
             self._load_at_s, self._load_values = now_s, self._load.read()
 
 
-def summary(figures: LiveFigures) -> str:
+def summary(figures: FrameStats) -> str:
     """One line for a log."""
     recent = figures.recent_latency_ms
     parts = [

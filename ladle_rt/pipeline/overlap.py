@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ladle_rt.errors import PipelineError
-from ladle_rt.frames import Frame, TranslatedFrame
+from ladle_rt.frames import Frame, Prepared, TranslatedFrame
 from ladle_rt.pipeline.run import STALL_TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def overlap(
-    translator: Translator, frames: Iterable[Frame]
+    translator: Translator,
+    frames: Iterable[Frame],
+    prepare: Callable[[Frame], Prepared] = Prepared,
 ) -> Generator[TranslatedFrame, None, None]:
     """Translate frames with as many in flight as the translator takes.
 
@@ -25,6 +29,7 @@ def overlap(
     Args:
         translator: nobody else uses it meanwhile; stays open.
         frames: asked for the next one when there is room for it.
+        prepare: the thermal front end; a frame that it holds gets a copy of the picture before.
 
     Yields:
         One translated frame for each.
@@ -34,14 +39,27 @@ def overlap(
         LadleError: what made a frame fail.
         Exception: whatever ``frames`` raised, after the pictures of the frames before.
     """
-    in_flight = 0
+    waiting: deque[Prepared] = deque()
+    newest: TranslatedFrame | None = None
     failure: Exception | None = None
     source = iter(frames)
+
+    def take(timeout_s: float) -> TranslatedFrame:
+        """The next frame's picture; a held one follows what it repeats."""
+        nonlocal newest
+        prepared = waiting[0]
+        if prepared.hold is None or newest is None:
+            newest = translator.collect(timeout_s)
+        else:
+            picture = replace(newest.picture, data=newest.picture.data.copy())
+            newest = replace(newest, frame=prepared.frame, picture=picture)
+        waiting.popleft()
+        return newest
+
     while True:
         # A warm start may go over to an engine that takes fewer.
-        while in_flight >= translator.depth:
-            yield translator.collect(STALL_TIMEOUT_S)
-            in_flight -= 1
+        while len(waiting) >= translator.depth:
+            yield take(STALL_TIMEOUT_S)
         try:
             frame = next(source)
         except StopIteration:
@@ -49,20 +67,21 @@ def overlap(
         except Exception as error:
             failure = error
             break
-        translator.submit(frame)
-        in_flight += 1
-        while in_flight and (ready := _ready(translator)) is not None:
+        prepared = prepare(frame)
+        if prepared.hold is None:
+            translator.submit(prepared.frame)
+        waiting.append(prepared)
+        while waiting and (ready := _if_ready(take)) is not None:
             yield ready
-            in_flight -= 1
-    for _ in range(in_flight):
-        yield translator.collect(STALL_TIMEOUT_S)
+    while waiting:
+        yield take(STALL_TIMEOUT_S)
     if failure is not None:
         raise failure
 
 
-def _ready(translator: Translator) -> TranslatedFrame | None:
+def _if_ready(take: Callable[[float], TranslatedFrame]) -> TranslatedFrame | None:
     """The next result, if it need not be waited for."""
     try:
-        return translator.collect(0.0)
+        return take(0.0)
     except PipelineError:
         return None

@@ -10,7 +10,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ladle_rt.pipeline.statistics import RunStatistics
+from ladle_rt.frame_stats import FrameStats
 
 UPDATE_S = 0.1
 """Frames come faster than a terminal needs to hear of."""
@@ -39,11 +39,11 @@ class ProgressBar:
         self._updated_s = 0.0
 
     @property
-    def callback(self) -> Callable[[RunStatistics, int | None], None] | None:
+    def callback(self) -> Callable[[FrameStats, int | None], None] | None:
         """For `ladle_rt.translate_video`; ``None`` where nothing is drawn."""
         return self._update if self._shown else None
 
-    def _update(self, statistics: RunStatistics, expected: int | None) -> None:
+    def _update(self, statistics: FrameStats, expected: int | None) -> None:
         now_s = time.monotonic()
         if now_s - self._updated_s < UPDATE_S:
             return

@@ -13,15 +13,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ladle_rt.errors import LadleError, PartialResultError, PipelineError
-from ladle_rt.frames import Frame, Picture, Prepared, TranslatedFrame
-from ladle_rt.pipeline.account import Account, Passage
+from ladle_rt.frame_stats import FrameStats
+from ladle_rt.frames import Frame, Prepared, TranslatedFrame
 from ladle_rt.pipeline.channel import Channel, ChannelCancelledError
-from ladle_rt.pipeline.statistics import RunStatistics
+from ladle_rt.pipeline.frame_counter import FrameCounter, FrameTimes
 from ladle_rt.sinks.base import Sink, skipped_by
 from ladle_rt.sources.base import Source
 
@@ -52,11 +53,12 @@ def run(
     policy: Policy = "block",
     prepare: Callable[[Frame], Prepared] = Prepared,
     max_frames: int | None = None,
+    duration_s: float | None = None,
     stop: threading.Event | None = None,
-    on_progress: Callable[[RunStatistics], None] | None = None,
+    on_progress: Callable[[FrameStats], None] | None = None,
     stall_timeout_s: float = STALL_TIMEOUT_S,
-    account: Account | None = None,
-) -> RunStatistics:
+    counter: FrameCounter | None = None,
+) -> FrameStats:
     """Translate what the source delivers and publish it.
 
     The sink is closed (published) at the end, or aborted on an error or when not a single
@@ -70,11 +72,12 @@ def run(
         prepare: the thermal front end, called in frame order with every frame that is to be
             translated; a frame that it holds shows the picture before it once more.
         max_frames: end after so many captured frames.
+        duration_s: end with the first frame that is so much later than the first one.
         stop: when set, capturing ends; what is in flight is still presented and published.
         on_progress: called in the calling thread after each translated frame, and every
             `TICK_S` while none comes.
         stall_timeout_s: how long any stage may be silent, the capture of a live source excepted.
-        account: keeps the books, for those who want to look in from other threads.
+        counter: counts, for those who want to look in from other threads.
 
     Returns:
         The counts; ``in_flight`` is 0. Reasons in ``dropped``: ``driver`` (`Frame.missed`),
@@ -86,8 +89,10 @@ def run(
         PipelineError: a stage was silent for too long.
         Exception: whatever a stage raised, with its original traceback; nothing is published.
     """
-    work = _Run(source, translator, sink, policy, prepare, stall_timeout_s, account or Account())
-    return work.execute(stop or threading.Event(), on_progress, max_frames)
+    work = _Run(
+        source, translator, sink, policy, prepare, stall_timeout_s, counter or FrameCounter()
+    )
+    return work.execute(stop or threading.Event(), on_progress, max_frames, duration_s)
 
 
 class _Run:
@@ -99,7 +104,7 @@ class _Run:
         policy: Policy,
         prepare: Callable[[Frame], Prepared],
         stall_timeout_s: float,
-        account: Account,
+        counter: FrameCounter,
     ) -> None:
         self._source = source
         self._translator = translator
@@ -107,18 +112,18 @@ class _Run:
         self._policy = policy
         self._prepare = prepare
         self._stall_timeout_s = stall_timeout_s
-        self._account = account
-        self._live = source.info.live
+        self._counter = counter
+        self._live = source.info.live or source.info.waits
         # The waits of submit and collect are the shorter ones: they name the silent stage.
         patient_s = 2 * stall_timeout_s
-        self._inbox: Channel[Passage] = Channel(
+        self._inbox: Channel[FrameTimes] = Channel(
             1 if policy == "latest" else QUEUED_FRAMES,
             producer="capture",
             put_timeout_s=patient_s,
             consumer="translation",
             get_timeout_s=None if self._live else stall_timeout_s,
         )
-        self._flying: Channel[Passage] = Channel(
+        self._flying: Channel[FrameTimes] = Channel(
             self._limit(),
             producer="capture",
             put_timeout_s=patient_s,
@@ -126,7 +131,7 @@ class _Run:
             get_timeout_s=None,
         )
         """Submitted frames, in order; each stays inside until its picture was collected."""
-        self._outbox: Channel[tuple[Passage, TranslatedFrame]] = Channel(
+        self._outbox: Channel[tuple[FrameTimes, TranslatedFrame]] = Channel(
             # Two frames in flight may be ready at the same moment.
             2 if policy == "latest" else QUEUED_FRAMES,
             producer="translation",
@@ -134,8 +139,8 @@ class _Run:
             consumer="presentation",
             get_timeout_s=None,
         )
-        account.queues = lambda: {"inbox": len(self._inbox), "outbox": len(self._outbox)}
-        account.skipped = lambda: skipped_by(sink)
+        counter.queues = lambda: {"inbox": len(self._inbox), "outbox": len(self._outbox)}
+        counter.skipped = lambda: skipped_by(sink)
         self._failure: BaseException | None = None
         self._failure_lock = threading.Lock()
         self._partial: PartialResultError | None = None
@@ -147,13 +152,14 @@ class _Run:
     def execute(
         self,
         stop: threading.Event,
-        on_progress: Callable[[RunStatistics], None] | None,
+        on_progress: Callable[[FrameStats], None] | None,
         max_frames: int | None,
-    ) -> RunStatistics:
+        duration_s: float | None,
+    ) -> FrameStats:
         self._stop = stop
         self._threads["capture"] = threading.Thread(
             target=self._guarded,
-            args=(lambda: self._capture(max_frames),),
+            args=(lambda: self._capture(max_frames, duration_s),),
             name="capture",
             daemon=True,
         )
@@ -168,7 +174,7 @@ class _Run:
             self._fail(error)
         return self._conclude()
 
-    def _conclude(self) -> RunStatistics:
+    def _conclude(self) -> FrameStats:
         present = self._threads["present"]
         if self._failure is None and present.is_alive():
             self._fail(PipelineError(f"presentation did nothing for {self._stall_timeout_s:g} s"))
@@ -183,14 +189,14 @@ class _Run:
             if not present.is_alive():
                 self._sink.abort()
             raise self._failure
-        statistics = self._account.statistics()
-        if statistics.presented == 0:
+        stats = self._counter.stats()
+        if stats.presented == 0:
             self._sink.abort()
         else:
             self._sink.close()
         if self._partial is not None:
             raise self._partial
-        return statistics
+        return stats
 
     def _guarded(self, stage: Callable[[], None]) -> None:
         try:
@@ -213,27 +219,33 @@ class _Run:
         depth = self._translator.depth
         return depth if self._policy == "block" else (depth + 1) // 2
 
-    def _capture(self, max_frames: int | None) -> None:
+    def _capture(self, max_frames: int | None, duration_s: float | None) -> None:
         count = 0
+        first_s: float | None = None
         try:
             for frame in self._source:
                 # Checked on a frame in hand, so that "stopped" means frames were left out.
                 if self._stop.is_set():
-                    self._account.stopped = True
+                    self._counter.stopped = True
                     break
-                passage = self._account.captured(frame)
+                first_s = frame.time_s if first_s is None else first_s
+                if duration_s is not None and frame.time_s - first_s >= duration_s:
+                    break
+                times = self._counter.captured(frame)
                 if frame.fault is not None or not _usable(frame):
-                    self._account.dropped(passage, "corrupt")
+                    self._counter.dropped(times, "corrupt")
                 elif self._policy == "block":
-                    self._inbox.put(passage)
+                    self._inbox.put(times)
                 else:
-                    for late in self._inbox.offer(passage):
-                        self._account.dropped(late, "late")
+                    for late in self._inbox.offer(times):
+                        self._counter.dropped(late, "late")
                 count += 1
                 if count == max_frames:
                     break
         except PartialResultError as error:
-            self._partial = error
+            # A pipe that is no longer read looks cut off.
+            if not (self._live and self._stop.is_set()):
+                self._partial = error
         except LadleError:
             # Closed under its reader, a live source may end in any of its own ways.
             if not (self._live and self._stop.is_set()):
@@ -245,59 +257,60 @@ class _Run:
             # Room first: what is still in the inbox can be replaced by something newer.
             self._flying.capacity = self._limit()
             self._flying.wait_for_room()
-            passage = self._inbox.get()
-            if passage is None:
+            times = self._inbox.get()
+            if times is None:
                 break
-            passage.taken_ns = time.monotonic_ns()
-            prepared = self._prepare(passage.frame)
-            passage.hold = prepared.hold
+            times.taken_ns = time.monotonic_ns()
+            prepared = self._prepare(times.frame)
+            times.hold = prepared.hold
             if prepared.hold is None:
                 self._translator.submit(prepared.frame)
-            self._flying.put(passage)
+            self._flying.put(times)
         self._flying.end()
 
-    def _collect(self, on_progress: Callable[[RunStatistics], None] | None) -> None:
-        picture: Picture | None = None
+    def _collect(self, on_progress: Callable[[FrameStats], None] | None) -> None:
+        newest: TranslatedFrame | None = None
         stopped_s: float | None = None
         while True:
-            passage, ended = self._flying.head(TICK_S)
+            times, ended = self._flying.head(TICK_S)
             if ended:
                 break
-            if passage is not None:
-                if passage.hold is None:
-                    picture = self._translator.collect(self._stall_timeout_s).picture
-                passage.translated_ns = time.monotonic_ns()
+            if times is not None:
+                if times.hold is None:
+                    newest = self._translator.collect(self._stall_timeout_s)
+                times.translated_ns = time.monotonic_ns()
                 self._flying.take()
-                self._hand_on(passage, picture)
+                self._hand_on(times, newest)
             elif self._live and self._stop.is_set():
                 now_s = time.monotonic()
                 stopped_s = stopped_s or now_s
                 if now_s - stopped_s > STOP_GRACE_S:
-                    self._account.stopped = True
+                    self._counter.stopped = True
                     self._source.close()
                     self._inbox.end()
             if on_progress is not None:
-                on_progress(self._account.statistics())
+                on_progress(self._counter.stats())
         self._outbox.end()
 
-    def _hand_on(self, passage: Passage, picture: Picture | None) -> None:
-        if picture is None:
-            assert passage.hold is not None
-            self._account.dropped(passage, passage.hold)
+    def _hand_on(self, times: FrameTimes, newest: TranslatedFrame | None) -> None:
+        """The newest picture, for the frame as it was captured."""
+        if newest is None:
+            assert times.hold is not None
+            self._counter.dropped(times, times.hold)
             return
-        item = passage, TranslatedFrame(passage.frame, picture)
+        item = times, replace(newest, frame=times.frame)
         if self._policy == "block":
             self._outbox.put(item)
             return
         for late, _ in self._outbox.offer(item):
-            self._account.dropped(late, "slow sink")
+            self._counter.dropped(late, "slow sink")
 
     def _present(self) -> None:
         while (item := self._outbox.get()) is not None:
-            passage, translated = item
-            passage.begun_ns = time.monotonic_ns()
+            times, translated = item
+            times.begun_ns = time.monotonic_ns()
             self._sink.write(translated)
-            self._account.presented(passage)
+            self._counter.presented(times)
 
 
 def _usable(frame: Frame) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ladle_rt.frames import Picture, TranslatedFrame
-from ladle_rt.sinks.encoding import VideoEncoding
+from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.video import VideoSink
 from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
 
@@ -35,9 +35,8 @@ def write_sample(
     """
     source = SyntheticSource(options)
     info = source.info
-    sink = VideoSink(
-        path, VideoEncoding(), rate=info.rate, time_base=info.time_base, overwrite=overwrite
-    )
+    context = SinkContext(info.width, info.height, info.rate, info.time_base, overwrite=overwrite)
+    sink = VideoSink(path, context)
     neutral = np.full((info.height // 2, info.width), 128, np.uint8)
     count = 0
     try:

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ladle_rt import files
 from ladle_rt.errors import OutputError
-from ladle_rt.sinks import atomic
 
 
 class StatsFile:
@@ -20,9 +20,13 @@ class StatsFile:
         Raises:
             OutputError: the file cannot be written here.
         """
-        atomic.check_target(path, overwrite=overwrite)
+        files.check_target(path, overwrite=overwrite)
         self._path = path
-        self._file = path.open("w", encoding="utf-8")
+        try:
+            # Exclusive: another run may have made it since it was checked.
+            self._file = path.open("w" if overwrite else "x", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append one row.

@@ -5,37 +5,36 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ladle_rt.errors import ConfigError, OutputError
-from ladle_rt.frames import Frame, Prepared
+from ladle_rt.config import TranslateOptions
+from ladle_rt.errors import ConfigError, OutputError, StoppedError
+from ladle_rt.frame_stats import FrameStats
 from ladle_rt.models.artifact import ModelArtifact
-from ladle_rt.pipeline.account import Account
 from ladle_rt.pipeline.budget import LatencyBudget
+from ladle_rt.pipeline.frame_counter import FrameCounter
 from ladle_rt.pipeline.monitor import Monitor, summary
+from ladle_rt.pipeline.places import refuse_shared_places
+from ladle_rt.pipeline.processing import Processing
 from ladle_rt.pipeline.run import Policy, run
-from ladle_rt.pipeline.statistics import RunStatistics
 from ladle_rt.pipeline.stats_file import StatsFile
 from ladle_rt.pipeline.trace import Trace
-from ladle_rt.pipeline.unchanged import SkipUnchanged
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.fanout import FanOut
-from ladle_rt.sinks.live_video import LiveVideoSink
 from ladle_rt.sinks.recorder import Recorder
 from ladle_rt.sinks.select import open_sinks
+from ladle_rt.sinks.switches import Switch
+from ladle_rt.sinks.video import VideoSink
 from ladle_rt.sources.base import Source, SourceInfo, SourceOptions
 from ladle_rt.sources.select import open_source
-from ladle_rt.thermal.frontend import FrontEnd, FrontEndOptions
-from ladle_rt.thermal.palettes import palette_table
+from ladle_rt.thermal.isotherm import IsothermSwitch
 from ladle_rt.thermal.view import ThermalView
-from ladle_rt.translate.steady import STEADY, SteadyTranslator, check_strength
 
 if TYPE_CHECKING:
-    from ladle_rt.sinks.view import ViewLayout
     from ladle_rt.translate.base import Translator
 
 logger = logging.getLogger("ladle_rt.stream")
@@ -73,16 +72,8 @@ class StreamJob:
     """Chrome trace of every frame."""
     latency_budget_ms: float | None = None
     """Use a smaller network rather than be later than this, and the largest that is not."""
-    steady: float = STEADY
-    """Strength of flicker suppression, 0 to 1."""
-    skip_unchanged: bool = False
-    """Show the picture again while the thermal frame does not change."""
-    front: FrontEndOptions = field(default_factory=FrontEndOptions)
-    """Thermal front end."""
-    palette: str = "white-hot"
-    """Of the thermal picture, where one is shown."""
-    layout: ViewLayout = "colour"
-    """What the window shows first."""
+    options: TranslateOptions = field(default_factory=TranslateOptions)
+    """What happens to the frames, and how video is compressed."""
     record_folder: Path = Path(".")
     """Where recordings and snapshots go that were asked for by key or button."""
     log_every_s: float = 10.0
@@ -93,8 +84,6 @@ class StreamJob:
     def __post_init__(self) -> None:
         if self.max_frames is not None and self.max_frames < 1:
             raise ConfigError(f"max_frames must be >= 1, received {self.max_frames}")
-        palette_table(self.palette)
-        check_strength(self.steady)
         if not self.log_every_s >= 0:
             raise ConfigError(f"log_every_s must be >= 0, received {self.log_every_s:g}")
         if self.latency_budget_ms is not None and not self.latency_budget_ms > 0:
@@ -105,7 +94,7 @@ class StreamJob:
 class StreamResult:
     """What a stream did."""
 
-    statistics: RunStatistics
+    statistics: FrameStats
     failures: tuple[str, ...]
     """Outputs that ended early, one line each."""
 
@@ -114,7 +103,7 @@ def stream(
     job: StreamJob,
     artifact: ModelArtifact,
     make_translator: Callable[[tuple[int, int]], Translator],
-    largest_box: Callable[[tuple[int, int]], tuple[int, int]],
+    boxes: Callable[[tuple[int, int]], Sequence[tuple[int, int]]],
     *,
     stop: threading.Event,
     tell: Callable[[str], None],
@@ -128,41 +117,49 @@ def stream(
         artifact: the model; its normalisation makes the thermal picture.
         make_translator: makes the engine for frames of a height and width; its pictures must
             be ``yuv420p`` with even sides. It is closed at the end.
-        largest_box: how far a latency budget may enlarge the network's box for such frames.
+        boxes: of the network, largest first, that a latency budget may move between for such
+            frames; those that the translator cannot do are left out.
         stop: ends the stream in an orderly way; also set by the window and the page.
         tell: gets lines for people, such as the page's address.
 
     Raises:
         LadleError: source, outputs or settings that cannot be used; see `ladle_rt.errors`.
     """
+    refuse_shared_places(job.device, job.outputs, {"--stats": job.stats, "--trace": job.trace})
     with ExitStack() as stack:
         trace = None
         if job.trace is not None:
             trace = stack.enter_context(Trace(job.trace, job.overwrite))
-        account = Account(trace)
-        monitor = Monitor(account)
-        source = stack.enter_context(open_source(job.device, job.source, monitor.hear))
+        counter = FrameCounter(trace)
+        monitor = Monitor(counter)
+        try:
+            source = open_source(job.device, job.source, monitor.hear, stop)
+        except StoppedError:
+            return StreamResult(FrameStats(0, 0, stopped=True), ())
+        stack.enter_context(source)
         monitor.source = source.info.name or job.device
         sinks = FanOut()
         opening = stack.enter_context(ExitStack())
         opening.callback(sinks.abort)
-        _open_outputs(job, source.info, artifact, monitor, sinks, stop, tell)
+        isotherm = IsothermSwitch(job.options.isotherm)
+        _open_outputs(job, source.info, artifact, monitor, sinks, isotherm, stop, tell)
         rows = None
         if job.stats is not None:
             rows = StatsFile(job.stats, job.overwrite)
             stack.callback(rows.close)
         size = (source.info.height, source.info.width)
-        translator = make_translator(size)
-        if job.steady > 0:
-            translator = SteadyTranslator(translator, job.steady, artifact.info.thermal)
+        processing = Processing(make_translator(size), job.options, artifact.info.thermal, isotherm)
+        translator = processing.translator
         stack.enter_context(translator)
         monitor.attach(translator)
         budget = None
         if job.latency_budget_ms is not None:
-            budget = LatencyBudget(
-                job.latency_budget_ms, translator.network_size, largest_box(size)
-            )
-        keeper = _Keeper(job.log_every_s, account, monitor, translator, rows, budget)
+            first = translator.network_size
+            possible = [
+                box for box in boxes(size) if box == first or translator.supports(size, box)
+            ]
+            budget = LatencyBudget(job.latency_budget_ms, possible, first)
+        keeper = _Keeper(job.log_every_s, counter, monitor, translator, rows, budget)
         # From here on the run ends them: it alone knows whether a writer still hangs in one.
         opening.pop_all()
         try:
@@ -171,11 +168,12 @@ def stream(
                 translator,
                 sinks,
                 policy=job.policy or _policy(source),
-                prepare=_prepare(job, artifact),
+                prepare=processing.prepare,
                 max_frames=job.max_frames,
+                duration_s=job.options.duration_s,
                 stop=stop,
                 on_progress=keeper.look,
-                account=account,
+                counter=counter,
             )
         except BaseException as error:
             monitor.ended(str(error))
@@ -193,17 +191,10 @@ def _policy(source: Source) -> Policy:
     return "latest" if source.info.live else "block"
 
 
-def _prepare(job: StreamJob, artifact: ModelArtifact) -> Callable[[Frame], Prepared]:
-    front = FrontEnd(job.front, artifact.info.thermal)
-    if not job.skip_unchanged:
-        return front.process
-    skip = SkipUnchanged()
-
-    def prepare(frame: Frame) -> Prepared:
-        prepared = front.process(frame)
-        return skip(prepared.frame) if prepared.hold is None else prepared
-
-    return prepare
+def _set_event() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
 
 
 def _open_outputs(
@@ -212,6 +203,7 @@ def _open_outputs(
     artifact: ModelArtifact,
     monitor: Monitor,
     sinks: FanOut,
+    isotherm: IsothermSwitch,
     stop: threading.Event,
     tell: Callable[[str], None],
 ) -> None:
@@ -222,6 +214,10 @@ def _open_outputs(
         time_base=info.time_base,
         sample_aspect_ratio=info.sample_aspect_ratio,
         overwrite=job.overwrite,
+        encoding=job.options.encoding,
+        media=info.media,
+        sound=job.options.sound,
+        stop=_set_event() if job.max_frames is not None else stop,
     )
     for sink in open_sinks(job.outputs, context):
         sinks.add(sink)
@@ -236,27 +232,31 @@ def _open_outputs(
                 "page, or --output out.mkv"
             )
         window = True
-    recorder = Recorder(
-        job.record_folder, lambda path: LiveVideoSink(path, replace(context, overwrite=False)), stop
-    )
+    # Started at any moment: what else the input holds does not belong to it.
+    on_demand = replace(context, overwrite=False, media=None)
+    recorder = Recorder(job.record_folder, lambda path: VideoSink(path, on_demand, "growing"), stop)
+    switches = [Switch("isotherm", "Isotherm", lambda: isotherm.on, isotherm.turn, "i")]
     if job.preview is not None or window:
         sinks.add(recorder, idle=True)
 
     def thermal_view() -> ThermalView:
-        return ThermalView(artifact.info.thermal, job.palette)
+        return ThermalView(artifact.info.thermal, job.options.palette)
 
     if job.preview is not None:
         from ladle_rt.sinks.preview import open_preview
 
         sinks.add(
-            open_preview(job.preview, job.token, thermal_view, monitor.figures, recorder, tell)
+            open_preview(
+                job.preview, job.token, thermal_view, monitor.figures, recorder, tell, switches
+            )
         )
     if window:
         from ladle_rt.sinks.view import View
         from ladle_rt.sinks.window import WindowSink
 
-        view = View(thermal_view(), job.layout)
-        sinks.add(WindowSink(f"ladle-rt: {monitor.source}", view, monitor.figures, recorder))
+        view = View(thermal_view())
+        title = f"ladle-rt: {monitor.source}"
+        sinks.add(WindowSink(title, view, monitor.figures, recorder, switches))
 
 
 class _Keeper:
@@ -265,13 +265,13 @@ class _Keeper:
     def __init__(
         self,
         log_every_s: float,
-        account: Account,
+        counter: FrameCounter,
         monitor: Monitor,
         translator: Translator,
         rows: StatsFile | None,
         budget: LatencyBudget | None,
     ) -> None:
-        self._monitor, self._account, self._translator = monitor, account, translator
+        self._monitor, self._counter, self._translator = monitor, counter, translator
         self._rows, self._log_every_s, self._budget = rows, log_every_s, budget
         now_s = time.monotonic()
         self._row_s = self._log_s = self._budget_s = self._moved_s = now_s
@@ -279,7 +279,7 @@ class _Keeper:
         self.failures: list[str] = []
         """What ended early, one line each."""
 
-    def look(self, statistics: RunStatistics) -> None:
+    def look(self, statistics: FrameStats) -> None:
         """Do what is due."""
         now_s = time.monotonic()
         if self._budget is not None and now_s - self._budget_s >= BUDGET_EVERY_S:
@@ -307,13 +307,13 @@ class _Keeper:
             self.failures.append(str(error))
             logger.error("%s; going on without it", error)
 
-    def _hold_budget(self, budget: LatencyBudget, statistics: RunStatistics, now_s: float) -> None:
+    def _hold_budget(self, budget: LatencyBudget, statistics: FrameStats, now_s: float) -> None:
         late = statistics.dropped.get("late", 0)
         overloaded, self._late = late > self._late, late
         within_s = min(BUDGET_WINDOW_S, now_s - self._moved_s)
-        recent = self._account.recent_latency_ms(within_s)
+        recent = self._counter.recent_latency_ms(within_s)
         move = budget.update(now_s, recent.p95, overloaded)
         if move is not None:
             self._moved_s = now_s
             self._translator.resize(move.size)
-            logger.info("network at %dx%d: %s", *move.size, move.reason)
+            logger.info("network at %dx%d: %s", *move.size[::-1], move.reason)

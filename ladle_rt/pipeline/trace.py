@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ladle_rt import files
 from ladle_rt.errors import OutputError
-from ladle_rt.pipeline.account import STAGES, Passage
-from ladle_rt.sinks import atomic
+from ladle_rt.pipeline.frame_counter import STAGES, FrameTimes
 
 logger = logging.getLogger("ladle_rt.stream")
 
@@ -32,10 +31,10 @@ class Trace:
         Raises:
             OutputError: the file cannot be written here.
         """
-        atomic.check_target(path, overwrite=overwrite)
-        self._path = path
+        files.check_target(path, overwrite=overwrite)
+        self._path, self._overwrite = path, overwrite
         self._lock = threading.Lock()
-        self._temporary = atomic.temporary_beside(path)
+        self._temporary = files.temporary_beside(path)
         self._file = self._temporary.open("w", encoding="utf-8")
         self._events = 0
         self._full = False
@@ -43,27 +42,20 @@ class Trace:
         for row, name in enumerate(STAGES):
             self._event("thread_name", "M", row, 0, args={"name": name})
 
-    def presented(self, passage: Passage) -> None:
+    def presented(self, times: FrameTimes) -> None:
         """Write the stages of a presented frame."""
-        doors = (
-            passage.born_ns,
-            passage.taken_ns,
-            passage.translated_ns,
-            passage.begun_ns,
-            passage.presented_ns,
-        )
-        args = {"frame": passage.frame.sequence}
-        if passage.hold is not None:
-            args["held"] = passage.hold  # type: ignore[assignment]
+        args = {"frame": times.frame.sequence}
+        if times.hold is not None:
+            args["held"] = times.hold  # type: ignore[assignment]
         with self._lock:
-            for row, (start, end) in enumerate(pairwise(doors)):
+            for row, (start, end) in enumerate(times.spans_ns):
                 self._event(STAGES[row], "X", row, start, dur=(end - start) / 1e3, args=args)
 
-    def dropped(self, passage: Passage, reason: str) -> None:
+    def dropped(self, times: FrameTimes, reason: str) -> None:
         """Write that a frame was given up."""
-        args = {"frame": passage.frame.sequence}
+        args = {"frame": times.frame.sequence}
         with self._lock:
-            self._event(f"dropped: {reason}", "i", 0, passage.born_ns, s="t", args=args)
+            self._event(f"dropped: {reason}", "i", 0, times.captured_ns, s="t", args=args)
 
     def close(self) -> None:
         """Put the file in place.
@@ -79,11 +71,11 @@ class Trace:
                 self._file.write("]\n")
                 self._file.close()
             except OSError as error:
-                atomic.discard(self._temporary)
+                files.discard(self._temporary)
                 raise OutputError(
                     f"{self._path}: cannot be written ({error.strerror}); nothing was left behind"
                 ) from error
-        atomic.publish(self._temporary, self._path)
+        files.publish(self._temporary, self._path, overwrite=self._overwrite)
 
     def __enter__(self) -> Trace:
         return self

@@ -5,24 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ladle_rt.errors import ConfigError
+from ladle_rt.config import TranslateOptions
+from ladle_rt.errors import ConfigError, StoppedError
+from ladle_rt.files import check_target
+from ladle_rt.frame_stats import FrameStats
+from ladle_rt.pipeline.processing import Processing
 from ladle_rt.pipeline.run import run
-from ladle_rt.pipeline.statistics import RunStatistics
-from ladle_rt.sinks.atomic import check_target
-from ladle_rt.sinks.audio import AudioPlan
-from ladle_rt.sinks.encoding import VideoEncoding
+from ladle_rt.sinks.base import Sink, SinkContext
+from ladle_rt.sinks.stdout import MatroskaStdout
 from ladle_rt.sinks.video import VideoSink
-from ladle_rt.sources.base import SourceOptions
+from ladle_rt.sources.base import Source, SourceInfo, SourceOptions
 from ladle_rt.sources.folder import FolderSource, is_sequence
+from ladle_rt.sources.opening import open_patiently
+from ladle_rt.sources.pipe_reader import STANDARD
 from ladle_rt.sources.video import VideoSource
 from ladle_rt.thermal.reading import ReadOptions
-
-if TYPE_CHECKING:
-    from ladle_rt.translate.base import Translator
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,29 +29,19 @@ class VideoJob:
     """What to translate and where to put it."""
 
     input: Path
-    """A thermal video file, a folder or a numbered pattern of images, or a stack of them."""
+    """A thermal video file, a FIFO, or ``-`` for standard input; a folder or a numbered pattern
+    of images, or a stack of them."""
     output: Path
-    """The video file to write; its extension chooses the container."""
-    start_s: float = 0.0
-    """Skip so many seconds of the input."""
-    duration_s: float | None = None
-    """Translate so many seconds; ``None`` up to the end."""
-    encoding: VideoEncoding = field(default_factory=VideoEncoding)
-    """How the output is compressed."""
+    """The video file to write; its extension chooses the container. ``-``: Matroska with this
+    machine's live encoder, and without sound, to standard output."""
+    options: TranslateOptions = field(default_factory=TranslateOptions)
+    """What happens to the frames, which part of them is taken, and how they are compressed."""
     overwrite: bool = False
     """Whether an existing output may be replaced."""
-    allow_colour: bool = False
-    """Take the luminance of a coloured input instead of refusing it."""
     read: ReadOptions = field(default_factory=ReadOptions)
     """What the input holds."""
     fps: float | None = None
     """Frames per second of a folder, a pattern or a stack, which do not say; 25."""
-
-    def __post_init__(self) -> None:
-        if not self.start_s >= 0:
-            raise ConfigError(f"start must be >= 0 seconds, received {self.start_s:g}")
-        if self.duration_s is not None and not self.duration_s > 0:
-            raise ConfigError(f"duration must be > 0 seconds, received {self.duration_s:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +50,16 @@ class VideoResult:
 
     output: Path | None
     """The file that was written; ``None`` when stopped before the first frame."""
-    statistics: RunStatistics
+    statistics: FrameStats
     """Where every frame went."""
 
 
 def translate_video(
     job: VideoJob,
-    make_translator: Callable[[tuple[int, int]], Translator],
+    make_processing: Callable[[tuple[int, int]], Processing],
     *,
     stop: threading.Event | None = None,
-    on_progress: Callable[[RunStatistics, int | None], None] | None = None,
+    on_progress: Callable[[FrameStats, int | None], None] | None = None,
 ) -> VideoResult:
     """Translate a video file; the output appears whole or not at all.
 
@@ -78,8 +67,8 @@ def translate_video(
 
     Args:
         job: what to do.
-        make_translator: makes the engine for frames of a height and width; its pictures must
-            be ``yuv420p`` with even sides. It is closed at the end.
+        make_processing: makes front end and engine for frames of a height and width; its
+            pictures must be ``yuv420p`` with even sides. Its translator is closed at the end.
         stop: when set, the frames so far become a shorter, whole file.
         on_progress: told after each translated frame, every tenth of a second while none comes,
             and at the end, where the frames are and how many are expected, where the input says.
@@ -89,38 +78,62 @@ def translate_video(
         PartialResultError: the input is damaged; what could be read has been written.
     """
     stop = stop or threading.Event()
-    check_target(job.output, overwrite=job.overwrite, inputs=[job.input])
-    with _open(job) as source:
-        sink = VideoSink(
-            job.output,
-            job.encoding,
-            rate=source.info.rate,
-            time_base=source.info.time_base,
-            sample_aspect_ratio=source.info.sample_aspect_ratio,
-            audio_from=_audio_plan(job, source) if isinstance(source, VideoSource) else None,
-            overwrite=job.overwrite,
-            stop=stop,
-        )
-        expected = source.info.frames
-        told = None if on_progress is None else lambda counts: on_progress(counts, expected)
-        with make_translator((source.info.height, source.info.width)) as translator:
-            statistics = run(source, translator, sink, stop=stop, on_progress=told)
+    if job.output != STANDARD:
+        check_target(job.output, overwrite=job.overwrite, inputs=[job.input])
+    try:
+        source = open_patiently(lambda: _open(job), wait=False, stop=stop)
+    except StoppedError:
+        return VideoResult(None, FrameStats(0, 0, stopped=True))
+    with source:
+        info = source.info
+        sink = _sink(job, info, stop)
+        told = None if on_progress is None else lambda counts: on_progress(counts, info.frames)
+        processing = make_processing((info.height, info.width))
+        with processing.translator as translator:
+            statistics = run(
+                source,
+                translator,
+                sink,
+                prepare=processing.prepare,
+                stop=stop,
+                on_progress=told,
+            )
         if told is not None:
             told(statistics)
     return VideoResult(job.output if statistics.presented else None, statistics)
 
 
-def _open(job: VideoJob) -> VideoSource | FolderSource:
+def _open(job: VideoJob) -> Source:
+    options = job.options
     if not is_sequence(job.input):
-        return VideoSource(job.input, job.start_s, job.duration_s, job.allow_colour, job.read)
-    options = SourceOptions(fps=job.fps, allow_colour=job.allow_colour, read=job.read)
-    return FolderSource(job.input, options, job.start_s, job.duration_s)
-
-
-def _audio_plan(job: VideoJob, source: VideoSource) -> AudioPlan:
-    return AudioPlan(
-        path=job.input,
-        origin_s=source.origin_s,
-        begin_s=Fraction(0) if job.start_s > 0 else None,
-        end_s=source.end_s,
+        if job.fps is not None:
+            raise ConfigError(f"{job.input}: a video has times of its own; leave fps out")
+        return VideoSource(
+            job.input, options.start_s, options.duration_s, options.allow_colour, job.read
+        )
+    return FolderSource(
+        job.input,
+        SourceOptions(
+            fps=job.fps,
+            allow_colour=options.allow_colour,
+            read=job.read,
+            start_s=options.start_s,
+            duration_s=options.duration_s,
+        ),
     )
+
+
+def _sink(job: VideoJob, info: SourceInfo, stop: threading.Event) -> Sink:
+    context = SinkContext(
+        width=info.width,
+        height=info.height,
+        rate=info.rate,
+        time_base=info.time_base,
+        sample_aspect_ratio=info.sample_aspect_ratio,
+        overwrite=job.overwrite,
+        encoding=job.options.encoding,
+        media=info.media,
+        sound=job.options.sound,
+        stop=stop,
+    )
+    return MatroskaStdout(context) if job.output == STANDARD else VideoSink(job.output, context)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+
+from ladle_rt.frames import MediaPart
 
 logger = logging.getLogger("ladle_rt")
 
@@ -18,20 +19,6 @@ KEEPS_NEGATIVE_TIMES = {"mp4", "mov"}
 """Elsewhere the muxer would move pictures and sound to make room for times before 0."""
 AUDIO_BIT_RATE = 128_000
 """Bits per second of audio that is encoded again."""
-
-
-@dataclass(frozen=True, slots=True)
-class AudioPlan:
-    """Which audio goes along."""
-
-    path: Path
-    """The file to take all audio streams from."""
-    origin_s: Fraction = Fraction(0)
-    """Time in that file, seconds, that is 0 in the output."""
-    begin_s: Fraction | None = None
-    """Leave out what comes before, seconds of output time."""
-    end_s: Fraction | None = None
-    """Leave out what comes later, seconds of output time."""
 
 
 class _Track:
@@ -93,23 +80,20 @@ class AudioCarrier:
     Memory stays constant: packets are muxed up to the time of the last picture.
     """
 
-    def __init__(self, plan: AudioPlan, output: Any) -> None:
+    def __init__(self, media: MediaPart, output: Any) -> None:
         """
         Args:
-            plan: what to carry.
+            media: the input and the part of it that goes along.
             output: the open output container; streams are added to it.
         """
-        self._plan = plan
+        self._media = media
         self._output = output
-        self._input = _open(plan.path)
+        self._input = _open(media.path)
         self._tracks: dict[int, _Track] = {}
         for stream in self._input.streams.audio:
             track = _add_track(stream, output)
             if track is not None:
                 self._tracks[stream.index] = track
-        others = {one.type for one in self._input.streams} - {"video", "audio"}
-        if others:
-            logger.warning("%s: %s not carried over", plan.path.name, " and ".join(sorted(others)))
         self._packets = self._read()
         self._waiting: Any = None
         self._told_damage = False
@@ -124,7 +108,7 @@ class AudioCarrier:
             if time_s is not None and self._time_s(packet) > time_s:
                 self._waiting = packet
                 return
-            self._mux(self._tracks[packet.stream.index].convert(packet, self._plan.origin_s))
+            self._mux(self._tracks[packet.stream.index].convert(packet, self._media.origin_s))
 
     def finish(self) -> None:
         """Write what re-encoding still holds, and close the input."""
@@ -154,22 +138,22 @@ class AudioCarrier:
     def _tell_damage(self, result: str) -> None:
         if not self._told_damage:
             self._told_damage = True
-            logger.warning("%s: its audio is damaged; %s", self._plan.path.name, result)
+            logger.warning("%s: its audio is damaged; %s", self._media.path.name, result)
 
     def _time_s(self, packet: Any) -> Fraction:
         time = packet.pts if packet.pts is not None else packet.dts
-        return int(time) * Fraction(packet.time_base) - self._plan.origin_s
+        return int(time) * Fraction(packet.time_base) - self._media.origin_s
 
     def _read(self) -> Iterator[Any]:
-        """Packets within the plan's bounds, in file order."""
+        """Packets within the part, in file order."""
         if not self._tracks:
             return
         streams = [self._input.streams[index] for index in self._tracks]
-        plan = self._plan
+        media = self._media
         negative = self._output.format.name.split(",")[0] in KEEPS_NEGATIVE_TIMES
-        begin_s = plan.begin_s if plan.begin_s is not None or negative else Fraction(0)
-        if plan.begin_s is not None and plan.origin_s > 1:
-            self._seek(int((plan.origin_s - 1) * av.time_base))
+        begin_s = media.begin_s if media.begin_s is not None or negative else Fraction(0)
+        if media.begin_s is not None and media.origin_s > 1:
+            self._seek(int((media.origin_s - 1) * av.time_base))
         packets = self._input.demux(streams)
         ended: set[int] = set()
         while len(ended) < len(streams):
@@ -183,7 +167,7 @@ class AudioCarrier:
             if packet.dts is None:
                 continue
             time_s = self._time_s(packet)
-            if plan.end_s is not None and time_s >= plan.end_s:
+            if media.end_s is not None and time_s >= media.end_s:
                 ended.add(packet.stream.index)
             elif begin_s is None or time_s >= begin_s:
                 yield packet
@@ -193,7 +177,7 @@ class AudioCarrier:
             self._input.seek(offset)
         except av.FFmpegError:
             self._input.close()
-            self._input = _open(self._plan.path)
+            self._input = _open(self._media.path)
 
 
 def _open(path: Path) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from ladle_rt.frames import PixelFormat, TranslatedFrame
+from ladle_rt.config import VideoEncoding
+from ladle_rt.frames import MediaPart, PixelFormat, TranslatedFrame
 
 
 @runtime_checkable
@@ -67,6 +69,14 @@ class SinkContext:
     """Width over height of one pixel; ``None`` for square."""
     overwrite: bool = False
     """Whether existing files may be replaced."""
+    encoding: VideoEncoding = field(default_factory=VideoEncoding)
+    """How video is compressed."""
+    media: MediaPart | None = None
+    """The file that the frames come from, whose tags, chapters and sound go along into files."""
+    sound: bool = True
+    """Carry the sound of ``media``."""
+    stop: threading.Event | None = None
+    """When set at the end, sound ends with the last picture instead of its own end."""
 
 
 class Controls(Protocol):

@@ -11,6 +11,7 @@ from typing import Any
 
 import av
 
+from ladle_rt.config import VideoEncoding
 from ladle_rt.errors import ConfigError, OutputError
 
 logger = logging.getLogger("ladle_rt")
@@ -62,22 +63,6 @@ LIVE = {
 desktop GPUs, hardware of Jetsons and single-board computers (Orin Nano has neither), software."""
 MPEG4_TICKS = 60_000
 """MPEG-4 Part 2 stores its ticks per second in 16 bits."""
-
-
-@dataclass(frozen=True, slots=True)
-class VideoEncoding:
-    """How pictures are compressed. Unset fields follow the file extension and encoder."""
-
-    codec: str | None = None
-    """FFmpeg encoder name, or h264, h265, vp9, av1."""
-    crf: int | None = None
-    """Constant rate factor: smaller is better and larger, 0-63."""
-    preset: str | None = None
-    """The encoder's own preset, for example ``veryfast``."""
-
-    def __post_init__(self) -> None:
-        if self.crf is not None and not 0 <= self.crf <= 63:
-            raise ConfigError(f"crf must be within 0-63, received {self.crf}")
 
 
 @dataclass(frozen=True, slots=True)

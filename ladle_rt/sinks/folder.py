@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ladle_rt.colour import to_rgb
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import Picture, PixelFormat, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.sinks.convert import to_rgb
-from ladle_rt.sinks.images import write_png
+from ladle_rt.sinks.png import write_png
 
 
 class FolderSink:
@@ -27,7 +27,8 @@ class FolderSink:
             raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
         if not context.overwrite and any(folder.glob("*.png")):
             raise OutputError(
-                f"{folder}: already holds pictures; choose another folder or allow overwriting"
+                f"{folder}: already holds pictures; choose another folder, or replace them with "
+                "--overwrite"
             )
         self._folder = folder
 

@@ -6,15 +6,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.figures import LiveFigures
+from ladle_rt.frame_stats import FrameStats
 
 HELP = (
-    "q  quit", "l  layout", "p  palette", "r  record", "s  snapshot", "h  figures", "?  this help"
+    "q  quit", "l  layout", "p  palette", "i  isotherm", "r  record", "s  snapshot", "h  figures",
+    "?  this help",
 )  # fmt: skip
 BRIGHT, WARNING = (240, 240, 240), (255, 170, 60)
 
 
-def lines_of(figures: LiveFigures, recording: bool) -> list[tuple[str, tuple[int, int, int]]]:
+def lines_of(figures: FrameStats, recording: bool) -> list[tuple[str, tuple[int, int, int]]]:
     """What is written, with its colour (RGB)."""
     recent = figures.recent_latency_ms
     dropped = sum(figures.dropped.values())

@@ -17,6 +17,11 @@ from ladle_rt.sinks.scheduling import GREEDY_ENCODERS, OrdinaryScheduling
 logger = logging.getLogger("ladle_rt")
 
 
+LONGEST_STEP = {"mp4": 2**30, "mov": 2**30}
+"""Ticks from one picture to the next that a container surely holds: FFmpeg gives up from 2**31 on,
+and pictures that are written in another order than they are shown step further."""
+
+
 class PictureStream:
     """One video stream; opened for its first picture, to which later sizes are scaled."""
 
@@ -32,6 +37,7 @@ class PictureStream:
         sample_aspect_ratio: Fraction | None,
         scheduling: OrdinaryScheduling,
         key_frame_every_s: float | None = None,
+        from_zero: bool = False,
     ) -> None:
         """
         Args:
@@ -44,6 +50,7 @@ class PictureStream:
             sample_aspect_ratio: width over height of a pixel; ``None`` for square.
             scheduling: the thread's own, put back after greedy encoders.
             key_frame_every_s: for streams that one may join or cut anywhere.
+            from_zero: the first picture's time becomes 0; else times stay the source's.
 
         Raises:
             av.FFmpegError: the encoder does not open.
@@ -54,6 +61,7 @@ class PictureStream:
         self._time_base = plan.time_base(time_base, rate)
         self._width, self._height = picture.width, picture.height
         self._last_pts: int | None = None
+        self._shift: int | None = None if from_zero else 0
         self._warned_size = False
         stream = container.add_stream(plan.codec, rate=rate)
         configure(stream, plan, picture.width, picture.height)
@@ -119,7 +127,23 @@ class PictureStream:
         else:
             base = source.time_base or self._source_time_base
             wanted = round(source.pts * base / self._time_base)
+        if self._shift is None:
+            self._shift = -wanted
+        wanted += self._shift
         if self._last_pts is not None:
+            longest = LONGEST_STEP.get(self._plan.container)
+            if longest is not None and wanted - self._last_pts > longest:
+                excess = wanted - self._last_pts - longest
+                logger.warning(
+                    "%s: %s cannot hold the gap of %.0f s before the next picture; it is %.0f s "
+                    "shorter there (a .mkv keeps it)",
+                    self._name,
+                    self._plan.container,
+                    (excess + longest) * self._time_base,
+                    excess * self._time_base,
+                )
+                self._shift -= excess
+                wanted -= excess
             wanted = max(wanted, self._last_pts + 1)
         self._last_pts = wanted
         return wanted

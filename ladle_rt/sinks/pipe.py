@@ -11,8 +11,9 @@ from pathlib import Path
 
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import PixelFormat, TranslatedFrame
+from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.newest import NewestSlot
-from ladle_rt.sinks.raw_header import describe
+from ladle_rt.sinks.picture_header import describe
 from ladle_rt.sinks.thread import SinkThread
 
 OPEN_EVERY_S = 0.1
@@ -23,7 +24,7 @@ CLOSE_TIMEOUT_S = 2.0
 class PipeSink:
     """A FIFO; a reader that is slow or absent misses whole pictures and never holds anybody up.
 
-    See `ladle_rt.sinks.raw_header.HEADER` for what a reader finds.
+    See `ladle_rt.sinks.picture_header.HEADER` for what a reader finds.
     """
 
     pixel_format: PixelFormat = "yuv420p"
@@ -108,3 +109,8 @@ class PipeSink:
                 view = view[os.write(pipe, view[:65_536]) :]
             elif self._slot.closed:
                 raise OSError(errno.ETIMEDOUT, "the reader takes nothing")
+
+
+def open_pipe(path: Path, context: SinkContext) -> PipeSink:
+    """See `ladle_rt.sinks.select`; every picture brings its own header."""
+    return PipeSink(path)

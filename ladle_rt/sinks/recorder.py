@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ladle_rt.colour import to_rgb
 from ladle_rt.errors import LadleError, OutputError
 from ladle_rt.frames import Picture, PixelFormat, TranslatedFrame
 from ladle_rt.sinks.base import Sink
-from ladle_rt.sinks.convert import to_rgb
-from ladle_rt.sinks.images import write_png
+from ladle_rt.sinks.png import write_png
 
 
 class Recorder:

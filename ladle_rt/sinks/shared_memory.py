@@ -18,7 +18,7 @@ from multiprocessing import resource_tracker, shared_memory
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import PixelFormat, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.sinks.raw_header import HEADER, describe
+from ladle_rt.sinks.picture_header import HEADER, describe
 
 SLOTS = 4
 START = struct.Struct("<QII")

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.colour import to_rgb
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import TranslatedFrame
-from ladle_rt.sinks.convert import to_rgb
 from ladle_rt.thermal.view import ThermalView
 
 ViewLayout = Literal["colour", "thermal", "side-by-side"]
@@ -18,7 +18,7 @@ LAYOUTS: tuple[ViewLayout, ...] = get_args(ViewLayout)
 
 
 class View:
-    """Composes pictures; in order, from one thread. ``layout`` may be changed from any other."""
+    """Composes pictures; usable from any thread."""
 
     def __init__(self, thermal: ThermalView, layout: ViewLayout = "colour") -> None:
         """
@@ -48,7 +48,7 @@ class View:
         layout = self.layout
         if layout == "colour":
             return to_rgb(translated.picture)
-        thermal = self.thermal.rgb(translated.frame)
+        thermal = self.thermal.rgb(translated)
         if layout == "thermal":
             return thermal
         colour = to_rgb(translated.picture)

@@ -12,15 +12,16 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 
 from ladle_rt.errors import LadleError, OutputError
-from ladle_rt.figures import LiveFigures
+from ladle_rt.frame_stats import FrameStats
 from ladle_rt.frames import PixelFormat, TranslatedFrame
 from ladle_rt.sinks.base import Controls
 from ladle_rt.sinks.hud import BRIGHT, HELP, draw, lines_of
+from ladle_rt.sinks.switches import Switch
 from ladle_rt.sinks.thread import SinkThread
 from ladle_rt.sinks.view import View
 
@@ -69,8 +70,9 @@ class WindowSink:
         self,
         title: str,
         view: View,
-        figures: Callable[[], LiveFigures],
+        figures: Callable[[], FrameStats],
         controls: Controls,
+        switches: Sequence[Switch] = (),
     ) -> None:
         """
         Args:
@@ -78,6 +80,7 @@ class WindowSink:
             view: composes what is shown; belongs to this object.
             figures: for the overlay.
             controls: what keys do.
+            switches: turned by their keys.
 
         Raises:
             OutputError: there is no display.
@@ -91,7 +94,7 @@ class WindowSink:
         # Qt tells on standard error that OpenCV brings no fonts; nothing here needs them.
         os.environ.setdefault("QT_LOGGING_RULES", "*=false")
         self._title, self._view = title, view
-        self._figures, self._controls = figures, controls
+        self._figures, self._controls, self._switches = figures, controls, switches
         self._newest: TranslatedFrame | None = None
         self._hud, self._help = True, False
         self._notice = ("", 0.0)
@@ -204,4 +207,8 @@ class WindowSink:
             self._hud = not self._hud
         elif key == "?":
             self._help = not self._help
+        for switch in self._switches:
+            if switch.key == key:
+                switch.turn(not switch.is_on())
+                return f"{switch.label.lower()} {'on' if switch.is_on() else 'off'}"
         return ""

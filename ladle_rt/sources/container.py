@@ -10,16 +10,29 @@ from typing import Any
 import av
 
 from ladle_rt.errors import InputError, InputNotFoundError
+from ladle_rt.sources.pipe_reader import PipeReader
 from ladle_rt.sources.tracks import choose_track
 
 
-def open_input(path: Path) -> av.container.InputContainer:
+def open_input(path: Path, pipe: PipeReader | None = None) -> av.container.InputContainer:
     """Open a file that must exist and must be media.
+
+    Args:
+        path: the file.
+        pipe: reads it, where it can only be read once.
 
     Raises:
         InputNotFoundError: no such file.
         InputError: a folder, an empty file, or nothing that FFmpeg can read.
     """
+    if pipe is not None:
+        try:
+            return av.open(pipe, "r", metadata_errors="ignore")
+        except (av.FFmpegError, OSError) as error:
+            raise InputError(
+                f"{path}: expected a video in a form that can be read front to back, such as "
+                f"Matroska or y4m ({error.strerror or error})"
+            ) from error
     if not path.exists():
         raise InputNotFoundError(f"{path}: no such file")
     if path.is_dir():

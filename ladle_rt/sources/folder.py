@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
-from ladle_rt.errors import ConfigError, InputError, InputNotFoundError
+from ladle_rt.errors import InputError, InputNotFoundError
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sources.base import SourceInfo, SourceOptions
 from ladle_rt.sources.images import list_images, read_stills, scene_reader
@@ -39,27 +39,19 @@ class FolderSource:
         self,
         path: Path,
         options: SourceOptions | None = None,
-        start_s: float = 0.0,
-        duration_s: float | None = None,
     ) -> None:
         """
         Args:
             path: a folder, a pattern such as ``frame_%05d.png``, or a file of pictures.
-            options: ``fps``, ``allow_colour`` and ``read`` count here.
-            start_s: skip so many seconds.
-            duration_s: deliver so many seconds; ``None`` up to the end.
+            options: ``fps``, ``allow_colour``, ``read``, ``start_s`` and ``duration_s`` count here.
 
         Raises:
-            ConfigError: a negative start or a duration that is not positive.
             InputNotFoundError: nothing there.
             InputError: no pictures, nothing in the chosen part, or the first cannot be used.
         """
         options = options or SourceOptions()
-        if start_s < 0:
-            raise ConfigError(f"start must be >= 0 seconds, received {start_s}")
-        if duration_s is not None and duration_s <= 0:
-            raise ConfigError(f"duration must be > 0 seconds, received {duration_s}")
         self._options = options
+        start_s, duration_s = options.start_s, options.duration_s
         self._paths = _files(path, options.read.recursive)
         rate = (
             DEFAULT_RATE if options.fps is None else Fraction(options.fps).limit_denominator(1000)

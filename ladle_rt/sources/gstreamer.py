@@ -15,7 +15,7 @@ import numpy as np
 from ladle_rt.errors import InputError, SourceLostError
 from ladle_rt.frames import Frame
 from ladle_rt.sources.base import SourceInfo, SourceOptions
-from ladle_rt.sources.guard import CloseGuard
+from ladle_rt.sources.close_guard import CloseGuard
 
 TIME_BASE = Fraction(1, 1_000_000)
 
@@ -138,3 +138,8 @@ def _grey(image: Any) -> Any:
     if image.ndim == 3 and image.shape[2] == 3:
         return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     return np.array(image.reshape(image.shape[:2]))
+
+
+def open_csi(number: str, options: SourceOptions) -> GStreamerSource:
+    """A CSI camera on a Jetson; see `csi_pipeline`."""
+    return GStreamerSource(csi_pipeline(number, options), options)

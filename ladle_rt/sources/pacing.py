@@ -11,7 +11,7 @@ from types import TracebackType
 from ladle_rt.errors import InputError
 from ladle_rt.frames import Frame
 from ladle_rt.sources.base import Source, SourceInfo
-from ladle_rt.sources.guard import CloseGuard
+from ladle_rt.sources.close_guard import CloseGuard
 
 LONGEST_GAP_S = 5.0
 """A longer pause in a recording is a clock that jumped, and is not waited for."""
@@ -86,7 +86,9 @@ class LoopSource:
         self._open = open_source
         self._current = open_source()
         self._closed = False
-        self.info: SourceInfo = replace(self._current.info, frames=None, duration_s=None)
+        self.info: SourceInfo = replace(
+            self._current.info, frames=None, duration_s=None, media=None
+        )
 
     def __iter__(self) -> Iterator[Frame]:
         """Deliver frames until closed.

@@ -1,4 +1,4 @@
-"""A live source's pictures as scenes: cropped, without what is no scene, white-hot."""
+"""Another source's pictures as scenes: cropped, without what is no scene, white-hot."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class SceneSource:
         Raises:
             InputError: the mask cannot be read, or the crop does not fit.
         """
-        self._source = source
+        self.inner = source
+        """Delivers the pictures."""
         try:
             self._reader = scene_reader(options, source.info.name, live=True)
             width, height = self._reader.size(source.info.width, source.info.height)
@@ -39,14 +40,14 @@ class SceneSource:
         Raises:
             InputError: as the source; or crop or mask do not fit.
         """
-        for frame in self._source:
+        for frame in self.inner:
             if frame.fault is None:
                 frame = replace(frame, pixels=self._reader.read(frame.pixels))
             yield frame
 
     def close(self) -> None:
         """Release the source; calling it twice is harmless."""
-        self._source.close()
+        self.inner.close()
 
     def __enter__(self) -> SceneSource:
         return self

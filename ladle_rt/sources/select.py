@@ -1,36 +1,80 @@
-"""From what a person types after ``--device`` to a source."""
+"""From what a person types after ``--device`` to a source.
+
+A kind of source is one file and one line in `SOURCES`, or an entry point of the group
+``ladle_rt.sources`` in another distribution: a callable that takes what stands behind the
+scheme (the whole address, if it begins with ``scheme://``) and the `SourceOptions`.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple, cast
 
+from ladle_rt import plugins
 from ladle_rt.addresses import masked
-from ladle_rt.errors import InputError, InputNotFoundError
+from ladle_rt.errors import ConfigError, InputError, InputNotFoundError
 from ladle_rt.sources.base import Source, SourceEvent, SourceOptions
+from ladle_rt.sources.opening import open_patiently
 from ladle_rt.sources.pacing import LoopSource, RealtimeSource
 from ladle_rt.sources.reconnect import ReconnectingSource
 from ladle_rt.sources.scene import SceneSource
+from ladle_rt.thermal.reading import ReadOptions
 
-KINDS = (
-    "/dev/videoN, rtsp://, rtsps://, rtp://, udp://, srt://, http://, https://, tcp://, FILE, "
-    "FOLDER, csi:N, gst:PIPELINE, synthetic[:WxH@FPS], recording:FILE"
-)
-NETWORK = ("rtsp", "rtsps", "rtp", "udp", "srt", "http", "https", "tcp")
+Factory = Callable[[str, SourceOptions], Source]
+
+
+class SourceKind(NamedTuple):
+    """One line of the table."""
+
+    usage: str
+    """How it is written; an address where this contains ``://``."""
+    target: str
+    """``module:callable``, see `ladle_rt.plugins`."""
+
+
+_NETWORK = "ladle_rt.sources.network_source:NetworkSource"
+SOURCES = {
+    "csi": SourceKind("csi:N", "ladle_rt.sources.gstreamer:open_csi"),
+    "gst": SourceKind("gst:PIPELINE", "ladle_rt.sources.gstreamer:GStreamerSource"),
+    "http": SourceKind("http://", "ladle_rt.sources.snapshot:open_http"),
+    "https": SourceKind("https://", "ladle_rt.sources.snapshot:open_http"),
+    "recording": SourceKind("recording:FILE", "ladle_rt.recording.recording_source:open_recording"),
+    "rtmp": SourceKind("rtmp://", _NETWORK),
+    "rtmps": SourceKind("rtmps://", _NETWORK),
+    "rtp": SourceKind("rtp://", _NETWORK),
+    "rtsp": SourceKind("rtsp://", _NETWORK),
+    "rtsps": SourceKind("rtsps://", _NETWORK),
+    "snapshot": SourceKind("snapshot:URL", "ladle_rt.sources.snapshot:SnapshotSource"),
+    "srt": SourceKind("srt://", _NETWORK),
+    "synthetic": SourceKind("synthetic[:WxH@FPS]", "ladle_rt.sources.pattern:open_pattern"),
+    "tcp": SourceKind("tcp://", _NETWORK),
+    "udp": SourceKind("udp://", _NETWORK),
+    "v4l2": SourceKind("v4l2:DEVICE", "ladle_rt.sources.v4l2.source:V4l2Source"),
+}
+"""By scheme."""
+SUFFIXES = {".lrec": SOURCES["recording"], ".sdp": SourceKind("FILE.sdp", _NETWORK)}
+"""Of files; all others are pictures or videos."""
 V4L2_MAJOR = 81
 """Of device numbers; see Linux's admin-guide/devices.txt."""
-RECORDING = ".lrec"
-SYNTHETIC_SECONDS = 20.0
-"""Length of the drive that the test pattern repeats."""
+
+
+def kinds() -> str:
+    """What can be typed, for people."""
+    own = dict.fromkeys(kind.usage for kind in [*SUFFIXES.values(), *SOURCES.values()])
+    added = [f"{name}:..." for name in plugins.installed("ladle_rt.sources") if name not in SOURCES]
+    return ", ".join(["/dev/videoN", "FILE", "FOLDER", "-", *own, *added])
 
 
 def open_source(
     spec: str,
     options: SourceOptions,
     on_event: Callable[[SourceEvent], None] = lambda event: None,
+    stop: threading.Event | None = None,
 ) -> Source:
     """Open a source by its name.
 
@@ -38,43 +82,97 @@ def open_source(
     delivered as fast as they are asked for, unless ``options`` say otherwise.
 
     Args:
-        spec: see `KINDS`.
+        spec: see `kinds`.
         options: how to open it.
         on_event: told when a live source goes and comes back.
+        stop: when set, opening ends; hanging drivers and peers that do not answer are left behind.
 
     Raises:
+        StoppedError: ``stop`` was set before the source was open.
         InputError: no such kind of source, or it cannot be used.
         LadleError: what else its own module refuses.
     """
-    scheme, _, rest = spec.partition(":")
-    device = _device(spec)
-    if device is not None:
-        from ladle_rt.sources.v4l2.source import V4l2Source
-
-        return _watched(lambda: V4l2Source(device, options), options, on_event)
-    if scheme.lower() in NETWORK and rest.startswith("//"):
-        from ladle_rt.sources.network import NetworkSource
-
-        return _watched(lambda: NetworkSource(spec, options), options, on_event)
-    if scheme in ("gst", "csi") and rest:
-        from ladle_rt.sources.gstreamer import GStreamerSource, csi_pipeline
-
-        pipeline = csi_pipeline(rest, options) if scheme == "csi" else rest
-        return _watched(lambda: GStreamerSource(pipeline, options), options, on_event)
-    if scheme == "synthetic":
-        return RealtimeSource(
-            LoopSource(lambda: SceneSource(_synthetic(rest, options), options.read))
+    if options.start_s > 0 and not _has_start(Path(spec)):
+        raise ConfigError(
+            f"{masked(spec)}: only videos, folders and stacks of images have a start that can be "
+            "skipped"
         )
-    return _recorded(lambda: _open_recording(spec, options), options)
+
+    def open_one() -> Source:
+        return _open(spec, options)
+
+    first = open_patiently(open_one, options.wait, stop or threading.Event())
+    if isinstance(first, SceneSource) and isinstance(first.inner, RealtimeSource):
+        return first  # A recording that only behaves like a camera cannot be lost.
+    waiting = [first]
+
+    def reopen() -> Source:
+        return waiting.pop() if waiting else open_one()
+
+    if first.info.live:
+        return ReconnectingSource(reopen, timeout_s=options.timeout_s, on_event=on_event)
+    source = LoopSource(reopen) if options.loop else first
+    return RealtimeSource(source) if options.realtime else source
 
 
-def _device(spec: str) -> str | None:
-    """The path of a V4L2 device, where one is meant."""
+def _has_start(path: Path) -> bool:
+    from ladle_rt.sources.folder import is_sequence
+
+    return is_sequence(path) or (path.is_file() and path.suffix.lower() not in SUFFIXES)
+
+
+def _open(spec: str, options: SourceOptions) -> Source:
+    target, place = _by_scheme(spec)
+    path = Path(spec)
+    if target is None and path.is_file() and (kind := SUFFIXES.get(path.suffix.lower())):
+        target, place = kind.target, spec
+    if target is not None:
+        _refuse_read_options(spec, options.read)
+        source = cast(Factory, plugins.load(target))(place, options)
+        return SceneSource(source, options.read)
+    if "://" in spec:
+        raise InputError(f"{masked(spec)}: not a source; expected one of {kinds()}")
+    # These read scenes by themselves: they have more to go by than the pixels.
+    from ladle_rt.sources.folder import FolderSource, is_sequence
+    from ladle_rt.sources.video import VideoSource
+
+    if spec != "-":
+        if is_sequence(path):
+            return FolderSource(path, options)
+        if not path.exists():
+            raise InputNotFoundError(f"{spec}: no such file or folder; sources are {kinds()}")
+    return VideoSource(
+        path, options.start_s, options.duration_s, options.allow_colour, options.read
+    )
+
+
+def _refuse_read_options(spec: str, read: ReadOptions) -> None:
+    """What can only be done to pictures in colour, or in files."""
+    if read.from_palette is not None:
+        raise ConfigError(
+            f"{masked(spec)}: --from-palette expects a file or a folder, received a source that "
+            "delivers levels; choose the camera's white-hot palette, or record it and translate "
+            "the file"
+        )
+    if read.track is not None:
+        raise ConfigError(f"{masked(spec)}: only video files have tracks; leave --track out")
+
+
+def _by_scheme(spec: str) -> tuple[str | None, str]:
+    """The target that a scheme names, and what it is to open."""
     if spec.isdecimal():
-        return f"/dev/video{spec}"
-    if spec.startswith("v4l2:"):
-        return spec.removeprefix("v4l2:")
-    return spec if re.match(r"/dev/(video\d|v4l/)", spec) or _is_camera(Path(spec)) else None
+        return SOURCES["v4l2"].target, f"/dev/video{spec}"
+    if re.match(r"/dev/(video\d|v4l/)", spec) or _is_camera(Path(spec)):
+        return SOURCES["v4l2"].target, spec
+    scheme, colon, rest = spec.partition(":")
+    scheme = scheme.lower()
+    is_address = rest.startswith("//")
+    place = spec if is_address else rest
+    if (kind := SOURCES.get(scheme)) is not None:
+        fits = ("://" in kind.usage) == is_address and (rest or "[" in kind.usage)
+        return (kind.target, place) if fits else (None, place)
+    added = plugins.installed("ladle_rt.sources") if colon and rest else {}
+    return added.get(scheme), place
 
 
 def _is_camera(path: Path) -> bool:
@@ -84,54 +182,3 @@ def _is_camera(path: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) == V4L2_MAJOR
-
-
-def _watched(
-    open_one: Callable[[], Source],
-    options: SourceOptions,
-    on_event: Callable[[SourceEvent], None],
-) -> Source:
-    def scene() -> Source:
-        return SceneSource(open_one(), options.read)
-
-    return ReconnectingSource(scene, timeout_s=options.timeout_s, on_event=on_event)
-
-
-def _recorded(open_one: Callable[[], Source], options: SourceOptions) -> Source:
-    source = LoopSource(open_one) if options.loop else open_one()
-    return RealtimeSource(source) if options.realtime else source
-
-
-def _open_recording(spec: str, options: SourceOptions) -> Source:
-    explicit = spec.startswith("recording:")
-    path = Path(spec.removeprefix("recording:"))
-    if explicit or path.suffix.lower() == RECORDING:
-        from ladle_rt.sources.recording import RecordingSource
-
-        return SceneSource(RecordingSource(path), options.read)
-    if "://" in spec:
-        raise InputError(f"{masked(spec)}: not a source; expected one of {KINDS}")
-    from ladle_rt.sources.folder import FolderSource, is_sequence
-
-    if is_sequence(path) and (path.exists() or "%" in path.name):
-        return FolderSource(path, options)
-    if not path.exists():
-        raise InputNotFoundError(f"{spec}: no such file or folder; sources are {KINDS}")
-    from ladle_rt.sources.video import VideoSource
-
-    return VideoSource(path, allow_colour=options.allow_colour, read=options.read)
-
-
-def _synthetic(rest: str, options: SourceOptions) -> Source:
-    from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
-
-    found = re.fullmatch(r"(?:(\d+)x(\d+))?(?:@(\d+))?", rest)
-    if found is None:
-        raise InputError(f"synthetic:{rest}: expected synthetic[:WIDTHxHEIGHT][@FPS]")
-    names = ("width", "height", "rate")
-    asked: dict[str, int | None] = {"width": options.width, "height": options.height}
-    asked["rate"] = None if options.fps is None else max(1, round(options.fps))
-    for name, part in zip(names, found.groups(), strict=True):
-        asked[name] = asked[name] if part is None else int(part)
-    given = {name: value for name, value in asked.items() if value is not None}
-    return SyntheticSource(DriveOptions(seconds=SYNTHETIC_SECONDS, **given))

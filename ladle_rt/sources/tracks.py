@@ -11,6 +11,7 @@ import av
 
 from ladle_rt.errors import InputError
 from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share
+from ladle_rt.sources.pipe_reader import is_pipe
 
 logger = logging.getLogger("ladle_rt.input")
 
@@ -56,6 +57,8 @@ def _thermal(streams: list[Any], path: Path) -> int:
 
 
 def _is_grey(path: Path, index: int) -> bool:
+    if is_pipe(path):
+        return False  # It is being read, and can be read only once.
     try:
         with av.open(str(path.absolute()), metadata_errors="ignore") as container:
             frame = next(container.decode(container.streams[index]), None)

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import time
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import av
-import numpy as np
-import numpy.typing as npt
 
-from ladle_rt.errors import (
-    ConfigError,
-    FalseColourError,
-    InputError,
-    PartialResultError,
-)
-from ladle_rt.frames import Frame, ThermalPixels
+from ladle_rt.errors import ConfigError, InputError, PartialResultError
+from ladle_rt.frames import Frame, MediaPart
 from ladle_rt.sources.base import SourceInfo
+from ladle_rt.sources.concealment import ConcealmentCheck
 from ladle_rt.sources.container import (
     declared_end,
     fraction,
@@ -32,20 +24,11 @@ from ladle_rt.sources.container import (
     video_stream,
 )
 from ladle_rt.sources.deinterlace import deinterlaced
-from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share, intensities, packed_words
-from ladle_rt.sources.images import scene_reader
+from ladle_rt.sources.pipe_reader import PipeReader, is_pipe
+from ladle_rt.sources.scene_frames import SceneFrames
 from ladle_rt.sources.timeline import Timeline
 from ladle_rt.thermal.reading import ReadOptions
-from ladle_rt.thermal.sensors import holds_counts, picture_half
 
-logger = logging.getLogger("ladle_rt.input")
-
-FIRST_CHECKS = 5
-"""So many of the first frames that show anything decide whether the input is in colour."""
-CHECK_EVERY = 50
-"""After that one frame in so many is looked at."""
-FLAT_SPAN = 16
-"""A frame whose 8-bit counts span less shows nothing that colour could be judged by."""
 SEEK_MARGIN_S = 1
 """Key frames are found by decoding time, which may lie before presentation time."""
 MAX_FAILED_READS = 100
@@ -75,7 +58,7 @@ class VideoSource:
     ) -> None:
         """
         Args:
-            path: any video file that PyAV reads.
+            path: any video file that PyAV reads, a FIFO, or ``-`` for standard input.
             start_s: skip so many seconds of the input.
             duration_s: deliver so many seconds; ``None`` up to the end.
             allow_colour: take the luminance of a coloured input instead of refusing it.
@@ -92,20 +75,23 @@ class VideoSource:
         if duration_s is not None and duration_s <= 0:
             raise ConfigError(f"duration must be > 0 seconds, received {duration_s}")
         self._path = path
-        self._allow_colour = allow_colour
-        self._read = read or ReadOptions()
-        self._scene = scene_reader(self._read, path.name)
-        self._counts: bool | None = None
-        """Whether 4:2:2 carries raw counts; the first frame tells."""
-        self._container = open_input(path)
+        self._track = None if read is None else read.track
+        self._scene = SceneFrames(path, read or ReadOptions(), allow_colour)
+        self._pipe = PipeReader(path) if is_pipe(path) else None
         try:
-            self._stream = video_stream(self._container, path, self._read.track)
+            self._container = open_input(path, self._pipe)
+        except BaseException:
+            self._release_pipe()
+            raise
+        try:
+            self._stream = video_stream(self._container, path, self._track)
             self._prepare(start_s, duration_s)
             self._frames = self._deliver()
             self._first: Frame | None = self._read_first(start_s)
             self.info = self._describe(start_s, duration_s)
         except BaseException:
             self._container.close()
+            self._release_pipe()
             raise
 
     def __iter__(self) -> Iterator[Frame]:
@@ -122,11 +108,14 @@ class VideoSource:
 
     def close(self) -> None:
         """Release the file; calling it twice is harmless."""
+        if self._pipe is not None:
+            self._pipe.stop()
         # A thread that still reads (it hangs, or the caller would have waited) keeps the file:
         # closing it underneath would crash the process.
         with contextlib.suppress(ValueError):
             self._frames.close()
             self._container.close()
+            self._release_pipe()
 
     def __enter__(self) -> VideoSource:
         return self
@@ -139,15 +128,21 @@ class VideoSource:
     ) -> None:
         self.close()
 
-    @property
-    def origin_s(self) -> Fraction:
-        """The input's own time, in seconds, that became 0; audio must be moved alike."""
-        return self._origin * self._time_base
+    def _media(self, start_s: float) -> MediaPart | None:
+        """Where sound and tags are; a pipe is read once, for its pictures."""
+        if self._pipe is not None:
+            return None
+        end = self._end
+        return MediaPart(
+            self._path,
+            origin_s=self._origin * self._time_base,
+            begin_s=Fraction(0) if start_s > 0 else None,
+            end_s=None if end is None else (end - self._origin) * self._time_base,
+        )
 
-    @property
-    def end_s(self) -> Fraction | None:
-        """Where the chosen part ends, seconds of delivered time; ``None``: at its own end."""
-        return None if self._end is None else (self._end - self._origin) * self._time_base
+    def _release_pipe(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
 
     def _prepare(self, start_s: float, duration_s: float | None) -> None:
         stream = self._stream
@@ -168,11 +163,8 @@ class VideoSource:
         self._timeline = Timeline(self._path.name, self._rate, self._time_base)
         self._damaged = 0
         self._delivered = 0
-        self._checks = 0
-        self._warned_colour = False
-        self._rotation = 0
         self._use_threads()
-        if start_s > SEEK_MARGIN_S and stream.start_time is not None:
+        if start_s > SEEK_MARGIN_S and stream.start_time is not None and self._pipe is None:
             self._seek(int((begin_s - SEEK_MARGIN_S) / self._time_base))
 
     def _use_threads(self) -> None:
@@ -196,7 +188,7 @@ class VideoSource:
                 return
         self._container.close()
         self._container = open_input(self._path)
-        self._stream = video_stream(self._container, self._path, self._read.track)
+        self._stream = video_stream(self._container, self._path, self._track)
         self._use_threads()
 
     def _read_first(self, start_s: float) -> Frame:
@@ -221,7 +213,7 @@ class VideoSource:
         if frames is None and length_s is not None:
             frames = max(1, round(length_s * self._rate))
         ratio = fraction(self._stream.sample_aspect_ratio)
-        if ratio is not None and self._rotation % 2:
+        if ratio is not None and self._scene.rotation % 2:
             ratio = 1 / ratio
         return SourceInfo(
             width=width,
@@ -231,6 +223,8 @@ class VideoSource:
             frames=frames,
             duration_s=length_s,
             sample_aspect_ratio=None if ratio == 1 else ratio,
+            waits=self._pipe is not None,
+            media=self._media(start_s),
         )
 
     def _length_s(self) -> float | None:
@@ -247,9 +241,8 @@ class VideoSource:
                 continue
             if self._end is not None and placed >= self._end:
                 break
-            pixels = self._pixels(frame)
             yield Frame(
-                pixels=pixels,
+                pixels=self._scene.read(frame),
                 sequence=self._delivered,
                 timestamp_ns=time.monotonic_ns(),
                 pts=placed - self._origin,
@@ -268,6 +261,7 @@ class VideoSource:
         """Frames in presentation order; unreadable packets are counted and skipped."""
         self._last_end: int | None = None
         packets = self._container.demux(self._stream)
+        concealment = ConcealmentCheck(self._stream)
         failed_reads = 0
         while failed_reads < MAX_FAILED_READS:
             try:
@@ -284,6 +278,9 @@ class VideoSource:
             if packet.pts is not None:
                 end = packet.pts + (packet.duration or 0)
                 self._last_end = max(end, self._last_end or end)
+            if not concealment.found:
+                concealment.look(packet)
+                self._damaged += concealment.found
             try:
                 frames = packet.decode()
             except av.FFmpegError:
@@ -303,60 +300,6 @@ class VideoSource:
             return False
         missing_s = declared_s - self._last_end * self._time_base
         return missing_s > max(2 / self._rate, Fraction(1, 5))
-
-    def _pixels(self, frame: av.VideoFrame) -> ThermalPixels:
-        self._rotation = round(frame.rotation / 90) % 4
-        try:
-            if self._read.from_palette is not None:
-                return self._scene.read_colours(self._turned(frame.to_ndarray(format="rgb24")))
-            pixels = self._intensities(frame)
-        except (ValueError, av.FFmpegError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"{self._path}: pixel format {frame.format.name} cannot be read ({error})"
-            ) from error
-        return self._scene.read(self._turned(pixels))
-
-    def _intensities(self, frame: av.VideoFrame) -> ThermalPixels:
-        if self._counts is not False:
-            words = packed_words(frame)
-            if self._counts is None:
-                self._counts = words is not None and self._are_counts(words)
-            if words is not None and self._counts:
-                return words
-        pixels = intensities(frame, luminance=self._allow_colour)
-        self._check_colour(frame, pixels)
-        return pixels
-
-    def _are_counts(self, words: npt.NDArray[np.uint16]) -> bool:
-        """Whether a camera's raw counts were recorded as if they were 4:2:2."""
-        whole = holds_counts(words)
-        if whole:
-            logger.info("%s: raw counts recorded as YUYV; they are read", self._path.name)
-        return whole or picture_half(words) != slice(0, len(words))
-
-    def _turned(self, pixels: Any) -> Any:
-        return np.ascontiguousarray(np.rot90(pixels, self._rotation)) if self._rotation else pixels
-
-    def _check_colour(self, frame: av.VideoFrame, pixels: ThermalPixels) -> None:
-        judging = self._checks < FIRST_CHECKS
-        if self._warned_colour or not (judging or self._delivered % CHECK_EVERY == 0):
-            return
-        share = coloured_share(frame)
-        if share <= COLOURED_SHARE:
-            few = pixels[:: max(1, len(pixels) // 64), :: max(1, pixels.shape[1] // 64)]
-            self._checks += int(few.max()) - int(few.min()) >= FLAT_SPAN
-            return
-        found = f"{self._path}: {share:.0%} of the picture is coloured"
-        if judging and not self._allow_colour:
-            raise FalseColourError(
-                f"{found}; expected thermal intensities in grey, not a colour palette: record "
-                "with a white-hot palette, turn it back with --from-palette auto, or use its "
-                "luminance with --allow-colour"
-            )
-        self._warned_colour = True
-        logger.warning("%s; its luminance is used, which is not temperature", found)
 
 
 def _exact(seconds: float) -> Fraction:

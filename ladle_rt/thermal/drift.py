@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.frames import Frame
-from ladle_rt.thermal.normalization import ThermalNormalization, normalize
+from ladle_rt.frames import ThermalImage
+from ladle_rt.thermal.normalization import ThermalNormalization, apply_levels
 
 logger = logging.getLogger("ladle_rt")
 
@@ -59,14 +59,18 @@ class DriftWatch:
         self.drifted = False
         """Whether the picture is unusual now."""
 
-    def update(self, frame: Frame) -> None:
-        """Look at a frame, when it is time to; in frame order."""
-        now_s = frame.time_s
+    def update(self, thermal: ThermalImage, now_s: float) -> None:
+        """Look at what a network was shown, when it is time to; in frame order.
+
+        Args:
+            thermal: the thermal image.
+            now_s: its presentation time, seconds.
+        """
         if self._looked_s is not None and 0 <= now_s - self._looked_s < LOOK_EVERY_S:
             return
         self._looked_s = now_s
-        small: Any = cv2.resize(frame.pixels, SIDE, interpolation=cv2.INTER_AREA)
-        found = distance(normalize(small, self._spec))
+        small: Any = cv2.resize(thermal.pixels, SIDE, interpolation=cv2.INTER_AREA)
+        found = distance(apply_levels(small, thermal.levels, self._spec))
         self._run = self._run + 1 if (found > USUAL) != self.drifted else 0
         if self._run < LOOKS:
             return

@@ -23,16 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.errors import ConfigError
-from ladle_rt.frames import ThermalPixels
-
-
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """What a frame's histogram says, in the frame's own counts."""
-
-    low: float
-    mid: float
-    high: float
+from ladle_rt.frames import Levels, ThermalPixels
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,13 @@ holds that.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any, get_args
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.config import Palette
 from ladle_rt.errors import ConfigError
 
 _POINTS: dict[str, tuple[tuple[int, int, int], ...]] = {
@@ -31,7 +34,7 @@ _POINTS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "green-hot": ((0, 0, 0), (0, 70, 20), (20, 170, 50), (190, 255, 160)),
     "rainbow": ((0, 0, 130), (0, 150, 255), (0, 200, 80), (250, 230, 0), (255, 90, 0), (200, 0, 0)),
 }
-PALETTES = tuple(_POINTS)
+PALETTES: tuple[str, ...] = get_args(Palette)
 """Names; the first is the usual one."""
 
 
@@ -58,3 +61,19 @@ def interpolate(colours: tuple[tuple[int, int, int], ...]) -> npt.NDArray[np.uin
     places = np.linspace(0, 255, len(points))
     channels = [np.interp(np.arange(256), places, points[:, channel]) for channel in range(3)]
     return np.stack(channels, axis=1).round().astype(np.uint8)
+
+
+def in_palette(grey: Any, name: str) -> npt.NDArray[np.uint8]:
+    """A grey picture in a palette.
+
+    Args:
+        grey: HxW uint8, from cold to hot.
+        name: one of `PALETTES`.
+
+    Returns:
+        HxWx3 uint8, sRGB, owned by the caller.
+    """
+    table = palette_table(name)
+    planes = [cv2.LUT(grey, np.ascontiguousarray(table[:, channel])) for channel in range(3)]
+    merged: Any = cv2.merge(planes)
+    return merged  # type: ignore[no-any-return]

@@ -8,34 +8,27 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.frames import Frame
-from ladle_rt.thermal.normalization import LevelTracker, ThermalNormalization, apply_levels
-from ladle_rt.thermal.palettes import PALETTES, palette_table
+from ladle_rt.frames import TranslatedFrame
+from ladle_rt.thermal.normalization import ThermalNormalization, apply_levels, measure_levels
+from ladle_rt.thermal.palettes import PALETTES, in_palette, palette_table
 
 LEVELS_SIDE = 160
 """Levels are measured on at most about so many samples along each side."""
 
 
 class ThermalView:
-    """Shows frames with the model's own normalisation, in a palette.
+    """Shows frames as the network saw them, in a palette; usable from any thread."""
 
-    Call `rgb` in frame order, from one thread; `palette` may be changed from any other.
-    """
-
-    def __init__(
-        self, spec: ThermalNormalization, palette: str = "white-hot", smoothing_s: float = 1.0
-    ) -> None:
+    def __init__(self, spec: ThermalNormalization, palette: str = "white-hot") -> None:
         """
         Args:
             spec: the model's normalisation.
             palette: one of `PALETTES`.
-            smoothing_s: time constant of the levels, seconds.
 
         Raises:
             ConfigError: no such palette.
         """
         self._spec = spec
-        self._tracker = LevelTracker(spec, smoothing_s)
         palette_table(palette)
         self._palette = palette
 
@@ -54,22 +47,23 @@ class ThermalView:
         self._palette = PALETTES[(PALETTES.index(self._palette) + 1) % len(PALETTES)]
         return self._palette
 
-    def rgb(self, frame: Frame) -> npt.NDArray[np.uint8]:
+    def rgb(self, translated: TranslatedFrame) -> npt.NDArray[np.uint8]:
         """One frame.
 
         Args:
-            frame: HxW, uint8 or uint16.
+            translated: with the thermal image and its levels; without one the frame's own are
+                measured.
 
         Returns:
             HxWx3 uint8, sRGB, owned by the caller.
         """
-        pixels = frame.pixels
-        rows, columns = (max(1, side // LEVELS_SIDE) for side in pixels.shape)
-        few: Any = np.ascontiguousarray(pixels[::rows, ::columns])
-        levels = self._tracker.update(few, frame.time_s)
+        thermal = translated.thermal
+        pixels = translated.frame.pixels if thermal is None else thermal.pixels
+        if thermal is None:
+            rows, columns = (max(1, side // LEVELS_SIDE) for side in pixels.shape)
+            few: Any = np.ascontiguousarray(pixels[::rows, ::columns])
+            levels = measure_levels(few, self._spec)
+        else:
+            levels = thermal.levels
         unit = apply_levels(pixels, levels, self._spec)
-        bytes_: Any = cv2.convertScaleAbs(unit, alpha=255)
-        table = palette_table(self._palette)
-        planes = [cv2.LUT(bytes_, np.ascontiguousarray(table[:, channel])) for channel in range(3)]
-        merged: Any = cv2.merge(planes)
-        return merged  # type: ignore[no-any-return]
+        return in_palette(cv2.convertScaleAbs(unit, alpha=255), self._palette)

@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-import copy
-from typing import cast
-
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import PARAM_LIST, AveragedModel
 
 
-class AveragedWeights:
+def averaged(model: nn.Module, decay: float) -> AveragedModel:
     """A copy of a network that follows it slowly; the one that is validated and exported.
 
-    Own code, because `torch.optim.swa_utils.AveragedModel` goes tensor by tensor and waits for
-    the device at each.
+    Its first update copies; then the decay grows from 0.2 to ``decay``, so that early weights are
+    soon forgotten. Counters of batches are copied. How many updates there were stays on the CPU,
+    so that no update waits for the device.
+
+    Args:
+        model: the network that is trained, in its fp32 weights and on its device.
+        decay: in (0, 1).
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.model = copy.deepcopy(model).requires_grad_(False).eval()
-        self._decay = decay
+    def follow(average: PARAM_LIST, current: PARAM_LIST, updates: Tensor | int) -> None:
+        if not average[0].is_floating_point():
+            for mine, theirs in zip(average, current, strict=True):
+                mine.copy_(theirs)
+            return
+        now = min(decay, (1 + int(updates)) / (10 + int(updates)))
+        torch._foreach_lerp_(list(average), list(current), weight=1 - now)
 
-    @torch.no_grad()
-    def update(self, model: nn.Module, updates: int) -> None:
-        """Take ``model`` in after its step.
-
-        The decay grows from 0.2, so that early weights are soon forgotten.
-
-        Args:
-            model: the network that is trained, in its fp32 weights.
-            updates: calls before this one; the first copies.
-        """
-        decay = min(self._decay, (1 + updates) / (10 + updates)) if updates else 0.0
-        mine, theirs = _tensors(self.model), _tensors(model)
-        floats = [i for i, tensor in enumerate(mine) if tensor.is_floating_point()]
-        torch._foreach_lerp_(
-            [mine[i] for i in floats], [theirs[i] for i in floats], weight=1 - decay
-        )
-        for average, current in zip(mine, theirs, strict=True):
-            if not average.is_floating_point():
-                average.copy_(current)
-
-
-def _tensors(model: nn.Module) -> list[Tensor]:
-    return [cast(Tensor, tensor) for tensor in model.state_dict().values()]
+    # timm's ModelEmaV3 warms up by another law and averages the counters too.
+    average = AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
+    average.requires_grad_(False).eval()
+    return average

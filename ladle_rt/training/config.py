@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 
 from ladle_rt.datasets.look import LOOKS, Look
 from ladle_rt.errors import ConfigError
+from ladle_rt.structure import structure
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.training.phases import Phase, PhaseKind
-from ladle_rt.training.values import from_values
 
 MIN_CROP = 176
 """MS-SSIM of five scales with an 11-pixel window needs sides of at least (11 - 1) * 2**4 + 16."""
@@ -330,7 +330,7 @@ def config_from_values(values: Mapping[str, Any], data_root: Path = Path()) -> T
     phases = values.get("phases")
     if isinstance(phases, (list, tuple)) and phases and "steps" not in values:
         values["steps"] = sum(_steps(phase) for phase in phases)
-    config = from_values(TrainConfig, values, "recipe")
+    config = structure(TrainConfig, values, "recipe", ConfigError)
     return replace(
         config,
         data=tuple(_below(data_root, spec) for spec in config.data),

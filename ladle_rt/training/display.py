@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,8 +16,8 @@ from ladle_rt.training.distributed import leads
 from ladle_rt.training.loop import Progress
 from ladle_rt.training.throughput import Throughput
 
-LINE_EVERY = 100
-"""Steps between lines where there is no terminal."""
+LINE_EVERY_S = 30.0
+"""Seconds between lines where there is no terminal, at least."""
 
 SHOWN = ("perceptual", "moments", "stability", "semantics", "adversarial", "discriminator")
 """Terms beside the loss, where the run has them; the log has them all."""
@@ -56,10 +58,14 @@ def show_progress(steps: int) -> Iterator[Callable[[Progress], None]]:
 
             yield update
     else:
+        told_s = -math.inf
 
         def print_line(progress: Progress) -> None:
+            nonlocal told_s
             seen[:] = [progress]
-            if progress.step % LINE_EVERY == 0 or progress.scores is not None:
+            ends = progress.step == progress.steps or progress.scores is not None
+            if ends or time.monotonic() - told_s >= LINE_EVERY_S:
+                told_s = time.monotonic()
                 _print(f"{progress.step}/{progress.steps} {_describe(progress)}")
 
         yield print_line

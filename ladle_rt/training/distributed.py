@@ -55,6 +55,10 @@ class Processes:
             values = values / self.count
         return values
 
+    def any(self, flag: bool) -> bool:
+        """Whether it is set in one of the processes; to be called by all of them."""
+        return float(self.mean(torch.tensor(float(flag), device=self.device))) > 0
+
     def share(self, value: Any) -> Any:
         """What the leading process holds, in all of them; to be called by all of them."""
         if self.count == 1:

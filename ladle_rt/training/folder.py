@@ -8,13 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ladle_rt.documents import read_json
 from ladle_rt.errors import ConfigError
 from ladle_rt.files import write_whole
 from ladle_rt.training.checkpoint import CHECKPOINT
-from ladle_rt.training.config import TrainConfig
+from ladle_rt.training.config import TrainConfig, config_from_values
 
-FREE = frozenset({"workers", "checkpoint_every"})
-"""Settings that may change on resuming: no result depends on them."""
+FREE = frozenset({"workers", "checkpoint_every", "validate_every"})
+"""Settings that may change on resuming: no step depends on them."""
+MAY_CONTINUE = frozenset({"steps", "epochs", "phases", "loss", "teacher"})
+"""Settings that may change when a finished run is extended; see `ladle_rt.training.history`."""
+SETTINGS = "config.json"
 _RESULTS = (CHECKPOINT, "best.safetensors", "last.safetensors")
 
 
@@ -23,34 +27,40 @@ def identity(config: TrainConfig) -> dict[str, Any]:
     return {key: value for key, value in config.to_dict().items() if key not in FREE}
 
 
-def changed_settings(held: Any, config: TrainConfig) -> list[str]:
-    """Names of the settings in which a stored `identity` differs from a configuration."""
+def changed_settings(held: Any, config: TrainConfig) -> set[str]:
+    """Names of the settings in which a stored `identity` differs from a configuration.
+
+    One that came up after the run was made has its default there.
+    """
     wanted = identity(config)
-    if not isinstance(held, dict):
-        return sorted(wanted)
-    keys = (held.keys() | wanted.keys()) - FREE
-    return sorted(key for key in keys if held.get(key) != wanted.get(key))
+    try:
+        held = identity(config_from_values(held))
+    except (ConfigError, TypeError):
+        if not isinstance(held, dict):
+            return set(wanted)
+    return {key for key in (held.keys() | wanted.keys()) - FREE if held.get(key) != wanted.get(key)}
 
 
 def claim_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
-    """Make the run's folder, or check that it holds this very run.
+    """Make the run's folder, or check that it holds this very run, or one that this extends.
 
     Raises:
         ConfigError: it holds another run, or this one and ``resume`` is off.
     """
-    path = folder / "config.json"
+    path = folder / SETTINGS
     if path.is_file():
         if not resume:
             raise ConfigError(
                 f"{folder} already holds a run; add --resume to go on, or choose another folder"
             )
-        try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ConfigError(f"{path}: expected a run's settings, received {error}") from error
-        if changed := changed_settings(held, config):
+        held = read_json(path, "a run's settings", ConfigError)
+        changed = changed_settings(held, config)
+        if (folder / CHECKPOINT).is_file():
+            # The checkpoint knows whether they extend the run.
+            changed -= MAY_CONTINUE
+        if changed:
             raise ConfigError(
-                f"{folder} holds a run with other settings ({', '.join(changed)}); "
+                f"{folder} holds a run with other settings ({', '.join(sorted(changed))}); "
                 "resume with the same ones, or choose another folder"
             )
         return
@@ -61,8 +71,13 @@ def claim_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
             "choose another folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    write_settings(folder, config)
+
+
+def write_settings(folder: Path, config: TrainConfig) -> None:
+    """Write down what run the folder holds."""
     text = json.dumps(config.to_dict(), indent=2) + "\n"
-    write_whole(path, lambda target: target.write_text(text, encoding="utf-8"))
+    write_whole(folder / SETTINGS, lambda target: target.write_text(text, encoding="utf-8"))
 
 
 def publishable(config: TrainConfig) -> dict[str, Any]:

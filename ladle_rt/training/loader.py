@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Iterator
 
 import cv2
@@ -68,5 +69,9 @@ def _cores_a_process() -> int:
 
 
 def _single_threaded(worker: int) -> None:
+    # Ctrl-C and a service manager signal them too; the training process, which is asked to end
+    # its step and to save, ends them.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

@@ -1,4 +1,8 @@
-"""The run's logs; resuming cuts them back to the checkpoint it starts from."""
+"""The run's logs; resuming cuts them back to the checkpoint it starts from.
+
+A row holds means over the steps since the row before, of each term over the steps that had it:
+some terms are not computed at every step.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from types import TracebackType
 
 import cv2
 
+from ladle_rt.files import write_whole
 from ladle_rt.training.objective import TERMS
 
 COLUMNS = (
@@ -31,6 +36,27 @@ COLUMNS = (
 """``data_wait`` is the share of the time spent waiting for data, 0 to 1."""
 
 
+class Window:
+    """Means of the values of some steps, by name."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[float, int]] = {}
+        self._phase = 0
+
+    def add(self, phase: int, values: Mapping[str, float]) -> None:
+        """Take a step in; one of another phase starts anew, since its loss is another sum."""
+        if phase != self._phase:
+            self._sums, self._phase = {}, phase
+        for name, value in values.items():
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = total + value, count + 1
+
+    def read(self) -> dict[str, float]:
+        """The means since the last reading."""
+        sums, self._sums = self._sums, {}
+        return {name: total / count for name, (total, count) in sums.items()}
+
+
 class CsvLog:
     """One row per logged step; columns are empty where there was nothing to say."""
 
@@ -40,10 +66,10 @@ class CsvLog:
             # A kill may have cut the last line short, even inside its step's number.
             lines = path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
             kept = [row for row in csv.DictReader(lines) if int(row["step"]) <= start_step]
-        self._stream = path.open("w", encoding="utf-8", newline="", buffering=1)
+        # Whole, so that a kill in between does not cost the rows of before.
+        write_whole(path, lambda target: _write_rows(target, kept))
+        self._stream = path.open("a", encoding="utf-8", newline="", buffering=1)
         self._writer = csv.DictWriter(self._stream, COLUMNS, restval="")
-        self._writer.writeheader()
-        self._writer.writerows(kept)
 
     def write(self, step: int, values: Mapping[str, float], sheet: Path | None) -> None:
         """Append a row; keys are among `COLUMNS`."""
@@ -60,6 +86,13 @@ class CsvLog:
         traceback: TracebackType | None,
     ) -> None:
         self._stream.close()
+
+
+def _write_rows(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 class TensorBoardLog:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from ladle_rt.errors import require
+from ladle_rt.errors import TrainingStoppedError, require
 from ladle_rt.models.weights import save_model
 from ladle_rt.training.checkpoint import load_checkpoint, save_checkpoint
 from ladle_rt.training.config import TrainConfig
 from ladle_rt.training.distributed import check_batch, joined_processes
-from ladle_rt.training.folder import claim_folder
+from ladle_rt.training.folder import claim_folder, write_settings
 from ladle_rt.training.guard import memory_hint
 from ladle_rt.training.loader import load_batches
-from ladle_rt.training.log import CsvLog, TensorBoardLog
+from ladle_rt.training.log import CsvLog, TensorBoardLog, Window
 from ladle_rt.training.run import Run
+from ladle_rt.training.run_models import model_info, validate
+from ladle_rt.training.run_state import capture, restore
 from ladle_rt.training.samples import MixedSamples, batch_at
 from ladle_rt.training.throughput import Meter, Throughput
 from ladle_rt.training.validate import Scores
@@ -27,7 +30,7 @@ LOG_EVERY = 20
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a progress display gets at each logged step."""
+    """What a progress display gets at the first step and at each logged one."""
 
     step: int
     steps: int
@@ -35,7 +38,7 @@ class Progress:
     """Kind of the phase that the step belongs to."""
     loss: float
     terms: Mapping[str, float]
-    """The loss, its unweighted terms and the gradient norm."""
+    """The loss, its unweighted terms and the gradient norm: means since the last one."""
     speed: Throughput
     """Since the last one."""
     overall: Throughput
@@ -53,6 +56,7 @@ def train(
     on_progress: Callable[[Progress], None] | None = None,
     device: str = "auto",
     tensorboard: bool = False,
+    stop: threading.Event | None = None,
 ) -> Path:
     """Run a training to its end.
 
@@ -67,10 +71,12 @@ def train(
     Args:
         config: the run.
         folder: made if it does not exist.
-        resume: go on from the folder's checkpoint; without one, start.
-        on_progress: called at every logged step.
+        resume: go on from the folder's checkpoint; without one, start. A finished run may be
+            extended, see `ladle_rt.training.history`.
+        on_progress: called at the first step and at every logged one.
         device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
         tensorboard: also log into ``folder/tensorboard``.
+        stop: end after the step at hand and save; may be set from a signal handler.
 
     Returns:
         The best model's safetensors, or the last one's where there is no validation set.
@@ -81,6 +87,8 @@ def train(
         DatasetError: a dataset has no usable pairs.
         MissingDependencyError: TensorBoard is asked for and not installed.
         ModelError: the folder's checkpoint is damaged, of another run, or not only numbers.
+        TrainingStoppedError: it was asked to stop before its end; the checkpoint is of its last
+            step.
         TrainingError: the loss is not finite or memory runs out; the checkpoint is whole.
     """
     if tensorboard:
@@ -93,19 +101,46 @@ def train(
         if processes.leads:
             claim_folder(folder, config, resume)
             state = load_checkpoint(folder) if resume else None
-        run.start(processes.share(state))
-        _loop(run, folder, on_progress if processes.leads else None, tensorboard)
+        state = processes.share(state)
+        run.start(fresh=state is None)
+        if state is not None:
+            restore(run, state)
+            if processes.leads:
+                write_settings(folder, config)
+        _loop(run, folder, on_progress if processes.leads else None, tensorboard, stop)
         if processes.leads:
-            save_model(folder / "last.safetensors", run.averaged, run.info(run.last_scores))
+            info = model_info(run, run.last_scores)
+            save_model(folder / "last.safetensors", run.averaged, info)
     return folder / ("best.safetensors" if config.validation else "last.safetensors")
 
 
 def _loop(
-    run: Run, folder: Path, on_progress: Callable[[Progress], None] | None, tensorboard: bool
+    run: Run,
+    folder: Path,
+    on_progress: Callable[[Progress], None] | None,
+    tensorboard: bool,
+    stop: threading.Event | None,
 ) -> None:
     config, leads = run.config, run.processes.leads
     batches = load_batches(run.samples, run.step, config.workers, run.processes)
-    meter = Meter(run.processes.count)
+    meter, window, first = Meter(run.processes.count), Window(), run.step + 1
+
+    def tell(values: Mapping[str, float], speed: Throughput, scores: Scores | None) -> None:
+        if on_progress is not None:
+            on_progress(
+                Progress(
+                    step=run.step,
+                    steps=run.steps,
+                    phase=moment.phase.kind,
+                    loss=values["loss"],
+                    terms=values,
+                    speed=speed,
+                    overall=meter.overall,
+                    eta_s=(run.steps - run.step) / speed.steps_per_s,
+                    scores=scores,
+                )
+            )
+
     with ExitStack() as stack:
         logs: list[CsvLog | TensorBoardLog] = []
         if leads:
@@ -114,32 +149,28 @@ def _loop(
             board = TensorBoardLog(folder / "tensorboard", run.step)
             logs.append(stack.enter_context(board))
         for batch in meter.waiting(batches):
-            rate, phase = run.learning_rate(run.step), run.moment.phase.kind
+            rate, moment = run.learning_rate(run.step), run.moment
             with meter.step(len(batch.thermal)):
                 values = run.advance(batch)
+            window.add(moment.number, values)
             last = run.step == run.steps
+            stopped = run.processes.any(stop is not None and stop.is_set()) and not last
             validates = bool(config.validation) and (run.step % config.validate_every == 0 or last)
-            if run.step % LOG_EVERY == 0 or validates or last:
-                values |= run.late_terms()
-                scores, sheet = run.validate(folder) if validates and leads else (None, None)
+            if run.step % LOG_EVERY == 0 or validates or last or stopped:
+                values = window.read() | run.late_terms()
+                scores, sheet = validate(run, folder) if validates and leads else (None, None)
                 speed = meter.read()
                 row = {"learning_rate": rate, **speed.columns()}
                 row |= scores.columns() if scores is not None else {}
                 for log in logs:
                     log.write(run.step, values | row, sheet)
-                if on_progress is not None:
-                    on_progress(
-                        Progress(
-                            step=run.step,
-                            steps=run.steps,
-                            phase=phase,
-                            loss=values["loss"],
-                            terms=values,
-                            speed=speed,
-                            overall=meter.overall,
-                            eta_s=(run.steps - run.step) / speed.steps_per_s,
-                            scores=scores,
-                        )
-                    )
-            if leads and (run.step % config.checkpoint_every == 0 or last):
-                save_checkpoint(folder, run.state())
+                tell(values, speed, scores)
+            elif run.step == first:
+                tell(values, meter.overall, None)
+            if leads and (run.step % config.checkpoint_every == 0 or last or stopped):
+                save_checkpoint(folder, capture(run))
+            if stopped:
+                raise TrainingStoppedError(
+                    f"stopped after step {run.step} of {run.steps}, which {folder} holds; "
+                    "go on with the same command and --resume"
+                )

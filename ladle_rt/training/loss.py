@@ -20,6 +20,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ladle_rt.colour import CB_SPAN, CR_SPAN, LUMA
 from ladle_rt.training.config import LossConfig
 from ladle_rt.training.ms_ssim import ssim_and_ms_ssim
 
@@ -102,7 +103,7 @@ def moments(output: Tensor, truth: Tensor) -> Tensor:
 
 def luma(rgb: Tensor) -> Tensor:
     """BT.709 luma of an RGB batch: [N,3,H,W] -> [N,1,H,W]."""
-    weights = torch.tensor([0.2126, 0.7152, 0.0722], device=rgb.device, dtype=rgb.dtype)
+    weights = torch.tensor(LUMA.tolist(), device=rgb.device, dtype=rgb.dtype)
     return (rgb * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
@@ -114,9 +115,9 @@ def _deviation(plane: Tensor, side: int) -> Tensor:
 
 def chroma(rgb: Tensor) -> Tensor:
     """BT.709 Cb and Cr of an RGB batch: [N,3,H,W] in [0,1] -> [N,2,H,W] in [-0.5,0.5]."""
-    red, green, blue = rgb.unbind(1)
-    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    return torch.stack([(blue - luma) / 1.8556, (red - luma) / 1.5748], dim=1)
+    red, _, blue = rgb.unbind(1)
+    grey = luma(rgb)[:, 0]
+    return torch.stack([(blue - grey) / CB_SPAN, (red - grey) / CR_SPAN], dim=1)
 
 
 def _local_magnitude(chroma: Tensor) -> Tensor:

@@ -8,22 +8,18 @@ A run without either TOML takes the network, loss and schedule of `DEFAULT_RECIP
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Set
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ladle_rt.documents import read_toml
 from ladle_rt.errors import ConfigError
 from ladle_rt.training.config import TrainConfig, config_from_values
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 DEFAULT_RECIPE = "compact"
+_RECIPE = "a TOML recipe"
 SMOKE_EPOCHS = 2
 SMOKE_BATCH = 8
 """A smoke run makes so many passes in batches of at most so many samples."""
@@ -77,12 +73,12 @@ def resolve_config(
     """
     values: dict[str, Any] = {}
     if recipe is not None:
-        values = _read(recipe_path(recipe))
+        values = read_toml(recipe_path(recipe), _RECIPE, ConfigError)
     elif config is None:
-        values = _read(recipe_path(DEFAULT_RECIPE))
+        values = read_toml(recipe_path(DEFAULT_RECIPE), _RECIPE, ConfigError)
         del values["data"], values["validation"]
     if config is not None:
-        _merge(values, _read(config))
+        _merge(values, read_toml(config, _RECIPE, ConfigError))
     _merge(values, overrides)
     loss = values.get("loss", {})
     if values.get("teacher") is not None and isinstance(loss, Mapping):
@@ -97,13 +93,6 @@ def resolve_config(
 
 def _folder() -> Path:
     return Path(str(resources.files("ladle_rt") / "training" / "recipes"))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: expected a TOML recipe, received {error}") from error
 
 
 def _merge(values: dict[str, Any], wins: Mapping[str, Any]) -> None:

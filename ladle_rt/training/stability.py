@@ -2,8 +2,9 @@
 
     G(S(T) + noise + tone)  against  S(G(T))        S: a shift by whole pixels
 
-A network whose picture follows the sensor's noise, or hops with the pixel grid, flickers in
-video. Compared is what both pictures show, away from the border.
+A network whose picture follows the noise of sensor and codec, or hops with the pixel grid,
+flickers in video. Every other draw S stands still, as most cameras do. Compared is what both
+pictures show, away from the border.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
-from ladle_rt.training.noise import sensor_noise
+from ladle_rt.training.noise import FAINT, codec_noise, sensor_noise
 
 REACH = 8
 """Largest shift, pixels."""
@@ -23,7 +24,7 @@ TONE = 0.04
 
 
 def moment_later(thermal: Tensor) -> tuple[Tensor, tuple[int, int]]:
-    """Shift frames, add sensor noise and change their levels a little.
+    """Shift frames, add noise of sensor and codec and change their levels a little.
 
     Args:
         thermal: float [N,1,H,W] in [0,1]; draws from torch's global generator.
@@ -32,12 +33,14 @@ def moment_later(thermal: Tensor) -> tuple[Tensor, tuple[int, int]]:
         The same shape, what left the frame coming in again at the other side, and the shift in
         rows and columns.
     """
-    down, right = (int(value) for value in torch.randint(-REACH, REACH + 1, (2,)))
+    still = torch.rand(()) < 0.5
+    down, right = (0 if still else int(by) for by in torch.randint(-REACH, REACH + 1, (2,)))
     shape, device = (len(thermal), 1, 1, 1), thermal.device
     gain = 1 + torch.empty(shape, device=device).uniform_(-TONE, TONE)
     level = torch.empty(shape, device=device).uniform_(-TONE, TONE) / 2
     moved = torch.roll(thermal, (down, right), (2, 3))
-    return sensor_noise((moved * gain + level).clamp(0, 1)), (down, right)
+    noisy = sensor_noise((moved * gain + level).clamp(0, 1), FAINT)
+    return (codec_noise(noisy) if torch.rand(()) < 0.5 else noisy), (down, right)
 
 
 def instability(now: Tensor, later: Tensor, shift: tuple[int, int]) -> Tensor:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
+from ladle_rt.colour import encode_png
 from ladle_rt.datasets import Pair
 from ladle_rt.files import write_whole
 from ladle_rt.models.features import ImageFeatures, perceptual_distance
@@ -119,8 +119,7 @@ class Validator:
             for i, output in zip(self._shown, shown, strict=True)
         ]
         rgb = (torch.cat(rows, dim=1).permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-        encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1]
-        write_whole(path, lambda target: target.write_bytes(encoded.tobytes()))
+        write_whole(path, lambda target: target.write_bytes(encode_png(rgb)))
 
 
 def _score(output: Tensor, truth: Tensor, features: ImageFeatures | None) -> Tensor:

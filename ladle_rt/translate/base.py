@@ -44,6 +44,16 @@ class Translator(Protocol):
             size: height and width, pixels.
         """
 
+    def supports(self, frame: tuple[int, int], box: tuple[int, int]) -> bool:
+        """Whether it can translate frames of a size in a box of the network.
+
+        Called in any thread.
+
+        Args:
+            frame: height and width, pixels.
+            box: as `resize` takes it.
+        """
+
     def submit(self, frame: Frame) -> int:
         """Enqueue one frame and return its ticket, counting from 0.
 
@@ -75,7 +85,9 @@ class Translator(Protocol):
         """
 
     def resume_levels(self, followed: FollowedLevels) -> None:
-        """Go on from another translator's levels; before the first frame.
+        """Go on from another translator's levels, from the next submitted frame on.
+
+        Called in the submitting thread; may wait for the frames in flight.
 
         Raises:
             BackendError: the translator is closed, or its engine failed.

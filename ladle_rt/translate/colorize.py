@@ -1,8 +1,7 @@
 """Network output to a full-size picture, as planes written once.
 
 All arithmetic that can be done at network size is: BT.709 luma and chroma there, then luma is
-brought to full size and chroma only to its own size. Rec. ITU-R BT.709-6, limited range:
-Y = 16 + 219 y, Cb = 128 + 224 cb, Cr = 128 + 224 cr.
+brought to full size and chroma only to its own size; see `ladle_rt.colour`.
 """
 
 from __future__ import annotations
@@ -14,25 +13,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.colour import RGB_TO_YCBCR, YCBCR_TO_RGB
 from ladle_rt.config import Layout
-from ladle_rt.frames import Picture, PixelFormat, ThermalPixels
-from ladle_rt.thermal.normalization import Levels, ThermalNormalization, apply_levels
+from ladle_rt.frames import Levels, Picture, PixelFormat, ThermalPixels
+from ladle_rt.thermal.normalization import ThermalNormalization, apply_levels
 from ladle_rt.translate.detail import slope
 
 Plane = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
-RGB_TO_YCBCR = np.stack(
-    [
-        219 * LUMA,
-        (np.array([0, 0, 1], np.float32) - LUMA) * np.float32(224 / 1.8556),
-        (np.array([1, 0, 0], np.float32) - LUMA) * np.float32(224 / 1.5748),
-    ]
-)
-"""RGB in [0,1] to Y - 16, Cb - 128 and Cr - 128 in 8-bit limited-range units."""
-YCBCR_TO_RGB = np.linalg.inv(RGB_TO_YCBCR) * 255
-"""Y - 16, Cb - 128 and Cr - 128 to RGB on [0,255]."""
 LABEL = "synthetic colour"
 
 

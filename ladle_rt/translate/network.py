@@ -57,7 +57,7 @@ def engine_errors(engine: str, thermal: Array) -> Iterator[None]:
     except Exception as error:
         height, width = thermal.shape[2:]
         raise BackendError(
-            f"{engine} failed on a frame scaled to {height}x{width}: {' '.join(str(error).split())}"
+            f"{engine} failed on a frame scaled to {width}x{height}: {' '.join(str(error).split())}"
         ) from error
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ladle_rt.errors import BackendError, ModelError, require
-from ladle_rt.metrics.similarity import psnr_db
 from ladle_rt.models.artifact import ModelArtifact
+from ladle_rt.similarity import psnr_db
 from ladle_rt.translate.network import (
     Array,
     Output,

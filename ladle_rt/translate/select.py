@@ -1,21 +1,111 @@
-"""Making a translator of an engine that has been chosen.
+"""From a model, settings and the size of the frames to the engine that translates them.
 
-Which one is chosen where the user left it open is decided above, in
-`ladle_rt.pipeline.engine_choice`, because it needs to know the plans on disk.
+    auto: tensorrt      a GPU, and TensorRT with a plan for every size that the run may come to
+          torch         a GPU that torch can use, pycuda, and the model's weights
+          onnxruntime   always
+
+The sizes are known before anything is chosen or built. A backend asked for by name is taken or
+refused, never replaced.
 """
 
 from __future__ import annotations
 
-from ladle_rt.config import Backend, TranslateOptions
-from ladle_rt.device import usable_cores
-from ladle_rt.errors import ConfigError
+import importlib.util
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ladle_rt.config import Backend, Quality, TranslateOptions
+from ladle_rt.device import CudaDevice, CudaUnavailableError, probe_cuda, usable_cores
+from ladle_rt.engines.plan.flavour import TensorRT, find_tensorrt
+from ladle_rt.errors import BackendError, ConfigError, LadleError, MissingDependencyError
+from ladle_rt.geometry import fit_box
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.colorize import PictureSpec
+from ladle_rt.translate.cuda.gpu import EnqueueEngine, Gpu
+from ladle_rt.translate.gpu_selection import select_gpu
 from ladle_rt.translate.network import Network, Output
+from ladle_rt.translate.network_size import NetworkSize, Size
+from ladle_rt.translate.plans import obtain_plan
+from ladle_rt.translate.warm_start import WarmStartTranslator
 from ladle_rt.translate.workers import CpuTranslator
 
-__all__ = ["PictureSpec", "create_translator", "load_network"]
+__all__ = [
+    "FOR_ARRAYS",
+    "FOR_VIDEO",
+    "PictureSpec",
+    "TranslatorFactory",
+    "create_translator",
+    "load_network",
+]
+
+logger = logging.getLogger("ladle_rt.engine")
+
+FOR_ARRAYS = PictureSpec("rgb24", even=False)
+"""Pictures for arrays and still images: of the frame's own size."""
+FOR_VIDEO = PictureSpec("yuv420p", even=True)
+"""Pictures for encoders."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatorFactory:
+    """Makes the engine for frames of a size; called with their height and width."""
+
+    artifact: ModelArtifact
+    """The model."""
+    options: TranslateOptions
+    """What the user chose."""
+    usual: Quality
+    """The quality where the user chose none."""
+    picture: PictureSpec
+    """What the pictures are for."""
+    climbs: bool = False
+    """Whether a latency budget moves the network's box."""
+
+    @property
+    def size(self) -> NetworkSize:
+        """The box that the network works in, by the frame."""
+        return NetworkSize(self.options, self.artifact.info, self.usual, self.climbs)
+
+    def __call__(self, frame: Size) -> Translator:
+        """Make an engine; the caller closes it.
+
+        Raises:
+            BackendError: a backend was asked for by name, and this machine cannot run it.
+            MissingDependencyError: the same, because something is not installed.
+            ModelError: the model cannot be used.
+            ConfigError: a GPU was asked for by name, and this process uses another.
+        """
+        size = self.size
+        return create_translator(
+            self.artifact, size.settled(frame), self.picture, size.shapes(frame)
+        )
+
+
+def create_translator(
+    artifact: ModelArtifact,
+    options: TranslateOptions,
+    picture: PictureSpec,
+    shapes: tuple[Size, ...] = (),
+) -> Translator:
+    """Make the translator that settled options ask for, or the best that this machine has.
+
+    Args:
+        artifact: the model.
+        options: with ``size`` where it is not the model's own; ``quality`` is not looked at.
+        picture: what the sink wants.
+        shapes: heights and widths that the network may be given, the first at once; empty: those
+            of a frame that fills the box.
+
+    Raises:
+        BackendError, MissingDependencyError, ModelError, ConfigError: see `TranslatorFactory`.
+    """
+    if not shapes:
+        box = options.size or artifact.info.train_size
+        shapes = (fit_box(*box, box, artifact.info.size_multiple).padded,)
+    return _Choice(artifact, options, picture, shapes).make()
 
 
 def load_network(
@@ -53,18 +143,155 @@ def load_network(
     return OnnxRuntimeNetwork(artifact, output)
 
 
-def create_translator(
-    artifact: ModelArtifact, options: TranslateOptions, picture: PictureSpec
-) -> Translator:
-    """Make a translator on the CPU for a model.
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """One call of `create_translator`."""
+
+    artifact: ModelArtifact
+    options: TranslateOptions
+    picture: PictureSpec
+    shapes: tuple[Size, ...]
+
+    def make(self) -> Translator:
+        backend = self.options.backend
+        if backend in ("onnxruntime", "openvino") or self.options.layout == "semantic":
+            return self._on_cpu(backend)
+        try:
+            device = self._find_gpu()
+        except CudaUnavailableError as error:
+            return self._without_gpu(str(error))
+        if backend in ("torch", "torch-tensorrt"):
+            return self._torch(backend)
+        try:
+            _require_cuda()
+            tensorrt = find_tensorrt()
+        except (MissingDependencyError, BackendError) as error:
+            if backend == "tensorrt":
+                raise
+            return self._second_best(str(error))
+        if backend == "tensorrt":
+            return self._tensorrt(device, tensorrt)
+        if self.options.warm_start:
+            return WarmStartTranslator(
+                self._second_best("until the TensorRT plan is ready"),
+                lambda leave: self._tensorrt(device, tensorrt, leave),
+            )
+        try:
+            return self._tensorrt(device, tensorrt)
+        except LadleError as error:
+            return self._second_best(str(error))
+
+    def _find_gpu(self) -> CudaDevice:
+        """The first that this process sees.
+
+        Raises:
+            CudaUnavailableError: none, and none was asked for by name.
+            BackendError: no such GPU.
+        """
+        wanted = self.options.gpu
+        if wanted is not None:
+            select_gpu(wanted)
+        try:
+            devices = probe_cuda()
+            if not devices:
+                raise CudaUnavailableError("the driver shows none")
+        except CudaUnavailableError as error:
+            if wanted is None:
+                raise
+            raise BackendError(
+                f"gpu {wanted}: {error}; `nvidia-smi -L` lists the GPUs of this machine"
+            ) from None
+        return devices[0]
+
+    def _without_gpu(self, reason: str) -> Translator:
+        backend = self.options.backend
+        if backend in ("tensorrt", "torch-tensorrt"):
+            raise BackendError(
+                f"--backend {backend} needs an NVIDIA GPU: {reason}; "
+                "leave --backend out to translate on the CPU"
+            )
+        if backend == "torch":
+            return self._on_cpu(backend)
+        return self._told(self._on_cpu(), reason)
+
+    def _second_best(self, reason: str) -> Translator:
+        """torch on the GPU where it is at hand, else the CPU."""
+        if importlib.util.find_spec("torch"):
+            try:
+                return self._told(self._torch("torch"), reason)
+            except (LadleError, RuntimeError) as error:
+                # torch has no errors of its own for a GPU that is full or too new for it.
+                reason = f"{reason}; torch: {' '.join(str(error).split())}"
+        return self._told(self._on_cpu(), reason)
+
+    def _told(self, made: Translator, reason: str) -> Translator:
+        logger.info("%s: %s", made.name, reason)
+        return made
+
+    def _on_cpu(self, backend: Backend = "onnxruntime") -> Translator:
+        options = self.options
+        workers = options.threads or usable_cores()
+        output: Output = "classes" if options.layout == "semantic" else "rgb"
+        network = load_network(self.artifact, backend, workers, output)
+        return CpuTranslator(network, self.artifact.info, options, self.picture, workers)
+
+    def _tensorrt(
+        self, device: CudaDevice, tensorrt: TensorRT, leave: threading.Event | None = None
+    ) -> Translator:
+        """Find or build the plan and open it.
+
+        Args:
+            leave: see `obtain_plan`.
+        """
+        folder, artifact = self.options.engines, self.artifact
+        entry = obtain_plan(folder, artifact, device, tensorrt, self.shapes, logger.info, leave)
+        logger.info("tensorrt: %s", entry.path.name)
+
+        def open_engine(gpu: Gpu) -> EnqueueEngine:
+            from ladle_rt.translate.cuda.tensorrt import TensorRtEngine
+
+            try:
+                plan = entry.path.read_bytes()
+            except OSError as error:
+                raise BackendError(f"{entry.path}: cannot be read ({error.strerror})") from error
+            return TensorRtEngine(plan, tensorrt.flavour)
+
+        return self._on_gpu(open_engine)
+
+    def _torch(self, backend: Backend) -> Translator:
+        _require_cuda()
+
+        def open_engine(gpu: Gpu) -> EnqueueEngine:
+            if backend == "torch-tensorrt":
+                from ladle_rt.translate.torch_tensorrt import torch_tensorrt_engine
+
+                return torch_tensorrt_engine(self.artifact, self.shapes[0])
+            from ladle_rt.translate.torch_backend import TorchEngine
+
+            return TorchEngine(self.artifact)
+
+        return self._on_gpu(open_engine)
+
+    def _on_gpu(self, open_engine: Callable[[Gpu], EnqueueEngine]) -> Translator:
+        from ladle_rt.translate.cuda.pycuda_gpu import PycudaGpu
+        from ladle_rt.translate.cuda.translator import GpuTranslator
+
+        return GpuTranslator(PycudaGpu, open_engine, self.artifact.info, self.options, self.picture)
+
+
+def _require_cuda() -> None:
+    """pycuda and cuda.bindings, which every engine on the GPU needs.
 
     Raises:
-        MissingDependencyError: the engine is not installed.
-        ModelError: the graph is damaged, foreign, gives no picture or lacks the classes that
-            the layout shows.
-        ConfigError: an engine that has no CPU form.
+        MissingDependencyError: one is not installed.
     """
-    workers = options.threads or usable_cores()
-    output: Output = "classes" if options.layout == "semantic" else "rgb"
-    network = load_network(artifact, options.backend, workers, output)
-    return CpuTranslator(network, artifact.info, options, picture, workers)
+    for module in ("pycuda", "cuda.bindings"):
+        try:
+            found = importlib.util.find_spec(module)
+        except ModuleNotFoundError:
+            found = None
+        if found is None:
+            raise MissingDependencyError(
+                f"{module} is needed to use the GPU and is not installed; run: "
+                "pip install 'ladle-rt[cuda]'"
+            )

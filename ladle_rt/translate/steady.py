@@ -8,26 +8,21 @@ mind does not open it.
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.colour import LUMA
 from ladle_rt.config import Layout
 from ladle_rt.errors import ConfigError
-from ladle_rt.frames import Frame, Picture, TranslatedFrame
-from ladle_rt.thermal.normalization import FollowedLevels, LevelTracker, ThermalNormalization
-from ladle_rt.translate.base import Translator
-from ladle_rt.translate.colorize import LUMA
+from ladle_rt.frames import Frame, Levels, Picture
+from ladle_rt.thermal.normalization import ThermalNormalization, measure_levels
 
 Plane = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
-STEADY = 0.75
-"""The usual strength. Three quarters halve the flicker of two real videos, at half a count of
-difference where the scene moves (``benchmarks/flicker.py``)."""
 LUMA_KEEP, CHROMA_KEEP = 0.8, 0.95
 """Share of the shown picture that stays, per frame, where all is still, at strength 1."""
 GATE_SHRINK = 4
@@ -45,31 +40,22 @@ CUT_SHARE = 0.6
 LONGEST_GAP_S = 0.5
 
 
-def check_strength(strength: float) -> None:
-    """Refuse a strength of flicker suppression outside 0 to 1.
-
-    Raises:
-        ConfigError: it is.
-    """
-    if not 0 <= strength <= 1:
-        raise ConfigError(f"steady must be within 0-1, received {strength:g}")
-
-
 class MotionGate:
     """How much each part of the thermal frame changed; in frame order, from one thread."""
 
     def __init__(self, spec: ThermalNormalization) -> None:
-        self._tracker = LevelTracker(spec)
+        self._spec = spec
         self._before: Plane | None = None
         self._reference: Plane | None = None
         self._noise = 0.0
         self._time_s = 0.0
 
-    def update(self, frame: Frame) -> Plane | None:
+    def update(self, frame: Frame, levels: Levels | None = None) -> Plane | None:
         """The frame against those before it.
 
         Args:
             frame: HxW, uint8 or uint16.
+            levels: those it was translated with; ``None``: measured here.
 
         Returns:
             float32 in [0, 1] at a quarter of the frame's size, 0 still and 1 moving; ``None``
@@ -78,7 +64,7 @@ class MotionGate:
         height, width = frame.pixels.shape
         size = (max(1, width // GATE_SHRINK), max(1, height // GATE_SHRINK))
         shrunk: Any = cv2.resize(frame.pixels, size, interpolation=cv2.INTER_AREA)
-        levels = self._tracker.update(shrunk, frame.time_s)
+        levels = levels or measure_levels(shrunk, self._spec)
         now: Plane = shrunk.astype(np.float32)
         gap_s = frame.time_s - self._time_s
         self._time_s = frame.time_s
@@ -129,33 +115,35 @@ class Blender:
         Raises:
             ConfigError: a strength out of range.
         """
-        check_strength(strength)
+        if not 0 <= strength <= 1:
+            raise ConfigError(f"steady must be within 0-1, received {strength:g}")
         self._strength = strength
         self._beside = layout == "side-by-side"
         self._gate = MotionGate(spec)
         self._shown: list[Plane] | None = None
         self._kind: tuple[int, int] | None = None
 
-    def blend(self, frame: Frame, picture: Picture) -> Picture:
+    def blend(self, frame: Frame, picture: Picture, levels: Levels | None = None) -> Picture:
         """One picture, made steady.
 
         Args:
             frame: the thermal frame that the picture was made from.
             picture: ``yuv420p`` or ``rgb24``, of any size.
+            levels: the frame's thermal levels; ``None``: measured here.
 
         Returns:
             A new picture; or the same one where there is nothing to blend with.
         """
-        moving = self._gate.update(frame)
+        moving = self._gate.update(frame, levels)
         kind = (picture.width, picture.height)
-        parts = [self._colour_part(plane) for plane in _planes(picture)]
+        parts = [self._colour_part(plane) for plane in picture_planes(picture)]
         if moving is None or self._shown is None or kind != self._kind:
             self._shown = [part.astype(np.float32) for part in parts]
             self._kind = kind
             return picture
         data = picture.data.copy()
         result = Picture(picture.format, data, picture.width, picture.height)
-        targets = [self._colour_part(plane) for plane in _planes(result)]
+        targets = [self._colour_part(plane) for plane in picture_planes(result)]
         if picture.format == "rgb24":
             self._blend_rgb(parts[0], self._shown[0], moving, targets[0])
         else:
@@ -196,80 +184,7 @@ class Blender:
         return plane[:, plane.shape[1] // 2 :] if self._beside else plane
 
 
-class SteadyTranslator:
-    """A `Translator` that makes another one's pictures steady, as they are collected."""
-
-    def __init__(self, inner: Translator, strength: float, spec: ThermalNormalization) -> None:
-        """
-        Args:
-            inner: belongs to this object.
-            strength: 0 to 1.
-            spec: the model's normalisation.
-
-        Raises:
-            ConfigError: a strength out of range.
-        """
-        self._inner = inner
-        self._blender = Blender(strength, spec, inner.layout)
-
-    @property
-    def name(self) -> str:
-        """The inner engine's."""
-        return self._inner.name
-
-    @property
-    def depth(self) -> int:
-        """The inner engine's."""
-        return self._inner.depth
-
-    @property
-    def network_size(self) -> tuple[int, int]:
-        """See `Translator.network_size`."""
-        return self._inner.network_size
-
-    @property
-    def layout(self) -> Layout:
-        """The inner engine's."""
-        return self._inner.layout
-
-    def resize(self, size: tuple[int, int]) -> None:
-        """See `Translator.resize`."""
-        self._inner.resize(size)
-
-    def submit(self, frame: Frame) -> int:
-        """See `Translator.submit`."""
-        return self._inner.submit(frame)
-
-    def collect(self, timeout_s: float | None = None) -> TranslatedFrame:
-        """The next result, blended; see `Translator.collect`."""
-        result = self._inner.collect(timeout_s)
-        return TranslatedFrame(result.frame, self._blender.blend(result.frame, result.picture))
-
-    def followed_levels(self) -> FollowedLevels | None:
-        """The inner engine's."""
-        return self._inner.followed_levels()
-
-    def resume_levels(self, followed: FollowedLevels) -> None:
-        """See `Translator.resume_levels`."""
-        self._inner.resume_levels(followed)
-
-    def close(self) -> None:
-        """Close the inner engine."""
-        self._inner.close()
-
-    def __enter__(self) -> SteadyTranslator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-def _planes(picture: Picture) -> list[Bytes]:
+def picture_planes(picture: Picture) -> list[Bytes]:
     """Views of Y, U and V, or the RGB picture as it is."""
     if picture.format == "rgb24":
         return [picture.data]

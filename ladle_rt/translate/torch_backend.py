@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ladle_rt.errors import BackendError, ModelError, require
+from ladle_rt.errors import BackendError, ConfigError, ModelError, require
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.translate.cuda.gpu import Gpu
 from ladle_rt.translate.network import Array, Runner, check_output, engine_errors
@@ -84,6 +84,7 @@ class TorchEngine:
         artifact: fp32 model with its weights.
         compile_module: turns the module on the device into a faster one; see
             `ladle_rt.translate.torch_tensorrt`.
+        only: the one height and width that the compiled module takes; ``None``: any.
         dtype: ``float16``, or ``float32`` to compare with.
 
     Raises:
@@ -94,7 +95,11 @@ class TorchEngine:
     capturable = True
 
     def __init__(
-        self, artifact: ModelArtifact, compile_module: Any = None, dtype: str = "float16"
+        self,
+        artifact: ModelArtifact,
+        compile_module: Any = None,
+        dtype: str = "float16",
+        only: tuple[int, int] | None = None,
     ) -> None:
         self._torch, module = load_module(artifact)
         torch = self._torch
@@ -107,12 +112,25 @@ class TorchEngine:
         self._dtype = getattr(torch, dtype)
         module = module.to(self._dtype).cuda().to(memory_format=torch.channels_last)
         self._module = compile_module(torch, module) if compile_module else module
-        self._shape = (0, 0)
+        self._only, self._shape = only, (0, 0)
         self._views: dict[tuple[int, int], tuple[Any, Any]] = {}
         self.name = f"torch {torch.__version__} ({dtype})"
 
+    def supports(self, shape: tuple[int, int]) -> bool:
+        """See `EnqueueEngine.supports`."""
+        return self._only in (None, shape)
+
     def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
-        """Run once, so that torch chooses its kernels and fills its pool before a capture."""
+        """Run once, so that torch chooses its kernels and fills its pool before a capture.
+
+        Raises:
+            ConfigError: another size than the module was compiled for.
+        """
+        if not self.supports(shape):
+            raise ConfigError(
+                "this module was compiled for {}x{} at the network, received {}x{}; use "
+                "--backend torch for several sizes".format(*(self._only or ()), *shape)
+            )
         torch = self._torch
         self._shape = shape
         self._views.clear()

@@ -30,4 +30,4 @@ def torch_tensorrt_engine(artifact: ModelArtifact, shape: tuple[int, int]) -> To
             module, ir="dynamo", inputs=[frame], enabled_precisions={torch.float16}
         )
 
-    return TorchEngine(artifact, compile_module)
+    return TorchEngine(artifact, compile_module, only=shape)

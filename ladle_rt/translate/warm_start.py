@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 
 from ladle_rt.config import Layout
@@ -17,20 +19,27 @@ from ladle_rt.translate.base import Translator
 
 logger = logging.getLogger("ladle_rt.engine")
 
+TRIAL_LIMIT_S = 120.0
+"""Longest wait for the first picture of the other engine, which may compile its kernels for it."""
+CLOSE_LIMIT_S = 60.0
+"""Longest wait at the end for an engine that is just being opened."""
+
 
 class WarmStartTranslator:
     """A `Translator` that begins with one engine and goes over to another between two frames.
 
-    Frames in flight in the first are still collected from it, in order; then it is closed. The
-    second goes on from the first one's thermal levels, so that brightness makes no step. If it
-    cannot be made, that is said once and the first goes on.
+    Before it does, the second has translated one frame of the run. Frames in flight in the first
+    are still collected from it, in order; then it is closed. The second goes on from the first
+    one's thermal levels, so that brightness makes no step. If it cannot be made or refuses the
+    frame, that is said once and the first goes on.
 
     Args:
         first: translates until the other is ready; owned by this object.
-        build: makes the other, in a thread of its own.
+        build: makes the other, in a thread of its own. Its argument is set when nobody waits for
+            it any more.
     """
 
-    def __init__(self, first: Translator, build: Callable[[], Translator]) -> None:
+    def __init__(self, first: Translator, build: Callable[[threading.Event], Translator]) -> None:
         self._current = first
         self._next: Translator | None = None
         self._retiring: Translator | None = None
@@ -40,12 +49,19 @@ class WarmStartTranslator:
         self._lock = threading.Lock()
         self._closed = False
         self._tickets = 0
+        self._sample: Frame | None = None
+        """A copy of the first frame, which the other engine is tried with."""
+        self._sampled = threading.Event()
+        """Set when there is one, and at the end."""
+        self._leave = threading.Event()
         self.ready = threading.Event()
-        """Set when the build has ended, well or not."""
+        """Set when the other engine has been tried, or will not come."""
         self._thread = threading.Thread(
             target=self._make, args=(build,), name="warm-start", daemon=True
         )
         self._thread.start()
+        # The interpreter may not end while the thread is inside the engine's library.
+        atexit.register(self.close)
 
     @property
     def name(self) -> str:
@@ -73,8 +89,15 @@ class WarmStartTranslator:
             self._size = size
             self._current.resize(size)
 
+    def supports(self, frame: tuple[int, int], box: tuple[int, int]) -> bool:
+        """Of the engine that the next frame goes to."""
+        return self._current.supports(frame, box)
+
     def submit(self, frame: Frame) -> int:
         """Enqueue one frame; see `Translator.submit`."""
+        if self._sample is None:
+            self._sample = replace(frame, pixels=frame.pixels.copy())
+            self._sampled.set()
         self._go_over()
         translator = self._current
         translator.submit(frame)
@@ -108,10 +131,15 @@ class WarmStartTranslator:
         self._current.resume_levels(followed)
 
     def close(self) -> None:
-        """Drop what is in flight and release both engines; a build that still runs is dropped."""
+        """Drop what is in flight and release both engines; a plan goes on being built."""
+        atexit.unregister(self.close)
         with self._lock:
             self._closed = True
             waiting, self._next = self._next, None
+        self._leave.set()
+        self._sampled.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(CLOSE_LIMIT_S)
         for translator in (self._current, self._retiring, waiting):
             if translator is not None:
                 translator.close()
@@ -129,21 +157,40 @@ class WarmStartTranslator:
     ) -> None:
         self.close()
 
-    def _make(self, build: Callable[[], Translator]) -> None:
+    def _make(self, build: Callable[[threading.Event], Translator]) -> None:
+        made: Translator | None = None
         try:
-            made = build()
-        except LadleError as error:
-            logger.warning("%s; going on with %s", error, self._current.name)
-        except Exception:
-            logger.exception("the faster engine failed; going on with %s", self._current.name)
-        else:
+            made = build(self._leave)
+            self._try(made)
             with self._lock:
                 if not self._closed:
-                    self._next, made = made, None  # type: ignore[assignment]
+                    self._next, made = made, None
+        except LadleError as error:
+            if self._closed:
+                logger.info("%s", error)
+            else:
+                logger.warning("%s; going on with %s", error, self._current.name)
+        except Exception:
+            logger.exception("the faster engine failed; going on with %s", self._current.name)
+        finally:
             if made is not None:
                 made.close()
-        finally:
             self.ready.set()
+
+    def _try(self, made: Translator) -> None:
+        """Let it translate one frame of the run, in the run's box.
+
+        Raises:
+            LadleError: it cannot.
+        """
+        self._sampled.wait()
+        sample = self._sample
+        if sample is None or self._closed:
+            return
+        with self._lock:
+            made.resize(self._size or self._current.network_size)
+        made.submit(sample)
+        made.collect(TRIAL_LIMIT_S)
 
     def _go_over(self) -> None:
         with self._lock:

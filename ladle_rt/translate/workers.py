@@ -19,10 +19,10 @@ import numpy as np
 
 from ladle_rt.config import Layout, TranslateOptions
 from ladle_rt.errors import BackendError, PipelineError
-from ladle_rt.frames import Frame, ThermalPixels, TranslatedFrame
+from ladle_rt.frames import Frame, Levels, ThermalImage, ThermalPixels, TranslatedFrame
 from ladle_rt.geometry import Fit, crop, fit_box, pad, shrink
 from ladle_rt.models.artifact import ModelInfo
-from ladle_rt.thermal.normalization import FollowedLevels, Levels, LevelTracker, apply_levels
+from ladle_rt.thermal.normalization import FollowedLevels, LevelTracker, apply_levels
 from ladle_rt.translate.colorize import PictureSpec, Rendering, render
 from ladle_rt.translate.network import Network, Runner
 from ladle_rt.translate.semantic import class_colours
@@ -91,6 +91,10 @@ class CpuTranslator:
     def resize(self, size: tuple[int, int]) -> None:
         """See `Translator.resize`."""
         self._box = size
+
+    def supports(self, frame: tuple[int, int], box: tuple[int, int]) -> bool:
+        """Engines on the CPU take every size."""
+        return True
 
     def submit(self, frame: Frame) -> int:
         """Enqueue one frame; see `Translator.submit`."""
@@ -190,4 +194,4 @@ class CpuTranslator:
             layout=self._options.layout,
             mark=self._options.mark,
         )
-        return TranslatedFrame(frame, picture)
+        return TranslatedFrame(frame, picture, ThermalImage(frame.pixels, levels))

@@ -34,7 +34,7 @@ def test_writes_a_set_and_tells_how_it_spreads(
     done = run("--model", tiny_model, "--data", images, "-n", 8, "-o", tmp_path / "set")
     assert done.exit_code == 0, done.output
     made = CalibrationSet.read(tmp_path / "set")
-    assert made.manifest["method"] == "kl" and len(made.manifest["frames"]) == 8
+    assert made.manifest.method == "kl" and len(made.manifest.frames) == 8
     assert "8 day" in done.output and "sequences" in done.output and "kinds" in done.output
     assert f"{tmp_path / 'set'}: 8 frames, 2 held out, 2 ranges (kl) for tiny" in done.output
 
@@ -43,7 +43,7 @@ def test_options_reach_the_library(images: Path, tiny_model: Path, tmp_path: Pat
     target = tmp_path / "set"
     asked = ["--model", tiny_model, "--data", images, "--method", "minmax", "-n", 8, "-o", target]
     assert run(*asked).exit_code == 0
-    assert CalibrationSet.read(target).manifest["method"] == "minmax"
+    assert CalibrationSet.read(target).manifest.method == "minmax"
     assert isinstance(run(*asked).exception, OutputError)
     assert run(*asked, "--overwrite").exit_code == 0
 

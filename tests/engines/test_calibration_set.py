@@ -73,11 +73,11 @@ def test_read_is_what_was_written(make: Any, info: ModelInfo, pixels: np.ndarray
     made = make()
     again = CalibrationSet.read(made.folder)
     assert again == made and again.ranges == RANGE and len(again.sha256) == 64
-    assert again.manifest["model"] == "tiny" and again.manifest["method"] == "kl"
-    assert again.manifest["onnx_sha256"] == info.onnx_sha256
-    assert again.manifest["network_size"] == [64, 96]
-    assert [frame["name"] for frame in again.manifest["frames"]] == ["a", "b"]
-    (held,) = again.manifest["held_out"]
+    assert again.manifest.model == "tiny" and again.manifest.method == "kl"
+    assert again.manifest.onnx_sha256 == info.onnx_sha256
+    assert again.manifest.network_size == (64, 96)
+    assert [frame["name"] for frame in again.manifest.frames] == ["a", "b"]
+    (held,) = again.manifest.held_out
     assert held == {
         "origin": "data",
         "name": "c",
@@ -122,7 +122,7 @@ def _edit(**changes: Any) -> Callable[[Path], None]:
         (MANIFEST, lambda path: path.write_text("[1]"), "calibrate again"),
         (MANIFEST, lambda path: path.write_bytes(b"\xff\xfe\x00"), "calibrate again"),
         (MANIFEST, _edit(schema=99), "schema 99 instead of 1"),
-        (MANIFEST, _edit(onnx_sha256=None), "without onnx_sha256"),
+        (MANIFEST, _edit(onnx_sha256=None), "expected a value for onnx_sha256, received none"),
         (MANIFEST, _edit(ranges_sha256=None), "ranges_sha256"),
         (f"{HELD_OUT}/0000.png", _truncate, "held_out/0000.png was changed"),
         (f"{HELD_OUT}/0000.png", Path.unlink, "No such file.*0000.png"),

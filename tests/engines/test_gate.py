@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from ladle_rt.engines.gate import Gate, GateLimits, sensitivity
 from ladle_rt.errors import ConfigError
-from ladle_rt.metrics.similarity import ssim
+from ladle_rt.similarity import ssim
 
 
 @pytest.fixture

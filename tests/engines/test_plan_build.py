@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 import json
 import signal
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from ladle_rt.engines.plan import builder
 from ladle_rt.engines.plan.builder import Built, build_plan
 from ladle_rt.engines.plan.flavour import TensorRT, find_tensorrt, same_version, version_numbers
 from ladle_rt.engines.plan.header import PlanHeader, read_header
@@ -54,7 +57,7 @@ def test_header_is_read_without_tensorrt(built: Built, rtx: TensorRT, tmp_path: 
 def test_targets_reach_the_plan(
     rtx: TensorRT, tiny: ModelArtifact, target: str, built: Built
 ) -> None:
-    plan = build_plan(tiny, BuildSettings(((32, 32),), 1, (target,), None, 0), rtx).plan
+    plan = build_plan(tiny, BuildSettings(((32, 32),), (target,), None, 0), rtx).plan
     assert (plan == built.plan) == (target == "sm89")
 
 
@@ -70,8 +73,8 @@ def test_shipped_model_builds_in_one_plan_for_three_gpus(rtx: TensorRT, tmp_path
     assert "VERBOSE: " in log.read_text(encoding="utf-8")
 
 
-def test_several_sizes_and_batches_in_one_plan(rtx: TensorRT, tiny: ModelArtifact) -> None:
-    settings = BuildSettings(((32, 32), (64, 96)), 2, ("sm89",), 64, 0)
+def test_several_sizes_in_one_plan(rtx: TensorRT, tiny: ModelArtifact) -> None:
+    settings = BuildSettings(((32, 32), (64, 96)), ("sm89",), 64, 0)
     assert len(build_plan(tiny, settings, rtx).plan) > 1000
 
 
@@ -84,19 +87,30 @@ def test_a_second_output_is_left_out(
     assert len(plan) == len(built.plan)
 
 
-def test_profiles_fix_the_size_and_leave_the_batch() -> None:
-    settings = BuildSettings(((64, 96), (32, 32)), batch=4)
-    assert settings.profiles() == (
-        ((1, 1, 64, 96), (4, 1, 64, 96), (4, 1, 64, 96)),
-        ((1, 1, 32, 32), (4, 1, 32, 32), (4, 1, 32, 32)),
-    )
+def test_profiles_fix_the_size() -> None:
+    settings = BuildSettings(((64, 96), (32, 32)))
+    assert settings.profiles() == (((1, 1, 64, 96),) * 3, ((1, 1, 32, 32),) * 3)
+
+
+@pytest.mark.parametrize(
+    ("span", "best"),
+    [
+        (((32, 32), (96, 640)), (96, 512)),
+        (((32, 32), (640, 640)), (384, 512)),
+        (((512, 640), (1024, 1280)), (512, 640)),
+    ],
+)
+def test_the_best_of_a_span_lies_within_it(span: Any, best: tuple[int, int]) -> None:
+    low, high = span
+    ((smallest, middle, largest),) = BuildSettings(span=span).profiles()
+    assert (smallest[2:], middle[2:], largest[2:]) == (low, best, high)
 
 
 def test_without_sizes_the_training_size_is_best_and_every_other_fits(tiny: ModelArtifact) -> None:
-    profiles = BuildSettings(batch=2).for_model(tiny.info).profiles()
+    profiles = BuildSettings().for_model(tiny.info).profiles()
     assert profiles == (
-        ((1, 1, 64, 96), (2, 1, 64, 96), (2, 1, 64, 96)),
-        ((1, 1, 32, 32), (2, 1, 384, 512), (2, 1, 640, 640)),
+        ((1, 1, 64, 96),) * 3,
+        ((1, 1, 32, 32), (1, 1, 384, 512), (1, 1, 640, 640)),
     )
     assert takes(profiles, (640, 512)) and not takes(profiles, (672, 512))
     # A DLA takes no ranges.
@@ -110,7 +124,7 @@ def test_a_plan_for_every_size_builds(rtx: TensorRT, tiny: ModelArtifact) -> Non
 
 
 def test_a_size_the_network_cannot_take(rtx: TensorRT, tiny: ModelArtifact) -> None:
-    with pytest.raises(ConfigError, match="divisible by 32; try 64x96"):
+    with pytest.raises(ConfigError, match="divisible by 32; try 96x64"):
         build_plan(tiny, BuildSettings(((60, 90),)), rtx)
 
 
@@ -119,7 +133,6 @@ def test_a_size_the_network_cannot_take(rtx: TensorRT, tiny: ModelArtifact) -> N
     [
         {"sizes": ((0, 32),)},
         {"sizes": ((32, 32), (32, 32))},
-        {"batch": 0},
         {"targets": ("ada",)},
         {"workspace_mib": 0},
         {"optimization_level": 6},
@@ -134,7 +147,6 @@ def test_settings_are_checked(settings: dict[str, object]) -> None:
     ("settings", "words"),
     [
         ({"targets": ("sm90",)}, "expected some of sm75.*sm89.*received sm90"),
-        ({"version_compatible": True}, "has no lean runtime"),
         ({"timing_cache": Path("timings")}, "times no kernels"),
         ({"dla": 0}, "RTX cards, which have none"),
     ],
@@ -246,7 +258,7 @@ def test_timing_cache_is_read_and_refused(tmp_path: Path) -> None:
 
 def test_no_result_is_one_line(rtx: TensorRT, tiny: ModelArtifact) -> None:
     """A workspace of nothing at all: TensorRT gives None, and its reason is passed on."""
-    settings = BuildSettings(((32, 32),), 1, ("sm89",), 1, 0)
+    settings = BuildSettings(((32, 32),), ("sm89",), 1, 0)
     module = rtx.module
 
     class Poor:
@@ -343,8 +355,37 @@ def test_layer_reports_of_both_generations() -> None:
             parse_layers(text)
 
 
-def test_nothing_is_collected_while_tensorrt_may_log(rtx: TensorRT, tiny: ModelArtifact) -> None:
+@pytest.mark.parametrize("how", ["parser", "progress"])
+def test_a_failed_build_leaves_nothing_to_the_collector(
+    rtx: TensorRT, tiny: ModelArtifact, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Seen as a deadlock: a collection inside the logger freed a failed build's builder."""
+    kept: list[weakref.ref[object]] = []
+    make_logger = builder._make_logger
+
+    def watched(*arguments: object) -> object:
+        logger = make_logger(*arguments)  # type: ignore[arg-type]
+        kept.append(weakref.ref(logger))
+        return logger
+
+    def stop(phase: str, done: float) -> None:
+        raise OutputError("enough")
+
+    monkeypatch.setattr(builder, "_make_logger", watched)
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no graph")
+    artifact = ModelArtifact(broken, tiny.info) if how == "parser" else tiny
+    gc.disable()
+    try:
+        with pytest.raises((BackendError, OutputError)) as caught:
+            build_plan(artifact, SMALL, rtx, stop)
+        assert caught.value.__traceback__ is not None
+        assert [logger() for logger in kept] == [None]
+    finally:
+        gc.enable()
+
+
+def test_the_collector_stays_as_it_was(rtx: TensorRT, tiny: ModelArtifact) -> None:
     seen: set[bool] = set()
     build_plan(tiny, SMALL, rtx, lambda phase, done: seen.add(gc.isenabled()))
-    assert seen == {False} and gc.isenabled()
+    assert seen == {True}

@@ -136,7 +136,7 @@ def test_manifest_says_what_it_must(tmp_path: Path) -> None:
     [
         ({"onnx_sha256": "2" * 64}, "graph"),
         ({"version": "1.8.0.1"}, "TensorRT version (1.7.1.116 → 1.8.0.1)"),
-        ({"profiles": [[[1, 1, 64, 64]] * 3]}, "sizes or batch"),
+        ({"profiles": [[[1, 1, 64, 64]] * 3]}, "sizes"),
         ({"flags": {}}, "build options"),
         ({"device": {"targets": ["sm120"]}}, "device"),
         ({"calibration_sha256": None}, "calibration"),

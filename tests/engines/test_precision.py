@@ -192,7 +192,7 @@ def test_openvino_agrees_or_is_refused(int8: onnx.ModelProto, tmp_path: Path) ->
     """A processor on which OpenVINO computes INT8 wrongly gets a line instead of a picture."""
     pytest.importorskip("openvino")
     from ladle_rt.errors import BackendError
-    from ladle_rt.metrics.similarity import psnr_db
+    from ladle_rt.similarity import psnr_db
 
     made = write_derived(ARTIFACT, int8, tmp_path / "int8.onnx", {"precision": "int8"})
     probe = np.linspace(0, 1, 192 * 256, dtype=np.float32).reshape(1, 1, 192, 256)

@@ -8,13 +8,13 @@ import numpy as np
 import onnx
 import pytest
 
+from ladle_rt.engines.calibration.calibrate import CalibrationJob, calibrate
 from ladle_rt.engines.calibration.calibration_set import CalibrationSet
 from ladle_rt.engines.derive import Derivation, derive
 from ladle_rt.engines.gate import GateLimits
 from ladle_rt.engines.prepare import prepare
 from ladle_rt.errors import ConfigError, LadleError, OutputError
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
-from ladle_rt.pipeline.calibrate import CalibrationJob, calibrate
 from ladle_rt.pipeline.sample import write_sample
 from ladle_rt.sources.synthetic import DriveOptions
 

@@ -10,13 +10,13 @@ from scipy import stats
 
 from ladle_rt.evaluation import bootstrap
 from ladle_rt.evaluation.bootstrap import METRICS, resample
-from ladle_rt.evaluation.metrics import RATIOS, Scores, mean_scores
+from ladle_rt.evaluation.metrics import RATIOS, ImageScores, mean_scores
 
-PLAIN = dict.fromkeys((field.name for field in fields(Scores)), 1.0) | {"perceptual": None}
-BASE = Scores(**PLAIN | {"l1": 0.1, "chroma": 4.0, "chroma_truth": 5.0})
+PLAIN = dict.fromkeys((field.name for field in fields(ImageScores)), 1.0) | {"perceptual": None}
+BASE = ImageScores(**PLAIN | {"l1": 0.1, "chroma": 4.0, "chroma_truth": 5.0})
 
 
-def scores_of(values: np.ndarray) -> list[Scores]:
+def scores_of(values: np.ndarray) -> list[ImageScores]:
     return [replace(BASE, ssim=float(value)) for value in values]
 
 
@@ -85,8 +85,8 @@ def test_what_has_no_interval() -> None:
     assert found.interval("n", "psnr_db", against="m") is None
     assert found.interval("n", "psnr_db") is not None
     assert found.interval("n", "perceptual") is None, "not measured"
-    judged = [replace(BASE, perceptual=value) for value in (0.2, 0.4)]
-    assert resample(["d", "d"], {"m": judged}).interval("m", "perceptual") is not None
+    measured = [replace(BASE, perceptual=value) for value in (0.2, 0.4)]
+    assert resample(["d", "d"], {"m": measured}).interval("m", "perceptual") is not None
 
 
 def test_large_sets_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

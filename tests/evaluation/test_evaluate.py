@@ -16,12 +16,12 @@ from rich.table import Table
 
 from ladle_rt.datasets import find_pairs, read_visible
 from ladle_rt.errors import ConfigError, DatasetError, ModelError
-from ladle_rt.evaluation import reading
+from ladle_rt.evaluation import pair_images
 from ladle_rt.evaluation.bootstrap import METRICS
-from ladle_rt.evaluation.contestant import SIZE, Contestant, Predict
+from ladle_rt.evaluation.eval_model import SIZE, EvalModel, Predict
 from ladle_rt.evaluation.evaluate import evaluate
-from ladle_rt.evaluation.outcome import Evaluation
-from ladle_rt.evaluation.present import RECORD, difference_table, tables
+from ladle_rt.evaluation.result import EvaluationResult
+from ladle_rt.evaluation.tables import RECORD, difference_table, tables
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 
 SPEC = ThermalNormalization()
@@ -32,15 +32,15 @@ def grey_of(thermal: Array) -> Array:
     return np.repeat(thermal, 3, axis=1)
 
 
-def one(predict: Predict = grey_of, name: str = "grey", spec: Any = SPEC) -> list[Contestant]:
-    return [Contestant(name, predict, spec)]
+def one(predict: Predict = grey_of, name: str = "grey", spec: Any = SPEC) -> list[EvalModel]:
+    return [EvalModel(name, predict, spec)]
 
 
-def evaluate_grey(folder: Path) -> Evaluation:
+def evaluate_grey(folder: Path) -> EvaluationResult:
     return evaluate(one(), find_pairs(folder))
 
 
-def table(evaluation: Evaluation) -> Table:
+def table(evaluation: EvaluationResult) -> Table:
     """The table of record."""
     return next(tables(evaluation))
 
@@ -107,7 +107,7 @@ def test_mean_colour_is_that_of_the_pairs_trained_on(
     error = np.abs(read_visible(held_out.visible) / 255 - colour).mean()
     assert report.raw.mean("mean colour").l1 == pytest.approx(error, abs=1e-5)
     assert report.mean_colour_from == "2 training pairs"
-    monkeypatch.setattr(reading, "MEAN_COLOUR_PAIRS", 1)
+    monkeypatch.setattr(pair_images, "MEAN_COLOUR_PAIRS", 1)
     report = evaluate(one(), [held_out], trained)
     assert report.mean_colour_from == "1 training pairs"
     monkeypatch.undo()
@@ -219,7 +219,7 @@ def test_intervals_say_what_they_rest_on(pairs_folder: Path) -> None:
 
 @pytest.mark.parametrize("names", [[], ["a", "a"], ["grey copy"]])
 def test_rows_need_names_of_their_own(pairs_folder: Path, names: list[str]) -> None:
-    models = [Contestant(name, grey_of, SPEC) for name in names]
+    models = [EvalModel(name, grey_of, SPEC) for name in names]
     with pytest.raises(ConfigError, match="names of their own"):
         evaluate(models, find_pairs(pairs_folder))
 

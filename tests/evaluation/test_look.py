@@ -1,4 +1,4 @@
-"""Models of a look: judged as painted, beside the raw truth, which changes nothing there."""
+"""Models of a look: compared as painted, beside the raw truth, which changes nothing there."""
 
 from __future__ import annotations
 
@@ -16,11 +16,18 @@ from ladle_rt.datasets import find_pairs, read_visible
 from ladle_rt.datasets.look import to_look
 from ladle_rt.errors import ConfigError
 from ladle_rt.evaluation import evaluate as module
-from ladle_rt.evaluation.contestant import Contestant
+from ladle_rt.evaluation.comparison import (
+    GRADED,
+    PAINTED,
+    RAW,
+    Comparison,
+    PerceptualScores,
+    PooledFeatures,
+)
+from ladle_rt.evaluation.contact_sheet import CAPTION_HEIGHT, contact_sheet
+from ladle_rt.evaluation.eval_model import EvalModel
 from ladle_rt.evaluation.evaluate import evaluate
-from ladle_rt.evaluation.present import tables
-from ladle_rt.evaluation.sheet import CAPTION_HEIGHT, contact_sheet
-from ladle_rt.evaluation.views import GRADED, PAINTED, RAW, Judged, Pooled, View
+from ladle_rt.evaluation.tables import tables
 from ladle_rt.thermal.normalization import ThermalNormalization
 
 Array = npt.NDArray[np.float32]
@@ -31,8 +38,8 @@ def fog(thermal: Array) -> Array:
     return np.repeat(0.2 * thermal + np.float32(0.5), 3, axis=1)
 
 
-PLAIN = Contestant("plain", fog, SPEC)
-BRIGHT = Contestant("bright", fog, SPEC, "daylight")
+PLAIN = EvalModel("plain", fog, SPEC)
+BRIGHT = EvalModel("bright", fog, SPEC, "daylight")
 
 
 @pytest.fixture
@@ -46,13 +53,13 @@ def hazy(pairs_folder: Path) -> Path:
     return pairs_folder
 
 
-def flat_judge(views: Mapping[str, View]) -> dict[str, Judged]:
+def flat_metric(views: Mapping[str, Comparison]) -> dict[str, PerceptualScores]:
     """Perceptual distance 0.25 for all; the features are the mean colour, thrice."""
     result = {}
     for name, view in views.items():
         pooled = {row: image.mean(axis=(0, 1)) for row, image in view.outputs.items()}
-        result[name] = Judged(
-            dict.fromkeys(pooled, 0.25), Pooled(pooled, view.truth.mean(axis=(0, 1)))
+        result[name] = PerceptualScores(
+            dict.fromkeys(pooled, 0.25), PooledFeatures(pooled, view.truth.mean(axis=(0, 1)))
         )
     return result
 
@@ -91,7 +98,7 @@ def test_grading_the_output_flatters_fog(hazy: Path) -> None:
 
 
 def test_every_view_is_written(hazy: Path) -> None:
-    found = evaluate([BRIGHT], find_pairs(hazy), judge=flat_judge)
+    found = evaluate([BRIGHT], find_pairs(hazy), perceptual_metric=flat_metric)
     values = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert values["look"] == "daylight" and values["size"] == [192, 256]
     for part in (values, values[PAINTED], values[GRADED]):
@@ -107,14 +114,14 @@ def test_every_view_is_written(hazy: Path) -> None:
 
 def test_features_are_kept_for_so_many_pairs(hazy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KERNEL_PAIRS", 2)
-    found = evaluate([PLAIN], find_pairs(hazy), judge=flat_judge)
+    found = evaluate([PLAIN], find_pairs(hazy), perceptual_metric=flat_metric)
     assert found.raw.kernel_distances["all"]["plain"].pictures == 2
     *_, natural = tables(found)
     assert "KID: over 2 pictures, evenly spaced" in str(natural.caption)
 
 
 def test_tables_say_which_truth_and_what_flatters(hazy: Path) -> None:
-    found = evaluate([BRIGHT], find_pairs(hazy), judge=flat_judge)
+    found = evaluate([BRIGHT], find_pairs(hazy), perceptual_metric=flat_metric)
     record, painted, graded = tables(found)
     assert record.title == "Against the raw truth"
     assert painted.title == "As painted, against the truth in the daylight look"
@@ -126,7 +133,7 @@ def test_tables_say_which_truth_and_what_flatters(hazy: Path) -> None:
     assert columns["KID"][-5] != "" and columns["perc.\ndist."][-5].startswith("0.250")
 
 
-def test_without_a_judge_or_a_look_two_tables_and_no_figure_twice(hazy: Path) -> None:
+def test_without_features_or_a_look_two_tables_and_no_figure_twice(hazy: Path) -> None:
     record, natural = tables(evaluate([PLAIN], find_pairs(hazy)))
     headings = [str(column.header) for column in natural.columns]
     assert natural.title == "As painted, against the raw truth"
@@ -136,7 +143,7 @@ def test_without_a_judge_or_a_look_two_tables_and_no_figure_twice(hazy: Path) ->
 
 
 def test_two_models_are_compared_in_both_truths(hazy: Path) -> None:
-    found = list(tables(evaluate([PLAIN, BRIGHT], find_pairs(hazy), judge=flat_judge)))
+    found = list(tables(evaluate([PLAIN, BRIGHT], find_pairs(hazy), perceptual_metric=flat_metric)))
     assert len(found) == 5
     assert ["difference to plain" in str(one.caption) for one in found] == [
         False,
@@ -148,7 +155,7 @@ def test_two_models_are_compared_in_both_truths(hazy: Path) -> None:
 
 
 def test_another_size(hazy: Path) -> None:
-    found = evaluate([BRIGHT], find_pairs(hazy), size=(384, 512), judge=flat_judge)
+    found = evaluate([BRIGHT], find_pairs(hazy), size=(384, 512), perceptual_metric=flat_metric)
     assert found.to_dict()["size"] == [384, 512]
     assert "at 384x512: no figures of record" in str(next(tables(found)).caption)
     sheet = contact_sheet(found, [BRIGHT])

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from skimage.color import deltaE_ciede2000
 from torchmetrics.functional import image as torchmetrics
 
-from ladle_rt.evaluation.metrics import Scores, _delta_e, compare, compare_rows, mean_scores
-from ladle_rt.metrics.similarity import PAPER_WEIGHTS, psnr_db
-from ladle_rt.metrics.similarity import similarity as similarity_of
+from ladle_rt.evaluation.metrics import ImageScores, compare, compare_rows, mean_scores
+from ladle_rt.similarity import PAPER_WEIGHTS, psnr_db
+from ladle_rt.similarity import similarity as similarity_of
 
 Image = npt.NDArray[np.float32]
 Plane = npt.NDArray[np.float64]
@@ -76,7 +77,7 @@ def output(truth: Image) -> Image:
 
 
 @pytest.fixture(scope="module")
-def scores(output: Image, truth: Image) -> Scores:
+def scores(output: Image, truth: Image) -> ImageScores:
     return compare(output, truth)
 
 
@@ -110,7 +111,7 @@ def multiscale(x: Plane, y: Plane, weights: Sequence[float]) -> float:
     return value
 
 
-def test_similarity_against_its_formula(scores: Scores, output: Image, truth: Image) -> None:
+def test_similarity_against_its_formula(scores: ImageScores, output: Image, truth: Image) -> None:
     x, y = output.astype(float), truth.astype(float)
     assert scores.ssim == pytest.approx(similarity(x, y)[0].mean(), abs=1e-4)
     published = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -147,7 +148,7 @@ def test_rows_score_as_alone_and_in_any_number_of_threads(output: Image, truth: 
 
 
 def test_ms_ssim_of_the_paper_is_a_product_per_channel(
-    scores: Scores, output: Image, truth: Image
+    scores: ImageScores, output: Image, truth: Image
 ) -> None:
     x, y = output.astype(float), truth.astype(float)
     weights = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -157,7 +158,9 @@ def test_ms_ssim_of_the_paper_is_a_product_per_channel(
     assert abs(multiscale(x, y, weights) - np.mean(by_channel)) > 0.01
 
 
-def test_differences_against_their_formulas(scores: Scores, output: Image, truth: Image) -> None:
+def test_differences_against_their_formulas(
+    scores: ImageScores, output: Image, truth: Image
+) -> None:
     x, y = output.astype(float), truth.astype(float)
     assert scores.psnr_db == pytest.approx(-10 * np.log10(((x - y) ** 2).mean()), abs=1e-3)
     assert scores.l1 == pytest.approx(np.abs(x - y).mean(), rel=1e-4)
@@ -167,7 +170,7 @@ def test_differences_against_their_formulas(scores: Scores, output: Image, truth
 def test_ciede2000_of_sharma_et_al(dtype: type) -> None:
     table = np.array([row.split() for row in SHARMA.strip().splitlines()], float)
     assert table.shape == (34, 7)
-    ours = _delta_e(table[:, :3].astype(dtype), table[:, 3:6].astype(dtype))
+    ours = deltaE_ciede2000(table[:, :3].astype(dtype), table[:, 3:6].astype(dtype))
     # The hue of rows 9 to 15 jumps at 180 degrees, where float32 may choose the other side.
     keep = np.full(34, True) if dtype is np.float64 else np.abs(np.arange(34) - 11) > 3
     assert ours[keep] == pytest.approx(table[keep, 6], abs=1e-4 if dtype is np.float64 else 5e-4)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ladle_rt.errors import ConfigError
-from ladle_rt.models.handles import HandleConfig
+from ladle_rt.models.handles.handle_config import HandleConfig
 from ladle_rt.models.ladlenet_plus import LadleNetPlus, LadleNetPlusConfig
 from ladle_rt.models.registry import (
     ARCHITECTURES,

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from ladle_rt.errors import ConfigError
-from ladle_rt.pipeline.budget import LatencyBudget, ladder
+from ladle_rt.pipeline.budget import LatencyBudget
+from ladle_rt.translate.network_size import ladder
 
 FULL = (192, 256)
 
@@ -34,14 +35,8 @@ def by_work(factor: float) -> Callable[[float, tuple[int, int]], float]:
     return lambda now_s, size: factor * size[0] * size[1] / (FULL[0] * FULL[1])
 
 
-def test_boxes_get_smaller_and_stay_divisible() -> None:
-    boxes = ladder(FULL)
-    assert boxes == [(192, 256), (160, 224), (128, 160), (96, 128)]
-    assert ladder((32, 32)) == [(32, 32)]
-
-
 def test_steps_down_until_it_fits_and_stays_there() -> None:
-    budget = LatencyBudget(30, FULL)
+    budget = LatencyBudget(30, ladder(FULL, FULL), FULL)
     moves = simulate(budget, 60, by_work(50))
     assert moves[0][1] == (160, 224)
     assert moves[-1][1] == (128, 160)
@@ -50,12 +45,12 @@ def test_steps_down_until_it_fits_and_stays_there() -> None:
 
 
 def test_a_short_peak_changes_nothing() -> None:
-    budget = LatencyBudget(30, FULL)
+    budget = LatencyBudget(30, ladder(FULL, FULL), FULL)
     assert simulate(budget, 20, lambda now_s, size: 80 if 5 <= now_s < 5.4 else 20) == []
 
 
 def test_comes_back_when_the_load_is_gone() -> None:
-    budget = LatencyBudget(30, FULL)
+    budget = LatencyBudget(30, ladder(FULL, FULL), FULL)
     calm = by_work(12)
     moves = simulate(
         budget,
@@ -69,7 +64,7 @@ def test_comes_back_when_the_load_is_gone() -> None:
 
 def test_failed_steps_up_become_rarer() -> None:
     """The work says that there is room, the clock says that there is none."""
-    budget = LatencyBudget(30, FULL)
+    budget = LatencyBudget(30, ladder(FULL, FULL), FULL)
 
     def deceptive(now_s: float, size: tuple[int, int]) -> float:
         return 40.0 if size == FULL else 10.0
@@ -82,7 +77,7 @@ def test_failed_steps_up_become_rarer() -> None:
 
 
 def test_dropped_frames_count_as_late() -> None:
-    budget = LatencyBudget(1000, FULL)
+    budget = LatencyBudget(1000, ladder(FULL, FULL), FULL)
     moves = [budget.update(tick / 10, 5.0, overloaded=True) for tick in range(10)]
     assert [move.size for move in moves if move] == [(160, 224)]
     assert "dropped" in next(move.reason for move in moves if move)
@@ -90,14 +85,17 @@ def test_dropped_frames_count_as_late() -> None:
 
 def test_nonsense_is_refused() -> None:
     with pytest.raises(ConfigError, match="> 0 ms, received 0"):
-        LatencyBudget(0, FULL)
+        LatencyBudget(0, ladder(FULL, FULL), FULL)
 
 
 def test_climbs_from_a_small_box_as_far_as_it_keeps_up() -> None:
     largest = (512, 640)
-    assert simulate(LatencyBudget(1000, FULL, largest), 60, by_work(10))[-1][1] == largest
-    moves = simulate(LatencyBudget(30, FULL, largest), 60, by_work(10))
+    assert (
+        simulate(LatencyBudget(1000, ladder(largest, FULL), FULL), 60, by_work(10))[-1][1]
+        == largest
+    )
+    moves = simulate(LatencyBudget(30, ladder(largest, FULL), FULL), 60, by_work(10))
     assert [size for _, size in moves] == [(256, 320)]
     # And from there down as before.
-    moves = simulate(LatencyBudget(30, FULL, largest), 60, by_work(50))
+    moves = simulate(LatencyBudget(30, ladder(largest, FULL), FULL), 60, by_work(50))
     assert [size for _, size in moves] == [(160, 224), (128, 160)]

@@ -150,7 +150,7 @@ def test_an_error_leaves_nothing_in_flight(
     expected = translate(OTHER)
     engine = translate._engine
     assert engine is not None
-    monkeypatch.setattr(engine, "_run", lambda: 1 / 0)
+    monkeypatch.setattr(engine._inner, "_run", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         translate([SCENE] * 5)
     assert np.array_equal(translate(OTHER), expected)
@@ -220,11 +220,11 @@ def test_slow_frames_are_handed_on_with_the_next(translate: Colorizer) -> None:
 
     def slow() -> Iterator[np.ndarray]:
         nonlocal given
-        for given in range(1, 6):  # noqa: B007
-            yield SCENE
+        for given in range(1, 6):
+            yield SCENE // 2 + given
             for engine in translate._streaming:
                 # The last frame is ready, or was handed on already.
-                for flying in list(engine._flying)[-1:]:  # type: ignore[attr-defined]
+                for flying in list(engine._inner._flying)[-1:]:  # type: ignore[attr-defined]
                     flying.exception(10)
 
     stream = translate.stream(slow(), steady=0)
@@ -298,13 +298,15 @@ def test_threads_take_turns_and_streams_run_beside(translate: Colorizer) -> None
 
 def test_closed_is_closed(translate: Colorizer) -> None:
     translate(SCENE)
-    stream = translate.stream([SCENE] * 50)
-    next(stream)
+    moving = translate.stream(SCENE // 2 + n for n in range(50))
+    still = translate.stream([SCENE] * 50)
+    next(moving), next(still)
     translate.close()
     translate.close()
     assert engine_threads() == 0
-    with pytest.raises(BackendError, match="the translator is closed"):
-        list(stream)
+    for stream in (moving, still):
+        with pytest.raises(BackendError, match="is closed"):
+            list(stream)
     with pytest.raises(BackendError, match="the colorizer is closed; load the model again"):
         translate(SCENE)
     with pytest.raises(RuntimeError, match="the colorizer is closed"):

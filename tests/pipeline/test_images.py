@@ -80,6 +80,10 @@ def own_size(frame: tuple[int, int]) -> tuple[int, int]:
     return frame
 
 
+def as_is(frame: Frame) -> Frame:
+    return frame
+
+
 def never(frame: tuple[int, int]) -> GreyTranslator:
     raise AssertionError("work began")
 
@@ -89,7 +93,7 @@ def test_every_image_gets_its_own_picture(tmp_path: Path) -> None:
         put(tmp_path / f"in/{value}.png", value)
     translator = GreyTranslator()
     job = ImageJob((tmp_path / "in",), tmp_path / "out")
-    assert translate_images(job, lambda frame: translator, own_size, told_nothing) == 9
+    assert translate_images(job, lambda frame: translator, own_size, as_is, told_nothing) == 9
     assert translator.closed and translator.most_in_flight == translator.depth
     for value in range(9):
         stored = cv2.imread(str(tmp_path / f"out/{value}.png"), cv2.IMREAD_UNCHANGED)
@@ -108,7 +112,9 @@ def test_each_image_gets_its_own_box(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros(shape, np.uint8))
     told: list[LadleError] = []
     with pytest.raises(PartialResultError):
-        translate_images(ImageJob((tmp_path,), tmp_path / "out"), make, own_size, told.append)
+        translate_images(
+            ImageJob((tmp_path,), tmp_path / "out"), make, own_size, as_is, told.append
+        )
     (translator,) = made
     assert translator.made_for == (8, 6) and translator.boxes == [(8, 6), (4, 9)]
 
@@ -120,7 +126,7 @@ def test_failures_are_told_and_cost_nothing_else(tmp_path: Path) -> None:
     told: list[LadleError] = []
     job = ImageJob((tmp_path / "in",), tmp_path / "out")
     with pytest.raises(PartialResultError, match="3 of 6 images failed"):
-        translate_images(job, GreyTranslator, own_size, told.append)
+        translate_images(job, GreyTranslator, own_size, as_is, told.append)
     assert sorted(type(error).__name__ for error in told) == [
         "BackendError",
         "BackendError",
@@ -141,6 +147,7 @@ def test_nothing_written_is_an_error_not_a_part(tmp_path: Path) -> None:
             ImageJob((tmp_path / "in",), tmp_path / "out"),
             lambda frame: translator,
             own_size,
+            as_is,
             told.append,
         )
     assert [str(error) for error in told] == ["frame 0 is too hot"]
@@ -155,7 +162,7 @@ def test_bugs_are_not_swallowed(tmp_path: Path) -> None:
     translator = Broken()
     job = ImageJob((put(tmp_path / "a.png", 1),), tmp_path / "out")
     with pytest.raises(ZeroDivisionError):
-        translate_images(job, lambda frame: translator, own_size, told_nothing)
+        translate_images(job, lambda frame: translator, own_size, as_is, told_nothing)
     assert translator.closed and os.listdir(tmp_path / "out") == []
 
 
@@ -203,14 +210,14 @@ def test_targets_are_refused_before_any_work(
     job = make_job(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(OutputError, match=message):
-        translate_images(job, never, own_size, told_nothing)
+        translate_images(job, never, own_size, as_is, told_nothing)
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 
 def test_overwrite_replaces(tmp_path: Path) -> None:
     put(tmp_path / "out/a.png", 9)
     job = ImageJob((put(tmp_path / "a.png", 1),), tmp_path / "out", overwrite=True)
-    assert translate_images(job, GreyTranslator, own_size, told_nothing) == 1
+    assert translate_images(job, GreyTranslator, own_size, as_is, told_nothing) == 1
     assert (cv2.imread(str(tmp_path / "out/a.png")) == 1).all()
 
 
@@ -221,6 +228,7 @@ def test_inputs_are_refused_before_any_work(tmp_path: Path) -> None:
         (tmp_path / "missing.png", InputNotFoundError),
         (tmp_path / "empty", InputError),
     ):
+        job = ImageJob((good, bad), tmp_path / "out")
         with pytest.raises(kind, match=bad.name):
-            translate_images(ImageJob((good, bad), tmp_path / "out"), never, own_size, told_nothing)
+            translate_images(job, never, own_size, as_is, told_nothing)
     assert not (tmp_path / "out").exists()

@@ -1,24 +1,26 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
 from ladle_rt.frames import Frame
-from ladle_rt.pipeline.account import Account
+from ladle_rt.pipeline.frame_counter import FrameCounter
 from ladle_rt.pipeline.load import MachineLoad
 from ladle_rt.pipeline.monitor import Monitor, summary
 from ladle_rt.sources.base import SourceEvent
 
 
 def test_state_follows_source_and_pictures() -> None:
-    account = Account()
-    monitor = Monitor(account)
+    counter = FrameCounter()
+    monitor = Monitor(counter)
     monitor.source = "camera"
     assert monitor.figures().state == "starting"
-    passage = account.captured(Frame(np.zeros((2, 2), np.uint8), 0, time.monotonic_ns()))
-    account.presented(passage)
+    times = counter.captured(Frame(np.zeros((2, 2), np.uint8), 0, time.monotonic_ns()))
+    counter.presented(times)
     assert monitor.figures().state == "running"
     monitor.hear(SourceEvent("lost", "camera: gone"))
     monitor.hear(SourceEvent("retrying", "camera: no such device"))
@@ -55,3 +57,27 @@ def test_load_of_a_jetson(tmp_path: Path) -> None:
     values = MachineLoad(tmp_path).read()
     assert values["gpu_percent"] == 73.1
     assert values["temperatures_c"] == {"gpu-thermal": 48.5}
+
+
+def test_load_without_a_file_to_open() -> None:
+    """All are used up: figures get fewer, and the stream goes on."""
+    code = """
+import os, resource
+from ladle_rt.pipeline.frame_counter import FrameCounter
+from ladle_rt.pipeline.load import MachineLoad
+from ladle_rt.pipeline.monitor import Monitor
+monitor, load = Monitor(FrameCounter()), MachineLoad()
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+taken = []
+try:
+    while True:
+        taken.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    pass
+load.read(), monitor.figures(), MachineLoad().read()
+for one in taken:
+    os.close(one)
+assert "rss_mb" in load.read()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from ladle_rt.errors import InputError, OutputError, PartialResultError, PipelineError
+from ladle_rt.frame_stats import FrameStats
 from ladle_rt.frames import Frame, Prepared, TranslatedFrame
 from ladle_rt.pipeline.run import run
-from ladle_rt.pipeline.statistics import RunStatistics
 from ladle_rt.sources.base import SourceInfo
 
 PIXELS = np.zeros((4, 4), np.uint8)
@@ -85,7 +85,7 @@ def threads_alive() -> set[str]:
 
 @pytest.mark.parametrize("depth", [1, 2, 7])
 def test_every_frame_in_order(thread_translator: Any, depth: int) -> None:
-    seen: list[RunStatistics] = []
+    seen: list[FrameStats] = []
     full = threading.Event()
 
     def first_waits_for_a_full_translator(frame: Frame) -> None:
@@ -207,7 +207,7 @@ def test_a_damaged_source_is_published_and_reported(thread_translator: Any) -> N
 
 
 def test_an_interrupt_in_the_caller_ends_every_thread(thread_translator: Any) -> None:
-    def interrupt(statistics: RunStatistics) -> None:
+    def interrupt(statistics: FrameStats) -> None:
         raise KeyboardInterrupt
 
     sink = ListSink()
@@ -245,7 +245,7 @@ def waiting(event: threading.Event) -> Callable[[int], None]:
     return wait
 
 
-def balanced(result: RunStatistics) -> bool:
+def balanced(result: FrameStats) -> bool:
     return result.captured == result.presented + sum(result.dropped.values()) + result.in_flight
 
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import functools
 import json
 import threading
+import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from ladle_rt import files
+from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import ModelArtifact, load_artifact
 from ladle_rt.pipeline import run as run_module
 from ladle_rt.pipeline import stream as stream_module
 from ladle_rt.pipeline.stream import StreamJob, StreamResult, stream
-from ladle_rt.sinks import atomic
 from ladle_rt.sinks.pipe import PipeSink
 from ladle_rt.sources.base import SourceOptions
 
@@ -59,6 +62,7 @@ def play(
     make_translator: Callable[[], Any],
     sinks: Sequence[Any],
     monkeypatch: pytest.MonkeyPatch,
+    tell: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> StreamResult:
     """Stream a few frames of a pattern into these sinks."""
@@ -67,15 +71,16 @@ def play(
         device="synthetic:64x48@100",
         source=SourceOptions(),
         outputs=("null",),
-        **{"max_frames": 3, "steady": 0, "log_every_s": 0, **options},
+        options=TranslateOptions(steady=0),
+        **{"max_frames": 3, "log_every_s": 0, **options},
     )
     return stream(
         job,
         artifact,
         lambda size: make_translator(),
-        lambda size: size,
+        lambda size: (size,),
         stop=threading.Event(),
-        tell=lambda line: None,
+        tell=tell,
     )
 
 
@@ -98,10 +103,10 @@ def test_a_hanging_sink_is_not_torn_down_under_its_writer(
 def test_a_full_disk_ends_the_figures_alone(
     artifact: ModelArtifact, thread_translator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(atomic, "check_target", lambda *_, **__: None)
+    monkeypatch.setattr(files, "check_target", lambda *_, **__: None)
     # A row before every frame.
     monkeypatch.setattr(stream_module, "ROW_EVERY_S", 0)
-    full = {"stats": Path("/dev/full")}
+    full = {"stats": Path("/dev/full"), "overwrite": True}
     sink = WatchedSink()
     result = play(artifact, thread_translator, [sink], monkeypatch, max_frames=20, **full)
     assert result.statistics.captured == 20 and sink.ended == "closed"
@@ -145,3 +150,43 @@ def test_pictures_that_an_output_skipped_show(
     assert counts.skipped == skipped and counts.presented > 1
     assert json.loads(rows.read_text().splitlines()[-1])["skipped"] == skipped
     assert f"pipe: skipped {counts.presented - 1} of {counts.presented} pictures" in caplog.text
+
+
+def test_the_isotherm_is_a_switch_of_the_page(
+    artifact: ModelArtifact, thread_translator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    chroma: list[np.ndarray] = []
+
+    class Visitor(WatchedSink):
+        def write(self, translated: TranslatedFrame) -> None:
+            super().write(translated)
+            picture = translated.picture
+            chroma.append(picture.data.reshape(-1)[picture.width * picture.height :].copy())
+
+    def press(sequence: int) -> None:
+        if sequence == 0:
+            url = told[0].partition(" ")[2]
+            headers = {"X-Ladle-Rt": "1"}
+            with urllib.request.urlopen(
+                urllib.request.Request(
+                    f"{url}api/switches/isotherm", b'{"on": true}', headers, method="POST"
+                ),
+                timeout=LIMIT_S,
+            ) as answer:
+                assert json.load(answer) == {"on": True}
+
+    sink = Visitor(press)
+    play(
+        artifact,
+        thread_translator,
+        [sink],
+        monkeypatch,
+        tell=told.append,
+        preview="0",
+        max_frames=40,
+        policy="block",
+    )
+    assert sink.ended == "closed"
+    assert np.ptp(chroma[0]) == 0, "the stand-in's pictures are grey"
+    assert np.ptp(chroma[-1]) > 0, "what is hot is marked"

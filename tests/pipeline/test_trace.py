@@ -9,23 +9,23 @@ import pytest
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import Frame
 from ladle_rt.pipeline import trace as trace_module
-from ladle_rt.pipeline.account import Passage
+from ladle_rt.pipeline.frame_counter import FrameTimes
 from ladle_rt.pipeline.stats_file import StatsFile
 from ladle_rt.pipeline.trace import Trace
 
 
-def passage(number: int, hold: str | None = None) -> Passage:
+def times(number: int, hold: str | None = None) -> FrameTimes:
     frame = Frame(np.zeros((2, 2), np.uint8), number, 0)
     start = 1_000_000 * number
-    return Passage(frame, start, hold, *(start + step for step in (2000, 9000, 10_000, 12_000)))
+    return FrameTimes(frame, start, hold, *(start + step for step in (2000, 9000, 10_000, 12_000)))
 
 
 def test_stages_follow_one_another(tmp_path: Path) -> None:
     path = tmp_path / "trace.json"
     with Trace(path) as trace:
-        trace.presented(passage(1))
-        trace.dropped(passage(2), "late")
-        trace.presented(passage(3, "shutter"))
+        trace.presented(times(1))
+        trace.dropped(times(2), "late")
+        trace.presented(times(3, "shutter"))
         assert not path.exists()
     events = json.loads(path.read_text())
     names = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
@@ -47,7 +47,7 @@ def test_a_long_trace_ends_early_and_is_whole(
     monkeypatch.setattr(trace_module, "MOST_EVENTS", 50)
     with Trace(tmp_path / "t.json") as trace:
         for number in range(100):
-            trace.presented(passage(number))
+            trace.presented(times(number))
     assert len(json.loads((tmp_path / "t.json").read_text())) == 50
 
 

@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 
+from ladle_rt.config import TranslateOptions, VideoEncoding
 from ladle_rt.errors import (
     ConfigError,
     FalseColourError,
@@ -20,20 +21,25 @@ from ladle_rt.errors import (
     OutputError,
     PartialResultError,
 )
+from ladle_rt.pipeline.processing import Processing
 from ladle_rt.pipeline.video import VideoJob, VideoResult, translate_video
-from ladle_rt.sinks.encoding import VideoEncoding
+from ladle_rt.thermal.normalization import ThermalNormalization
 
 WriteClip = Callable[..., Path]
 QUICK = VideoEncoding(preset="ultrafast")
+
+
+def plain(translator: Any) -> Processing:
+    """The translator's pictures as they are."""
+    return Processing(translator, TranslateOptions(steady=0), ThermalNormalization())
 
 
 @pytest.fixture
 def translate(thread_translator: Any) -> Callable[..., VideoResult]:
     def go(source: Path, target: Path, stop: threading.Event | None = None, **settings: Any):
         settings.setdefault("encoding", QUICK if target.suffix != ".webm" else VideoEncoding())
-        return translate_video(
-            VideoJob(source, target, **settings), lambda frame: thread_translator(), stop=stop
-        )
+        job = VideoJob(source, target, TranslateOptions(**settings))
+        return translate_video(job, lambda frame: plain(thread_translator()), stop=stop)
 
     return go
 
@@ -260,12 +266,13 @@ def test_stopping_leaves_a_whole_shorter_file(
         if frame.sequence == 30:
             stop.set()
 
-    job = VideoJob(write_clip("in.mp4", 200, audio="aac"), tmp_path / "out.mp4", encoding=QUICK)
+    source = write_clip("in.mp4", 200, audio="aac")
+    job = VideoJob(source, tmp_path / "out.mp4", TranslateOptions(encoding=QUICK))
     sizes = []
 
     def make(frame: tuple[int, int]) -> Any:
         sizes.append(frame)
-        return thread_translator(work=work)
+        return plain(thread_translator(work=work))
 
     result = translate_video(job, make, stop=stop)
     assert sizes == [(48, 64)]
@@ -340,8 +347,10 @@ def test_refused_before_any_work(
     (tmp_path / "there.mp4").write_text("keep me")
     (tmp_path / "folder.mp4").mkdir()
     before = sorted(os.listdir(tmp_path))
+    overwrite = settings.pop("overwrite", False)
+    job = VideoJob(source, tmp_path / target, TranslateOptions(**settings), overwrite)
     with pytest.raises(expected, match=message):
-        translate_video(VideoJob(source, tmp_path / target, **settings), refuse)
+        translate_video(job, refuse)
     assert sorted(os.listdir(tmp_path)) == before
     assert (tmp_path / "there.mp4").read_text() == "keep me"
 
@@ -350,14 +359,6 @@ def test_refused_before_any_work(
 def test_devices_are_never_replaced(write_clip: WriteClip) -> None:
     with pytest.raises(OutputError, match=r"plain file|expected one of"):
         translate_video(VideoJob(write_clip("in.mp4"), Path("/dev/full"), overwrite=True), refuse)
-
-
-@pytest.mark.parametrize(
-    "bad", [{"duration_s": 0.0}, {"start_s": -1.0}, {"duration_s": float("nan")}]
-)
-def test_impossible_parts_are_refused(bad: dict[str, float]) -> None:
-    with pytest.raises(ConfigError):
-        VideoJob(Path("a.mp4"), Path("b.mp4"), **bad)  # type: ignore[arg-type]
 
 
 def test_missing_input(tmp_path: Path) -> None:
@@ -375,12 +376,12 @@ def test_overwriting_replaces_only_at_the_end(
         if frame.sequence == 15:
             raise RuntimeError("engine broke")
 
-    job = VideoJob(write_clip("in.mp4"), target, overwrite=True, encoding=QUICK)
+    job = VideoJob(write_clip("in.mp4"), target, TranslateOptions(encoding=QUICK), overwrite=True)
     with pytest.raises(RuntimeError, match="engine broke"):
-        translate_video(job, lambda frame: thread_translator(work=fail))
+        translate_video(job, lambda frame: plain(thread_translator(work=fail)))
     assert target.read_text() == "old"
     assert leftovers(tmp_path) == []
-    translate_video(job, lambda frame: thread_translator())
+    translate_video(job, lambda frame: plain(thread_translator()))
     assert len(video_times(target)) == 20
 
 
@@ -396,8 +397,8 @@ def test_memory_does_not_grow_with_length(
             peak = max(peak, int(Path("/proc/self/statm").read_text().split()[1]))
 
         source = write_clip(name, frames, (320, 256), audio="aac")
-        job = VideoJob(source, tmp_path / f"out-{name}", encoding=QUICK)
-        translate_video(job, lambda frame: thread_translator(), on_progress=sample)
+        job = VideoJob(source, tmp_path / f"out-{name}", TranslateOptions(encoding=QUICK))
+        translate_video(job, lambda frame: plain(thread_translator()), on_progress=sample)
         return peak * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     short = peak_mib("short.mp4", 100)

@@ -19,17 +19,17 @@ import pytest
 
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
+from ladle_rt.recording.recording_sink import RecordingSink
 from ladle_rt.sinks import shared_memory
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.folder import FolderSink
-from ladle_rt.sinks.live_video import LiveVideoSink
 from ladle_rt.sinks.null import NullSink
+from ladle_rt.sinks.picture_header import HEADER
 from ladle_rt.sinks.pipe import PipeSink
-from ladle_rt.sinks.raw16 import RecordingSink
-from ladle_rt.sinks.raw_header import HEADER
 from ladle_rt.sinks.select import open_sinks
 from ladle_rt.sinks.shared_memory import SharedMemorySink
 from ladle_rt.sinks.thread import SinkThread
+from ladle_rt.sinks.video import VideoSink
 
 CONTEXT = SinkContext(32, 24, Fraction(30), Fraction(1, 1000))
 
@@ -123,7 +123,7 @@ def test_an_untold_death_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 READER = """
 import struct, sys
-from ladle_rt.sinks.raw_header import HEADER
+from ladle_rt.sinks.picture_header import HEADER
 from ladle_rt.sinks.shared_memory import read_newest
 print("ready" if read_newest(sys.argv[1]) is None else "too early", flush=True)
 last = -1
@@ -225,9 +225,7 @@ def test_outputs_by_name(tmp_path: Path) -> None:
     ]  # fmt: skip
     sinks = open_sinks(specs, CONTEXT)
     try:
-        kinds = (
-            [LiveVideoSink] * 2 + [RecordingSink] * 2 + [FolderSink, PipeSink, NullSink, NullSink]
-        )
+        kinds = [VideoSink] * 2 + [RecordingSink] * 2 + [FolderSink, PipeSink, NullSink, NullSink]
         assert [type(sink) for sink in sinks] == kinds
     finally:
         for sink in sinks:

@@ -16,11 +16,12 @@ from fractions import Fraction
 from pathlib import Path
 import numpy as np
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
-from ladle_rt.sinks.encoding import VideoEncoding
+from ladle_rt.config import VideoEncoding
+from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.video import VideoSink
 
-sink = VideoSink(Path(sys.argv[1]), VideoEncoding("av1"), rate=Fraction(25),
-                 time_base=Fraction(1, 25))
+sink = VideoSink(Path(sys.argv[1]), SinkContext(64, 64, Fraction(25), Fraction(1, 25),
+                 encoding=VideoEncoding("av1")))
 for index in range(100):
     frame = Frame(np.zeros((64, 64), np.uint8), index, 0, index, Fraction(1, 25))
     sink.write(TranslatedFrame(frame, Picture("yuv420p", np.zeros((96, 64), np.uint8), 64, 64)))

@@ -8,10 +8,11 @@ import av
 import numpy as np
 import pytest
 
-from ladle_rt.errors import ConfigError
+from ladle_rt.config import VideoEncoding
+from ladle_rt.errors import ConfigError, OutputError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
-from ladle_rt.sinks.base import Sink
-from ladle_rt.sinks.encoding import VideoEncoding, plan_encoder
+from ladle_rt.sinks.base import Sink, SinkContext
+from ladle_rt.sinks.encoding import plan_encoder
 from ladle_rt.sinks.video import VideoSink
 
 
@@ -26,13 +27,15 @@ def translated(index: int, colour: tuple[int, int, int], size: int = 64) -> Tran
 
 
 def sink_for(path: Path, encoding: VideoEncoding | None = None, **settings: object) -> VideoSink:
-    return VideoSink(
-        path,
-        encoding or VideoEncoding(),
-        rate=Fraction(25),
-        time_base=Fraction(1, 25),
+    context = SinkContext(
+        64,
+        64,
+        Fraction(25),
+        Fraction(1, 25),
+        encoding=encoding or VideoEncoding(),
         **settings,  # type: ignore[arg-type]
     )
+    return VideoSink(path, context)
 
 
 RED, GREEN, BLUE = (63, 102, 240), (173, 42, 26), (32, 240, 118)
@@ -138,3 +141,16 @@ def test_large_pictures(tmp_path: Path) -> None:
     sink.close()
     with av.open(str(tmp_path / "big.mp4")) as container:
         assert container.streams.video[0].width == 8000
+
+
+def test_two_runs_do_not_share_a_new_file(tmp_path: Path) -> None:
+    """Both found the name free when they began; both results are kept, and one is told."""
+    first, second = sink_for(tmp_path / "out.mp4"), sink_for(tmp_path / "out.mp4")
+    for sink, colour in ((first, RED), (second, GREEN)):
+        sink.write(translated(0, colour))
+    first.close()
+    kept = (tmp_path / "out.mp4").read_bytes()
+    with pytest.raises(OutputError, match=r"made this file meanwhile; the result is in out-2\.mp4"):
+        second.close()
+    assert (tmp_path / "out.mp4").read_bytes() == kept
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out-2.mp4", "out.mp4"]

@@ -12,14 +12,15 @@ import resource, sys
 from pathlib import Path
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
-from ladle_rt.sinks.encoding import VideoEncoding
+from ladle_rt.config import VideoEncoding
+from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.video import VideoSink
 from fractions import Fraction
 import numpy as np
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
 rng = np.random.default_rng(0)
-sink = VideoSink(Path(sys.argv[1]), VideoEncoding(preset="ultrafast"), rate=Fraction(25),
-                 time_base=Fraction(1, 25))
+sink = VideoSink(Path(sys.argv[1]), SinkContext(64, 64, Fraction(25), Fraction(1, 25),
+                 encoding=VideoEncoding(preset="ultrafast")))
 try:
     for n in range(int(sys.argv[2])):
         data = rng.integers(16, 235, (96, 64), dtype=np.uint8)

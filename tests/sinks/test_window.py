@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from ladle_rt.errors import OutputError
-from ladle_rt.figures import LiveFigures, Percentiles
+from ladle_rt.frame_stats import FrameStats, Percentiles
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.sinks import window as window_module
 from ladle_rt.sinks.hud import draw, lines_of
@@ -29,7 +29,7 @@ CHILD = """
 import subprocess, sys, threading, time
 from pathlib import Path
 import numpy as np
-from ladle_rt.figures import LiveFigures
+from ladle_rt.frame_stats import FrameStats
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.sinks.view import View
 from ladle_rt.sinks.window import WindowSink
@@ -53,7 +53,7 @@ class Hands:
 done = threading.Event()
 hands = Hands()
 view = View(ThermalView(ThermalNormalization()))
-figures = LiveFigures("running", 1.0, "x", "y", (192, 256), 2, 1)
+figures = FrameStats(2, 1, elapsed_s=1.0, network_size=(192, 256))
 begin = time.monotonic()
 window = WindowSink("ladle-rt test", view, lambda: figures, hands)
 data = np.full((192, 160), 128, np.uint8)
@@ -146,7 +146,7 @@ def test_a_window_that_dies_is_noticed(
     monkeypatch.setattr(window_module, "display_available", lambda: None)
     view: Any = SimpleNamespace(compose=lambda _: np.zeros((4, 4, 3), np.uint8))
     hands: Any = SimpleNamespace(recording=None)
-    window = WindowSink("w", view, lambda: LiveFigures("running", 1, "x", "y", (4, 4), 2, 1), hands)
+    window = WindowSink("w", view, lambda: FrameStats(2, 1), hands)
     data = np.zeros((6, 4), np.uint8)
     picture = TranslatedFrame(Frame(data[:4], 0, 0), Picture("yuv420p", data, 4, 4))
 
@@ -173,8 +173,8 @@ def test_no_display_is_seen_before_qt_ends_the_process(monkeypatch: pytest.Monke
 
 
 def test_figures_are_readable_and_the_picture_is_left_alone() -> None:
-    figures = LiveFigures(
-        "lost", 9.0, "x", "y", (192, 256), 9, 7, {"late": 2}, problem="no frame for 5 s",
+    figures = FrameStats(
+        9, 7, {"late": 2}, state="lost", network_size=(192, 256), problem="no frame for 5 s",
         fps_presented=29.97, recent_latency_ms=Percentiles(31, 40, 44, 52),
     )  # fmt: skip
     lines = lines_of(figures, recording=True)

@@ -177,13 +177,13 @@ def test_patterns_and_stacks_are_sequences(tmp_path: Path) -> None:
     assert [int(frame.pixels[0, 0]) for frame in frames] == [7040, 7080, 7000]
     assert source.info.rate == 9 and frames[1].time_s == pytest.approx(1 / 9)
     np.save(tmp_path / "s.npy", STACK)
-    part = FolderSource(tmp_path / "s.npy", SourceOptions(fps=10), start_s=0.1, duration_s=0.3)
+    part = FolderSource(tmp_path / "s.npy", SourceOptions(fps=10, start_s=0.1, duration_s=0.3))
     assert [int(frame.pixels[0, 0]) for frame in part] == [7040, 7080, 7120]
     assert part.info.frames == 3
     with pytest.raises(InputNotFoundError, match="no file of this pattern"):
         FolderSource(tmp_path / "g_%d.png")
     with pytest.raises(InputError, match="start within the sequence"):
-        FolderSource(tmp_path / "s.npy", start_s=9)
+        FolderSource(tmp_path / "s.npy", SourceOptions(start_s=9))
 
 
 def seeds() -> list[tuple[str, bytes]]:

@@ -1,6 +1,7 @@
 """A real RTSP server for tests, run by a Python that has GStreamer's bindings.
 
-Usage: rtsp_server.py PORT [USER PASSWORD]; serves /thermal and accepts recordings at /in.
+Usage: rtsp_server.py PORT [USER PASSWORD]; serves /thermal, /h265 where x265enc is there,
+and accepts recordings at /in.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ if len(sys.argv) > 2:
     )
 points = server.get_mount_points()
 points.add_factory("/thermal", factory)
+if Gst.ElementFactory.find("x265enc"):
+    h265 = PATTERN.replace("x264enc", "x265enc").replace("rtph264pay", "rtph265pay")
+    points.add_factory("/h265", GstRtspServer.RTSPMediaFactory(launch=h265, shared=True))
 taking = GstRtspServer.RTSPMediaFactory(
     launch="( rtph264depay name=depay0 ! h264parse ! fakesink sync=false )"
 )

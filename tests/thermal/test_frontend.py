@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from ladle_rt.errors import ConfigError
-from ladle_rt.frames import Frame
+from ladle_rt.config import TranslateOptions
+from ladle_rt.frames import Frame, ThermalImage
 from ladle_rt.sources.images import read_still
 from ladle_rt.sources.video import VideoSource
 from ladle_rt.thermal.drift import USUAL, DriftWatch, distance
 from ladle_rt.thermal.equalize import PlateauEqualizer, plateau_curve
-from ladle_rt.thermal.frontend import FrontEnd, FrontEndOptions
-from ladle_rt.thermal.normalization import ThermalNormalization, normalize
+from ladle_rt.thermal.frontend import FrontEnd, prepare_still
+from ladle_rt.thermal.normalization import ThermalNormalization, measure_levels, normalize
 
 SPEC = ThermalNormalization()
 
@@ -32,7 +32,7 @@ def scene(number: int, dtype: type = np.uint8, size: tuple[int, int] = (120, 160
 
 
 def holds(frames: list[Frame], **options: bool) -> list[str | None]:
-    front = FrontEnd(FrontEndOptions(**options), SPEC)
+    front = FrontEnd(TranslateOptions(**options), SPEC)
     return [front.process(frame).hold for frame in frames]
 
 
@@ -137,19 +137,21 @@ def test_plateau_limits_what_one_count_can_take() -> None:
 def test_modes_reach_the_frame() -> None:
     frame = scene(0, np.uint16)
     for agc, dtype in (("percentile", np.uint16), ("plateau", np.uint16), ("clahe", np.uint8)):
-        prepared = FrontEnd(FrontEndOptions.parse(agc), SPEC).process(frame)
+        prepared = FrontEnd(TranslateOptions(agc=agc), SPEC).process(frame)  # type: ignore[arg-type]
         assert prepared.frame.pixels.dtype == dtype
         assert (prepared.frame is frame) == (agc == "percentile")
         assert prepared.frame.time_s == frame.time_s
+        # Temperatures and isotherms are read from what the camera counted.
+        counts = prepared.frame.pixels if agc == "percentile" else prepared.frame.counts
+        np.testing.assert_array_equal(counts, frame.pixels)
 
 
-def test_options_are_parsed_or_refused() -> None:
-    assert FrontEndOptions.parse("fixed:7000:7400.5").fixed_range == (7000, 7400.5)
-    for text in ("fixed", "fixed:1", "fixed:a:b", "magic", "plateau:3", ""):
-        with pytest.raises(ConfigError, match=r"fixed:LOW:HIGH, plateau or clahe, received"):
-            FrontEndOptions.parse(text)
-    with pytest.raises(ConfigError, match="fixed range"):
-        FrontEndOptions(agc="fixed")
+def test_a_still_gets_what_makes_sense_without_others() -> None:
+    frame = scene(0)
+    options = TranslateOptions(agc="plateau", dead_pixels=True)
+    still = prepare_still(frame, options, SPEC)
+    np.testing.assert_array_equal(still.pixels, PlateauEqualizer().apply(frame.pixels, 0.0))
+    assert prepare_still(frame, TranslateOptions(), SPEC) is frame
 
 
 def test_drift_warns_once_and_recovers(caplog: pytest.LogCaptureFixture) -> None:
@@ -160,7 +162,7 @@ def test_drift_warns_once_and_recovers(caplog: pytest.LogCaptureFixture) -> None
     empty[40:48, 40:48] = 200
     for second in range(60):
         pixels = empty if 20 <= second < 40 else usual
-        watch.update(Frame(pixels, second, second * 1_000_000_000))
+        watch.update(ThermalImage(pixels, measure_levels(pixels, SPEC)), float(second))
         assert watch.drifted == (24 <= second < 44)
     lines = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert len(lines) == 1 and "unlike the training data" in lines[0] and "--agc" in lines[0]

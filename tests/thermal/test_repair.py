@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ladle_rt.metrics.similarity import ssim
+from ladle_rt.similarity import ssim
 from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
 from ladle_rt.sources.video import VideoSource
 from ladle_rt.thermal.repair import LOOK_EVERY, LOOKS, DeadPixels, Stripes

@@ -30,15 +30,21 @@ def progress(step: int, scores: Scores | None = None) -> Progress:
     )
 
 
-def test_lines_now_and_then_and_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_now_and_then_and_a_summary(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(display.time, "monotonic", lambda: now_s)
     with show_progress(300) as show:
-        for step in (80, 100, 120):
+        for step, now_s in ((80, 0.0), (100, 20.0), (120, 31.0), (140, 40.0)):  # noqa: B007
             show(progress(step))
         show(progress(150, SCORES))
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "100/300 regression  loss 0.2500  perceptual 0.700  2.50 steps/s, 20.0 samples/s "
+        "80/300 regression  loss 0.2500  perceptual 0.700  2.50 steps/s, 20.0 samples/s "
+        "(2% waiting for data)  ETA 1:15",
+        "120/300 regression  loss 0.2500  perceptual 0.700  2.50 steps/s, 20.0 samples/s "
         "(2% waiting for data)  ETA 1:15",
         "150/300 regression  loss 0.2500  perceptual 0.700  2.50 steps/s, 20.0 samples/s "
         "(2% waiting for data)  ETA 1:15  SSIM 0.6100  MS-SSIM 0.5800  PSNR 18.50 dB  "
@@ -74,8 +80,7 @@ def test_no_summary_of_nothing_or_of_a_failure(capsys: pytest.CaptureFixture[str
         pass
 
     def interrupted() -> None:
-        with show_progress(300) as show:
-            show(progress(20))
+        with show_progress(300):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from ladle_rt.training.log import COLUMNS, CsvLog
+from ladle_rt.training.log import COLUMNS, CsvLog, Window
 
 
 def test_resuming_drops_later_and_damaged_rows(tmp_path: Path) -> None:
@@ -32,3 +32,13 @@ def test_a_new_run_starts_a_new_log(tmp_path: Path) -> None:
     with CsvLog(path, 0):
         pass
     assert path.read_text().splitlines() == [",".join(COLUMNS)]
+
+
+def test_a_row_is_the_mean_of_the_steps_that_had_the_term() -> None:
+    window = Window()
+    window.add(0, {"loss": 1.0, "stability": 0.2})
+    window.add(0, {"loss": 3.0})
+    assert window.read() == {"loss": 2.0, "stability": 0.2}
+    window.add(0, {"loss": 5.0})
+    window.add(1, {"loss": 1.0})
+    assert window.read() == {"loss": 1.0} and window.read() == {}

@@ -8,15 +8,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from ladle_rt.errors import ConfigError, InputError, TrainingError
+from ladle_rt.errors import ConfigError, InputError, TrainingError, TrainingStoppedError
 from ladle_rt.models.weights import load_model
-from ladle_rt.training import loop, run
+from ladle_rt.training import loop, network_setup, run
 from ladle_rt.training.checkpoint import load_checkpoint
 from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.loop import Progress, train
@@ -66,7 +67,7 @@ def test_run_leaves_its_files(config: TrainConfig, tmp_path: Path) -> None:
         "last.safetensors",
         "last.json",
     }
-    assert [p.step for p in seen] == [3, 6] and all(p.scores for p in seen)
+    assert [p.step for p in seen] == [1, 3, 6] and all(p.scores for p in seen[1:])
     assert seen[-1].overall.samples_per_s > 0 and 0 <= seen[-1].overall.data_wait < 1
     model, info = load_model(best)
     assert info.thermal == config.thermal and info.parameters == sum(
@@ -123,17 +124,71 @@ def test_resume_after_kill_is_bit_identical(config: TrainConfig, tmp_path: Path)
     assert json.loads(facts)["metrics"]["validation"]["step"] == 6
 
 
+def test_stopped_at_any_step_and_resumed(
+    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "LOG_EVERY", 2)
+    small = replace(small, loss=replace(small.loss, stability=1.0), checkpoint_every=100)
+    train(small, tmp_path / "whole")
+    stop = threading.Event()
+    advance = run.Run.advance
+
+    def asked(self: run.Run, batch: Sample) -> dict[str, float]:
+        if self.step == 2:
+            stop.set()
+        return advance(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run.Run, "advance", asked)
+        with pytest.raises(TrainingStoppedError, match=r"stopped after step 3 of 6, which .*cut"):
+            train(small, tmp_path / "cut", stop=stop)
+    assert [row["step"] for row in rows(tmp_path / "cut")] == ["2", "3"]
+    assert load_checkpoint(tmp_path / "cut")["step"] == 3
+    train(small, tmp_path / "cut", resume=True)
+    last = "last.safetensors"
+    assert (tmp_path / "cut" / last).read_bytes() == (tmp_path / "whole" / last).read_bytes()
+    assert [row["step"] for row in rows(tmp_path / "cut")] == ["2", "3", "4", "6"]
+    # The term is computed at every other step; each row has its mean.
+    assert all(float(row["stability"]) > 0 for row in rows(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_of_its_processes_saves(
+    small: TrainConfig, tmp_path: Path, number: signal.Signals
+) -> None:
+    """As a terminal's Ctrl-C and a service manager send it, the loading processes included."""
+    toml = tmp_path / "mine.toml"
+    toml.write_text('preset = "nano"\ncrop = [64, 64]\n[loss]\nalpha = 0\n')
+    words = ["train", "--config", str(toml), "--data", str(small.data[0].path), "--device", "cpu"]
+    words += ["--batch", "2", "--workers", "1", "--steps", "100000", "-o", str(tmp_path / "run")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ladle_rt", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    lines = iter(process.stderr.readline, "")
+    assert any(line.startswith("1/100000 ") for line in lines), "the first step is told"
+    os.killpg(process.pid, number)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in err
+    step = load_checkpoint(tmp_path / "run")["step"]
+    assert f"ladle-rt: stopped after step {step} of 100000" in err
+    assert rows(tmp_path / "run")[-1]["step"] == str(step)
+
+
 def test_dropout_and_speed_settings_survive_resuming(
     small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = run.build
+    build = network_setup.build
 
     def with_dropout(*arguments: object) -> torch.nn.Module:
         model = build(*arguments)  # type: ignore[arg-type]
         model.handle_out = torch.nn.Sequential(model.handle_out, torch.nn.Dropout(0.5))
         return model
 
-    monkeypatch.setattr(run, "build", with_dropout)
+    monkeypatch.setattr(network_setup, "build", with_dropout)
     train(small, tmp_path / "whole")
     with monkeypatch.context() as patch:
         patch.setattr(run.Run, "advance", _failing_at(4, KeyboardInterrupt()))
@@ -160,7 +215,7 @@ def test_epochs_decide_the_steps(small: TrainConfig, tmp_path: Path) -> None:
     seen: list[Progress] = []
     train(config, tmp_path / "run", on_progress=seen.append)
     # Two passes over six pairs in fours.
-    assert [(p.step, p.steps) for p in seen] == [(3, 3)]
+    assert [(p.step, p.steps) for p in seen] == [(1, 3), (3, 3)]
     assert json.loads((tmp_path / "run/config.json").read_text())["epochs"] == 2
     info = load_model(tmp_path / "run/last.safetensors")[1]
     assert info.training["config"]["steps"] == info.training["step"] == 3

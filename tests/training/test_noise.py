@@ -10,7 +10,7 @@ import torch
 
 from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.loop import train
-from ladle_rt.training.noise import STRENGTH, sensor_noise
+from ladle_rt.training.noise import FAINT, STRENGTH, codec_noise, sensor_noise
 
 
 def test_noise_has_the_stated_strength() -> None:
@@ -21,6 +21,28 @@ def test_noise_has_the_stated_strength() -> None:
         assert spread.min() > 0.7 * STRENGTH[0] and spread.max() < 1.1 * STRENGTH[1]
     assert (grey == 0.5).all()
     assert 0 <= sensor_noise(torch.zeros(1, 1, 9, 9)).min()
+
+
+def test_faint_noise_is_faint() -> None:
+    grey = torch.full((64, 1, 64, 64), 0.5)
+    torch.manual_seed(0)
+    spread = (sensor_noise(grey, FAINT) - grey).std(dim=(1, 2, 3))
+    assert spread.min() > 0.7 * FAINT[0] and spread.max() < 1.1 * FAINT[1]
+    assert spread.median() < sum(FAINT) / 2, "drawn logarithmically: mostly faint"
+
+
+def test_a_codec_keeps_the_picture_and_changes_detail() -> None:
+    torch.manual_seed(0)
+    smooth = torch.linspace(0, 1, 61)[None, None, :, None].expand(4, 1, 61, 47).contiguous()
+    noisy = (smooth + 0.02 * torch.randn_like(smooth)).clamp(0, 1)
+    for seed in range(6):
+        torch.manual_seed(seed)
+        coded = codec_noise(noisy)
+        assert coded.shape == noisy.shape and not torch.equal(coded, noisy)
+        assert 0 <= coded.min() and coded.max() <= 1
+        assert (coded - smooth).abs().mean() < 0.04
+    level = torch.full((1, 1, 16, 16), 0.5)
+    assert (codec_noise(level) - level).abs().max() < 0.007, "half a step of the mean, / 8"
 
 
 def test_consistency_is_learned(pairs_folder: Path, tmp_path: Path) -> None:

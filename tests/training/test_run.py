@@ -19,7 +19,7 @@ from ladle_rt.models.ladlenet import LadleNet, LadleNetConfig
 from ladle_rt.models.registry import ARCHITECTURES, Architecture
 from ladle_rt.models.weights import load_model
 from ladle_rt.training import adversary
-from ladle_rt.training.average import AveragedWeights
+from ladle_rt.training.average import averaged
 from ladle_rt.training.checkpoint import load_checkpoint
 from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.distributed import Processes
@@ -28,6 +28,7 @@ from ladle_rt.training.log import COLUMNS
 from ladle_rt.training.loop import train
 from ladle_rt.training.phases import Phase
 from ladle_rt.training.run import Run
+from ladle_rt.training.run_state import capture, restore
 from ladle_rt.training.samples import MixedSamples, Sample
 
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -51,7 +52,7 @@ def config(pairs_folder: Path) -> TrainConfig:
 
 def started(config: TrainConfig) -> Run:
     run = Run(config, MixedSamples(config), ALONE)
-    run.start(None)
+    run.start()
     return run
 
 
@@ -102,7 +103,7 @@ def handled(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> TrainConfig
             nn.init.constant_(parameter, 0.01)
         return SimpleNamespace(missing=["head.weight"], unexpected=["aux.bias", "aux.weight"])
 
-    module = ModuleType("ladle_rt.models.handle_weights")
+    module = ModuleType("ladle_rt.models.handles.pretrained")
     module.load_handle_weights = load_handle_weights  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return replace(
@@ -143,9 +144,10 @@ def test_frozen_run_resumes_on_the_same_path(handled: TrainConfig, tmp_path: Pat
     for step in (0, 1):
         part = samples[2 * step : 2 * step + 2]
         run.advance(stacked(part))
-    state = run.state()
+    state = capture(run)
     resumed = Run(handled, MixedSamples(handled), ALONE)
-    resumed.start(state)
+    resumed.start(fresh=False)
+    restore(resumed, state)
     for step in (2, 3):
         part = [resumed.samples[2 * step], resumed.samples[2 * step + 1]]
         resumed.advance(stacked(part))
@@ -238,18 +240,18 @@ def test_fine_tuning_starts_from_a_model(
 
 def test_average_follows_slowly() -> None:
     model = nn.BatchNorm2d(1)
-    average = AveragedWeights(model, 0.9)
+    average = averaged(model, 0.9)
     values = [1.0, 2.0, 3.0]
     expected = 0.0
     for updates, value in enumerate(values):
         nn.init.constant_(model.weight, value)
         model.get_buffer("num_batches_tracked").fill_(updates)
-        average.update(model, updates)
+        average.update_parameters(model)
         decay = (1 + updates) / (10 + updates) if updates else 0.0
         expected = decay * expected + (1 - decay) * value
-    assert float(average.model.get_parameter("weight")) == pytest.approx(expected)
-    assert int(average.model.get_buffer("num_batches_tracked")) == 2
-    assert not average.model.training and not average.model.get_parameter("weight").requires_grad
+    assert float(average.module.get_parameter("weight")) == pytest.approx(expected)
+    assert int(average.module.get_buffer("num_batches_tracked")) == 2
+    assert not average.module.training and not average.module.get_parameter("weight").requires_grad
 
 
 def test_overflow_of_fp16_is_skipped_until_it_does_not_end(config: TrainConfig) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ladle_rt.thermal.normalization import Levels, ThermalNormalization
+from ladle_rt.frames import Levels
+from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate.colorize import PictureSpec, Rendering, render
 from ladle_rt.translate.detail import EPSILON, MAX_SLOPE, RADIUS, slope
 

@@ -13,7 +13,6 @@ from ladle_rt.config import Backend, TranslateOptions
 from ladle_rt.errors import ConfigError, ModelError
 from ladle_rt.frames import Frame
 from ladle_rt.models.artifact import load_artifact
-from ladle_rt.pipeline.engine_choice import make_translator
 from ladle_rt.translate import PictureSpec, create_translator
 from ladle_rt.translate.semantic import PALETTE, class_colours
 
@@ -85,5 +84,5 @@ def test_other_backends_are_refused(backend: Backend) -> None:
 
 def test_auto_is_the_cpu(with_classes: Path) -> None:
     options = TranslateOptions(layout="semantic", threads=1)
-    with make_translator(load_artifact(with_classes), options, RGB) as made:
+    with create_translator(load_artifact(with_classes), options, RGB) as made:
         assert made.name == "onnxruntime (1 workers)"

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ladle_rt.errors import BackendError, ConfigError
-from ladle_rt.frames import Frame, Picture, TranslatedFrame
+from ladle_rt.colour import RGB_TO_YCBCR, YCBCR_TO_RGB
+from ladle_rt.errors import ConfigError
+from ladle_rt.frames import Frame, Picture
 from ladle_rt.thermal.normalization import ThermalNormalization
-from ladle_rt.translate.colorize import RGB_TO_YCBCR, YCBCR_TO_RGB
-from ladle_rt.translate.steady import Blender, SteadyTranslator
+from ladle_rt.translate.steady import Blender
 
 SPEC = ThermalNormalization()
 H, W = 96, 128
@@ -163,48 +163,3 @@ def test_a_colour_picture_wider_than_its_frame_is_blended_as_a_whole() -> None:
     for number in range(2):
         shown = luma(blender.blend(frame(number), picture(100 + 100 * number, width=2 * W)))
     assert shown.max() < 150
-
-
-class Inner:
-    name, depth, network_size, layout = "inner", 3, (64, 96), "colour"
-
-    def __init__(self) -> None:
-        self.waiting: list[Frame] = []
-        self.closed = False
-
-    def submit(self, one: Frame) -> int:
-        self.waiting.append(one)
-        return len(self.waiting) - 1
-
-    def collect(self, timeout_s: float | None = None) -> TranslatedFrame:
-        if not self.waiting:
-            raise BackendError("nothing")
-        one = self.waiting.pop(0)
-        return TranslatedFrame(one, picture(100 + one.sequence))
-
-    def resize(self, size: tuple[int, int]) -> None:
-        self.network_size = size
-
-    def close(self) -> None:
-        self.closed = True
-
-    def __enter__(self) -> Inner:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-def test_the_translator_around_another() -> None:
-    inner = Inner()
-    with SteadyTranslator(inner, 0.5, SPEC) as steady:
-        assert (steady.name, steady.depth, steady.network_size) == ("inner", 3, (64, 96))
-        steady.resize((32, 32))
-        assert inner.network_size == (32, 32)
-        for number in range(3):
-            assert steady.submit(frame(number)) == number
-        results = [steady.collect() for _ in range(3)]
-        assert [one.frame.sequence for one in results] == [0, 1, 2]
-        assert luma(results[0].picture).mean() == 100 and luma(results[2].picture).mean() < 102
-        with pytest.raises(BackendError, match="nothing"):
-            steady.collect()
-    assert inner.closed

@@ -88,5 +88,7 @@ def test_levels_follow_the_frames_own_time(tiny_model: Path, later_s: float, fol
 
 @pytest.mark.usefixtures("two_opencv_threads")
 def test_opencv_has_no_threads_beside_the_workers(tiny_model: Path) -> None:
-    with create_translator(load_artifact(tiny_model), TranslateOptions(threads=1), RGB):
+    with create_translator(
+        load_artifact(tiny_model), TranslateOptions(backend="onnxruntime", threads=1), RGB
+    ):
         assert cv2.getNumThreads() == 1

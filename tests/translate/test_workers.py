@@ -16,9 +16,8 @@ import pytest
 
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, ModelError, PipelineError
-from ladle_rt.frames import Frame
+from ladle_rt.frames import Frame, Levels
 from ladle_rt.models.artifact import file_sha256, load_artifact
-from ladle_rt.thermal.normalization import Levels
 from ladle_rt.translate import PictureSpec, create_translator, load_network
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.workers import CpuTranslator
@@ -58,7 +57,9 @@ def gated(tiny_model: Path, workers: int = 2) -> tuple[GatedNetwork, CpuTranslat
 
 
 def test_results_come_in_order(tiny_model: Path) -> None:
-    with create_translator(load_artifact(tiny_model), TranslateOptions(threads=3), YUV) as ours:
+    with create_translator(
+        load_artifact(tiny_model), TranslateOptions(backend="onnxruntime", threads=3), YUV
+    ) as ours:
         assert isinstance(ours, Translator)
         assert ours.depth == 6
         seen = []
@@ -342,7 +343,7 @@ def test_a_frame_that_is_refused_takes_no_slot(tiny_model: Path) -> None:
 
 
 def test_pictures_and_frames_are_never_written_again(tiny_model: Path) -> None:
-    options = TranslateOptions(threads=1, layout="side-by-side", mark=True)
+    options = TranslateOptions(backend="onnxruntime", threads=1, layout="side-by-side", mark=True)
     with create_translator(load_artifact(tiny_model), options, YUV) as translator:
         source = frame(0)
         before = source.pixels.copy()
@@ -363,7 +364,9 @@ def test_odd_sides_are_told_once_and_only_where_cropped(
         caplog.clear()
         with (
             caplog.at_level(logging.WARNING, logger="ladle_rt"),
-            create_translator(load_artifact(tiny_model), TranslateOptions(), picture) as translator,
+            create_translator(
+                load_artifact(tiny_model), TranslateOptions(backend="onnxruntime"), picture
+            ) as translator,
         ):
             for number in range(3):
                 translator.submit(frame(number, (63, 96)))

@@ -12,8 +12,8 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,20 +23,23 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.colour import encode_png
 from ladle_rt.datasets.images import read_thermal, read_visible
+from ladle_rt.documents import parse_json
+from ladle_rt.engines.calibration.calibration_manifest import SCHEMA, CalibrationManifest
 from ladle_rt.engines.calibration.selection import Candidate
 from ladle_rt.errors import ConfigError, InputError, OutputError
+from ladle_rt.files import temporary_folder
 from ladle_rt.frames import ThermalPixels
 from ladle_rt.geometry import Fit, pad
 from ladle_rt.models.artifact import ModelInfo, file_sha256
+from ladle_rt.structure import structure
 from ladle_rt.thermal.normalization import normalize
 
 logger = logging.getLogger("ladle_rt")
 
-SCHEMA = 1
 TRUTH_SUFFIX = "-truth.png"
 MANIFEST, RANGES, HELD_OUT = "manifest.json", "ranges.json", "held_out"
-_FIELDS = {"model", "onnx_sha256", "method", "network_size", "frames", "held_out"}
 
 
 MISSING = (
@@ -51,7 +54,7 @@ class CalibrationSet:
     """A set as `read` found it whole."""
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: CalibrationManifest
     ranges: dict[str, float]
     """Largest |x| to represent, by tensor of the fp32 graph."""
     sha256: str
@@ -66,24 +69,22 @@ class CalibrationSet:
         """
         try:
             text = (folder / MANIFEST).read_bytes()
-            manifest = json.loads(text)
-            if manifest.get("schema") != SCHEMA:
-                raise ValueError(f"schema {manifest.get('schema')!r} instead of {SCHEMA}")
-            if file_sha256(folder / RANGES) != manifest["ranges_sha256"]:
+            values = parse_json(text.decode("utf-8"))
+            if values.get("schema") != SCHEMA:
+                raise ValueError(f"schema {values.get('schema')!r} instead of {SCHEMA}")
+            manifest = structure(CalibrationManifest, values, MANIFEST, InputError)
+            if file_sha256(folder / RANGES) != manifest.ranges_sha256:
                 raise ValueError(f"{RANGES} was changed")
-            for name, digest in manifest["held_out_files"].items():
+            for name, digest in manifest.held_out_files.items():
                 if file_sha256(folder / HELD_OUT / name) != digest:
                     raise ValueError(f"{HELD_OUT}/{name} was changed")
-            ranges = json.loads((folder / RANGES).read_text(encoding="utf-8"))
-            missing = _FIELDS - manifest.keys()
-            if missing:
-                raise ValueError(f"{MANIFEST} without {min(missing)}")
+            ranges = parse_json((folder / RANGES).read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(
                 f"{folder}: expected a folder made by `ladle-rt calibrate`, received: "
                 f"{error.strerror or error} ({error.filename})"
             ) from error
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
+        except (ValueError, AttributeError) as error:
             raise InputError(
                 f"{folder}: expected a folder made by `ladle-rt calibrate`, received: {error}; "
                 "calibrate again"
@@ -96,10 +97,10 @@ class CalibrationSet:
         Raises:
             ConfigError: made for another graph.
         """
-        made_for = self.manifest["onnx_sha256"]
+        made_for = self.manifest.onnx_sha256
         if made_for != onnx_sha256:
             raise ConfigError(
-                f"{self.folder}: made for {self.manifest['model']} ({made_for[:12]}…), received "
+                f"{self.folder}: made for {self.manifest.model} ({made_for[:12]}…), received "
                 f"{name} ({onnx_sha256[:12]}…); calibrate this model"
             )
 
@@ -112,7 +113,7 @@ class CalibrationSet:
         """The same frames in visible light: HxWx3 RGB in [0,1], padded alike; None if unknown."""
         truths: list[npt.NDArray[np.float32] | None] = []
         for name in self._held_out_names():
-            if truth_name(name) in self.manifest["held_out_files"]:
+            if truth_name(name) in self.manifest.held_out_files:
                 rgb = read_visible(self.folder / HELD_OUT / truth_name(name))
                 padded = pad(rgb, _fit_of(rgb, info))
                 truths.append(np.ascontiguousarray(padded, np.float32) / np.float32(255))
@@ -121,7 +122,7 @@ class CalibrationSet:
         return truths
 
     def _held_out_names(self) -> list[str]:
-        names = self.manifest["held_out_files"]
+        names = self.manifest.held_out_files
         return [name for name in names if not name.endswith(TRUTH_SUFFIX)]
 
 
@@ -167,13 +168,13 @@ def write_set(
     check_folder(folder, overwrite)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        try:
+        with temporary_folder(folder) as room:
+            draft = room / "set"
+            draft.mkdir()
             _fill(draft, info, method, ranges, used, held_out)
-            os.chmod(draft, 0o755)
             _put(draft, folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+    except OutputError:
+        raise
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror or error})") from error
     return CalibrationSet.read(folder)
@@ -195,7 +196,8 @@ def check_folder(folder: Path, overwrite: bool) -> None:
 
 def _put(draft: Path, folder: Path) -> None:
     """Move a whole set to its place; the one that was there stays until then."""
-    old = Path(f"{draft}-old")
+    # Not in the draft's folder: a kill between the moves must not lose it.
+    old = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}-old")
     if folder.exists():
         os.replace(folder, old)
     try:
@@ -225,18 +227,18 @@ def _fill(
         if _write_truth(item, path, truth):
             files[truth.name] = file_sha256(truth)
     (draft / RANGES).write_text(json.dumps(ranges, indent=1) + "\n", encoding="utf-8")
-    manifest = {
-        "schema": SCHEMA,
-        "model": info.name,
-        "onnx_sha256": info.onnx_sha256,
-        "method": method,
-        "network_size": list(info.train_size),
-        "ranges_sha256": file_sha256(draft / RANGES),
-        "frames": [_facts(item) for item in used],
-        "held_out": [_facts(item) for item in held_out],
-        "held_out_files": files,
-    }
-    (draft / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    manifest = CalibrationManifest(
+        schema=SCHEMA,
+        model=info.name,
+        onnx_sha256=info.onnx_sha256,
+        method=method,
+        network_size=info.train_size,
+        ranges_sha256=file_sha256(draft / RANGES),
+        frames=[_facts(item) for item in used],
+        held_out=[_facts(item) for item in held_out],
+        held_out_files=files,
+    )
+    (draft / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
 
 
 def _write_truth(item: Candidate, thermal: Path, path: Path) -> bool:
@@ -249,9 +251,8 @@ def _write_truth(item: Candidate, thermal: Path, path: Path) -> bool:
         logger.warning("%s; the frame is held out without its truth", error)
         return False
     size = read_thermal(thermal).shape[::-1]
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".png", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-    path.write_bytes(data.tobytes())
+    small: Any = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    path.write_bytes(encode_png(small))
     return True
 
 

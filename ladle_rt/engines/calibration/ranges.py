@@ -2,7 +2,8 @@
 
 The fp32 graph runs over the frames with every activation that may be quantised as an extra
 output; of each only a histogram of |x| is kept, whose bins double in width when a larger value
-comes. Memory does not depend on the number of frames.
+comes. Memory does not depend on the number of frames, which is why this is own code: ONNX
+Runtime's calibrators keep the activations of all frames that they are given.
 """
 
 from __future__ import annotations

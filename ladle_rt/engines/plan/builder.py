@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import signal
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -55,8 +55,15 @@ def build_plan(
         OutputError: the log or the timing cache cannot be written.
     """
     settings = settings.for_model(artifact.info)
-    with _opened(log) as stream, _uncollected():
-        return _build(artifact, settings, tensorrt, progress, stream)
+    with _opened(log) as stream:
+        try:
+            return _build(artifact, settings, tensorrt, progress, stream)
+        except BaseException as error:
+            # TensorRT holds a lock while it logs. Were the failed build's objects left to the
+            # garbage collector, one that begins in a later build's logger would free them there;
+            # their destructors take the same lock, and wait for ever.
+            traceback.clear_frames(error.__traceback__)
+            raise
 
 
 def _build(
@@ -80,7 +87,7 @@ def _build(
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     config.builder_optimization_level = settings.optimization_level
-    tensorrt.set_flags(config, settings.version_compatible)
+    tensorrt.set_flags(config)
     if settings.targets:
         tensorrt.set_targets(config, settings.targets)
     if settings.workspace_mib is not None:
@@ -125,7 +132,7 @@ def _explain(messages: deque[str]) -> str:
     if "within workspace limit" in lower:
         hint = "raise --workspace or leave it out"
     elif "out of memory" in lower or "outofmemory" in lower or "cudaerror 2:" in lower:
-        hint = "free device memory, or build smaller: lower --batch, fewer --size, --workspace"
+        hint = "free device memory, or build smaller: fewer --size, a lower --workspace"
     return f"TensorRT could not build the plan: {words}; {hint}"
 
 
@@ -149,10 +156,7 @@ def _parser_words(parser: Any, messages: deque[str]) -> str:
 
 def _save_timings(config: Any, path: Path) -> None:
     data = bytes(config.get_timing_cache().serialize())
-    try:
-        write_whole(path, lambda target: target.write_bytes(data))
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    write_whole(path, lambda target: target.write_bytes(data))
 
 
 @contextlib.contextmanager
@@ -184,23 +188,6 @@ def _make_logger(trt: Any, errors: deque[str], stream: TextIO | None) -> Any:
                     stream.write(f"{severity.name}: {message}\n")
 
     return Logger()
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector still while TensorRT may call the logger.
-
-    TensorRT holds a lock while it logs. A collection that began in the logger could free what an
-    earlier, failed build left behind; its destructor takes the same lock, and waits for ever.
-    """
-    gc.collect()
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from ladle_rt.engines.plan.builder import Built
 from ladle_rt.engines.plan.flavour import same_version
 from ladle_rt.engines.plan.header import PlanHeader, read_header
-from ladle_rt.engines.plan.lock import locked
+from ladle_rt.engines.plan.lock import is_locked, locked
 from ladle_rt.engines.plan.manifest import PlanManifest, manifest_path, read_manifest
 from ladle_rt.errors import InputError, OutputError
 from ladle_rt.files import write_whole
@@ -95,13 +95,11 @@ def store(path: Path, plan: bytes, manifest: PlanManifest) -> None:
     try:
         write_whole(path, lambda target: target.write_bytes(plan))
         write_manifest(path, manifest)
-    except OSError as error:
+    except OutputError:
         for leftover in (manifest_path(path), path):
             with contextlib.suppress(OSError):
                 leftover.unlink(missing_ok=True)
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise
 
 
 def write_manifest(path: Path, manifest: PlanManifest) -> None:
@@ -112,10 +110,7 @@ def write_manifest(path: Path, manifest: PlanManifest) -> None:
     """
     target = manifest_path(path)
     text = manifest.to_json()
-    try:
-        write_whole(target, lambda draft: draft.write_text(text, encoding="utf-8"))
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
+    write_whole(target, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
 def inspect_plan(path: Path, wanted: PlanManifest | None = None) -> Entry:
@@ -151,6 +146,11 @@ def list_plans(folder: Path) -> tuple[Entry, ...]:
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of plans, found none")
     return tuple(inspect_plan(path) for path in sorted(folder.glob("*.plan")))
+
+
+def builds_under_way(folder: Path) -> bool:
+    """Whether a process holds the lock of one of the folder's plans."""
+    return any(is_locked(path) for path in folder.glob(".*.plan.lock"))
 
 
 def lock_path(plan: Path) -> Path:

@@ -88,20 +88,9 @@ class TensorRT:
             value = trt.ComputeCapability.__members__[target.upper()]
             config.set_compute_capability(value, index)
 
-    def set_flags(self, config: Any, version_compatible: bool) -> None:
-        """Builder flags. Precision is not among them: it lives in the graph.
-
-        Raises:
-            ConfigError: version compatibility on TensorRT-RTX.
-        """
+    def set_flags(self, config: Any) -> None:
+        """Builder flags. Precision is not among them: it lives in the graph."""
         trt = self.module
-        if version_compatible:
-            if self.is_rtx:
-                raise ConfigError(
-                    "--version-compatible is for TensorRT; TensorRT-RTX has no lean runtime: "
-                    "leave it out"
-                )
-            config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
         if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
             # TensorRT-RTX otherwise allocates while it runs, which no CUDA graph can capture.
             config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)

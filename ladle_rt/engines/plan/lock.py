@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from ladle_rt.errors import OutputError
 
@@ -23,58 +22,34 @@ def locked(path: Path, on_wait: Callable[[], object]) -> Iterator[None]:
     Raises:
         OutputError: the lock file cannot be made.
     """
-    while True:
+    lock = FileLock(path)
+    try:
         try:
-            stream = path.open("a")
-        except OSError as error:
-            raise OutputError(f"{path.parent}: cannot write here ({error.strerror})") from error
-        with stream:
-            if not _take(stream, wait=False):
-                on_wait()
-                _take(stream, wait=True)
-            if not _is_at(stream, path):
-                continue  # the former holder removed the file: lock the one that is there now
-            try:
-                yield
-            finally:
-                with contextlib.suppress(OSError):  # Windows keeps open files
-                    path.unlink()
-            return
+            lock.acquire(blocking=False)
+        except Timeout:
+            on_wait()
+            lock.acquire()
+    except OSError as error:
+        raise OutputError(f"{path.parent}: cannot write here ({error.strerror})") from error
+    try:
+        yield
+    finally:
+        # While it is held: who waits for it sees that the file is gone, and makes a new one.
+        with contextlib.suppress(OSError):  # Windows keeps open files
+            path.unlink()
+        lock.release()
 
 
 def is_locked(path: Path) -> bool:
     """Whether a process holds the lock file ``path``."""
+    if not path.exists():
+        return False
+    # Asking must not remove what a killed build left: pruning names it first.
+    lock = FileLock(path, preserve_lock_file=True)
     try:
-        with path.open("r+") as stream:
-            return not _take(stream, wait=False)
+        with lock.acquire(blocking=False):
+            return False
+    except Timeout:
+        return True
     except OSError:
         return False
-
-
-def _is_at(stream: IO[str], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _take(stream: IO[str], wait: bool) -> bool:
-    """Lock an open file; closing it lets go."""
-    try:
-        if os.name == "nt":
-            msvcrt = importlib.import_module("msvcrt")
-            stream.seek(0)
-            # LK_LOCK gives up after ten seconds, so it is asked again.
-            while True:
-                try:
-                    mode = msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK
-                    msvcrt.locking(stream.fileno(), mode, 1)
-                    return True
-                except OSError:
-                    if not wait:
-                        raise
-        fcntl = importlib.import_module("fcntl")
-        fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        return False
-    return True

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ladle_rt.documents import read_json
 from ladle_rt.errors import InputError
+from ladle_rt.structure import structure
 
 FORMAT = 1
 _LABELS = {
@@ -17,7 +19,7 @@ _LABELS = {
     "precision": "precision",
     "flavour": "TensorRT flavour",
     "version": "TensorRT version",
-    "profiles": "sizes or batch",
+    "profiles": "sizes",
     "flags": "build options",
     "device": "device",
     "calibration_sha256": "calibration",
@@ -113,20 +115,13 @@ def read_manifest(path: Path) -> PlanManifest:
     Raises:
         InputError: missing, unreadable or of another format.
     """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected a plan's manifest, received {error}") from error
-    known = {field.name: field for field in fields(PlanManifest)}
-    kinds = {"model": dict, "flags": dict, "device": dict, "profiles": list, "plan_sha256": str}
-    if (
-        not isinstance(values, dict)
-        or set(values) != set(known)
-        or values["format"] != FORMAT
-        or any(not isinstance(values[name], kind) for name, kind in kinds.items())
-    ):
+    values = read_json(path, "a plan's manifest", InputError)
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise InputError(
             f"{path}: expected a plan's manifest of format {FORMAT}, received something else; "
             "build the plan again"
         )
-    return PlanManifest(**values)
+    try:
+        return structure(PlanManifest, values, f"{path}: a plan's manifest", InputError)
+    except InputError as error:
+        raise InputError(f"{error}; build the plan again") from error

@@ -24,7 +24,7 @@ class Measured:
     """A plan on this machine's GPU."""
 
     latency_ms: float
-    """Median time of one batch of the first profile, on the device, copies left out."""
+    """Median time of one frame of the first profile, on the device, copies left out."""
     layers: tuple[Layer, ...]
     """What the engine is made of."""
 

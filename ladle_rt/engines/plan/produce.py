@@ -93,7 +93,7 @@ def produce(request: Request, say: Say, progress: Progress | None = None) -> Pro
         skipped = "not measured: the GPU that it was built for is not at hand"
         return Produced(plan, prepared.precision, prepared.reason, skipped)
     plan = _measured(plan, tensorrt)
-    speed = f"{plan.manifest.latency_ms:.3f} ms per batch on {at_hand.name}"
+    speed = f"{plan.manifest.latency_ms:.3f} ms a frame on {at_hand.name}"
     if prepared.precision != "int8":
         return Produced(plan, prepared.precision, prepared.reason, speed)
     other = prepare(request.model, "fp16", None, graphs, say)

@@ -13,6 +13,7 @@ from ladle_rt.engines.plan.gpu import gpu_facts
 from ladle_rt.engines.plan.lock import is_locked
 from ladle_rt.engines.plan.manifest import manifest_path, read_manifest
 from ladle_rt.errors import InputError, MissingDependencyError, OutputError
+from ladle_rt.files import leftovers
 
 
 def prune(folder: Path, dry_run: bool = False) -> list[tuple[Path, str]]:
@@ -65,10 +66,7 @@ def superfluous(
         plan = path.with_name(f"{path.stem}.plan")
         if not plan.exists() and _is_manifest(path) and not is_locked(lock_path(plan)):
             found.append((path, "its plan is missing"))
-    for path in sorted(folder.glob(".*.part")):
-        plan = path.with_name(f"{Path(path.name[1:].removesuffix('.part')).stem}.plan")
-        if not is_locked(lock_path(plan)):
-            found.append((path, "left by a build that was killed"))
+    found += [(path, "left by a build that was killed") for path in leftovers(folder)]
     for path in sorted(folder.glob(".*.plan.lock")):
         if not is_locked(path):
             found.append((path, "left by a build that was killed"))

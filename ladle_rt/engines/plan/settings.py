@@ -27,16 +27,12 @@ class BuildSettings:
     sizes: tuple[Size, ...] = ()
     """Heights and widths that the plan will take, one optimisation profile each, pixels; empty:
     the model's training size, and ``span`` for every other up to `LARGEST_SIDE`."""
-    batch: int = 1
-    """Most frames at a time; every smaller number works too."""
     targets: tuple[str, ...] = ()
     """Compute capabilities (``sm86``) to build for ahead of time; empty: the GPU at hand."""
     workspace_mib: int | None = None
     """Most scratch memory of one layer, MiB; None: all that the device has."""
     optimization_level: int = 3
     """0 (builds fastest) to 5 (searches longest)."""
-    version_compatible: bool = False
-    """Whether later TensorRT versions may load the plan (slower; TensorRT only)."""
     timing_cache: Path | None = None
     """File with measured kernel times, read and extended (TensorRT only)."""
     dla: int | None = None
@@ -47,11 +43,9 @@ class BuildSettings:
 
     def __post_init__(self) -> None:
         if any(min(size) < 1 for size in self.sizes):
-            raise ConfigError(f"sizes: expected HxW of 1 or more, received {self.sizes}")
+            raise ConfigError(f"sizes: expected sides of 1 or more, received {self.sizes}")
         if len(set(self.sizes)) < len(self.sizes) or len(set(self.targets)) < len(self.targets):
             raise ConfigError("sizes and targets: each may be given once")
-        if self.batch < 1:
-            raise ConfigError(f"batch: expected 1 or more, received {self.batch}")
         for target in self.targets:
             if not re.fullmatch(r"sm\d+", target):
                 raise ConfigError(f"targets: expected names such as sm89, received {target!r}")
@@ -69,9 +63,9 @@ class BuildSettings:
         for height, width in self.sizes:
             if height % info.size_multiple or width % info.size_multiple:
                 raise ConfigError(
-                    f"size {height}x{width}: {info.name} needs sides divisible by "
-                    f"{info.size_multiple}; try {_nearest(height, info.size_multiple)}x"
-                    f"{_nearest(width, info.size_multiple)}"
+                    f"size {width}x{height}: {info.name} needs sides divisible by "
+                    f"{info.size_multiple}; try {_nearest(width, info.size_multiple)}x"
+                    f"{_nearest(height, info.size_multiple)}"
                 )
         if self.sizes:
             return self
@@ -83,37 +77,49 @@ class BuildSettings:
         return replace(self, sizes=(info.train_size,), span=span)
 
     def profiles(self) -> tuple[tuple[Shape, Shape, Shape], ...]:
-        """Smallest, best and largest input shape [N,1,H,W] of each optimisation profile.
+        """Smallest, best and largest input shape [1,1,H,W] of each optimisation profile.
 
         Height and width are fixed within a profile, for which the kernels are chosen; but for
-        the last where there is a span. A DLA takes no range of batches.
+        the last where there is a span.
         """
-        smallest = self.batch if self.dla is not None else 1
         ranges = [(size, size, size) for size in self.sizes]
         if self.span is not None:
             low, high = self.span
-            middle = (min(SPAN_BEST[0], high[0]), min(SPAN_BEST[1], high[1]))
-            ranges.append((low, middle, high))
-        return tuple(
-            ((smallest, 1, *low), (self.batch, 1, *best), (self.batch, 1, *high))
-            for low, best, high in ranges
-        )
+            height, width = (
+                max(least, min(best, most))
+                for least, best, most in zip(low, SPAN_BEST, high, strict=True)
+            )
+            ranges.append((low, (height, width), high))
+        return tuple(((1, 1, *low), (1, 1, *best), (1, 1, *high)) for low, best, high in ranges)
 
     def flags(self) -> dict[str, Any]:
         """What else decides about the plan, JSON-ready, for its key."""
         return {
             "workspace_mib": self.workspace_mib,
             "optimization_level": self.optimization_level,
-            "version_compatible": self.version_compatible,
             "dla": self.dla,
         }
 
 
+def settings_for(info: ModelInfo, sizes: Sequence[Size]) -> BuildSettings:
+    """The settings of a plan that takes all these sizes: the usual ones where they do.
+
+    Args:
+        info: the model's facts.
+        sizes: heights and widths of the network's input, divisible by its ``size_multiple``.
+    """
+    usual = BuildSettings()
+    if all(takes(usual.for_model(info).profiles(), size) for size in sizes):
+        return usual
+    return BuildSettings(sizes=tuple(dict.fromkeys(sizes)))
+
+
 def takes(profiles: Iterable[Sequence[Sequence[int]]], size: Size) -> bool:
-    """Whether one of `BuildSettings.profiles` takes frames of a height and width."""
-    height, width = size
+    """Whether one of `BuildSettings.profiles` takes one frame of a height and width."""
+    shape = (1, 1, *size)
     return any(
-        low[2] <= height <= high[2] and low[3] <= width <= high[3] for low, _, high in profiles
+        all(least <= side <= most for least, side, most in zip(low, shape, high, strict=True))
+        for low, _, high in profiles
     )
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import onnx
 
 from ladle_rt.errors import ModelError, OutputError
+from ladle_rt.files import publish, temporary_folder
 from ladle_rt.models.artifact import METADATA_KEY, ModelArtifact, file_sha256
 
 
@@ -63,15 +62,12 @@ def write_derived(
         raise ModelError(
             f"{path}: the graph made from {source.onnx_path} is not valid: {line}"
         ) from error
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".derive-") as folder:
-            draft = Path(folder, path.name)
-            onnx.save(graph, str(draft))
-            info = replace(info, onnx_sha256=file_sha256(draft))
-            draft_json = draft.with_suffix(".json")
-            draft_json.write_text(info.to_json(), encoding="utf-8")
-            os.replace(draft, path)
-            os.replace(draft_json, path.with_suffix(".json"))
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with temporary_folder(path) as folder:
+        draft = folder / path.name
+        onnx.save(graph, str(draft))
+        info = replace(info, onnx_sha256=file_sha256(draft))
+        draft_json = draft.with_suffix(".json")
+        draft_json.write_text(info.to_json(), encoding="utf-8")
+        publish(draft, path)
+        publish(draft_json, path.with_suffix(".json"))
     return ModelArtifact(path, info)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import cv2
 
@@ -11,36 +13,89 @@ from ladle_rt.frames import TranslatedFrame
 from ladle_rt.sinks.view import LAYOUTS, View, ViewLayout
 from ladle_rt.thermal.view import ThermalView
 
-QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
+QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 85]
+HIGHEST_RATE = 30.0
+"""Pictures per second and viewer, at most."""
+SENDS_PER_S = 600.0
+"""Pictures per second that all viewers get together: many viewers get fewer each, so that
+sending them never takes the time that translating needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jpeg:
+    """An encoded picture."""
+
+    number: int
+    data: bytes
 
 
 class Pictures:
-    """Belongs to the page's event loop, except `put`."""
+    """Belongs to the event loop it is made in, except `put`."""
 
     def __init__(self, make_thermal: Callable[[], ThermalView]) -> None:
         self.newest: TranslatedFrame | None = None
         self.number = 0
         """Counts pictures, so that a viewer knows whether there is a new one."""
+        self.encoded = 0
+        """How many were encoded so far, in all layouts."""
+        self._loop = asyncio.get_running_loop()
+        self._arrived = asyncio.Event()
+        self._watching = 0
+        self._ended = False
         self._views = {layout: View(make_thermal(), layout) for layout in LAYOUTS}
-        self._encoded: dict[ViewLayout, tuple[int, bytes]] = {}
+        self._known: dict[ViewLayout, Jpeg] = {}
         self._locks = {layout: asyncio.Lock() for layout in LAYOUTS}
 
     def put(self, translated: TranslatedFrame) -> None:
         """Take the newest picture; from the pipeline's thread."""
         self.newest = translated
         self.number += 1
+        if self._watching:
+            # The loop may end at any moment.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._announce)
 
-    async def jpeg(self, layout: ViewLayout) -> tuple[int, bytes] | None:
-        """The newest picture and its number; ``None`` before the first one."""
+    def end(self) -> None:
+        """No more pictures come."""
+        self._ended = True
+        self._announce()
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """While somebody waits for pictures with `after`."""
+        self._watching += 1
+        try:
+            yield
+        finally:
+            self._watching -= 1
+
+    @property
+    def interval_s(self) -> float:
+        """Between two pictures for one viewer."""
+        return max(1 / HIGHEST_RATE, self._watching / SENDS_PER_S)
+
+    async def after(self, layout: ViewLayout, number: int) -> Jpeg | None:
+        """The newest picture, as soon as there is one after the given; ``None`` at the end."""
+        while not self._ended and (self.newest is None or self.number <= number):
+            await self._arrived.wait()
+        return None if self._ended else await self.jpeg(layout)
+
+    async def jpeg(self, layout: ViewLayout) -> Jpeg | None:
+        """The newest picture; ``None`` before the first one."""
         async with self._locks[layout]:
             number, newest = self.number, self.newest
             if newest is None:
                 return None
-            known = self._encoded.get(layout)
-            if known is None or known[0] != number:
+            known = self._known.get(layout)
+            if known is None or known.number != number:
                 data = await asyncio.to_thread(self._encode, layout, newest)
-                known = self._encoded[layout] = number, data
+                self.encoded += 1
+                known = self._known[layout] = Jpeg(number, data)
             return known
+
+    def _announce(self) -> None:
+        self._arrived.set()
+        self._arrived = asyncio.Event()
 
     def _encode(self, layout: ViewLayout, translated: TranslatedFrame) -> bytes:
         rgb = self._views[layout].compose(translated)

@@ -1,59 +1,90 @@
-"""The figures in the text format of Prometheus, version 0.0.4."""
+"""The figures for Prometheus."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
-from ladle_rt.figures import LiveFigures, Percentiles
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ladle_rt.frame_stats import FrameStats, Percentiles
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""The text format that every Prometheus reads."""
+LOAD = ("cpu_percent", "machine_cpu_percent", "rss_mb", "threads", "gpu_percent")
 
 
-def prometheus(figures: LiveFigures) -> str:
-    """One exposition, every series with its help and type."""
-    return "\n".join(_lines(figures)) + "\n"
+class Exposition:
+    """What a Prometheus server asks for."""
+
+    def __init__(self, figures: Callable[[], FrameStats]) -> None:
+        # Not the library's own registry, which belongs to the program around us.
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_Figures(figures))
+
+    def render(self) -> bytes:
+        """One exposition, of `CONTENT_TYPE`."""
+        return generate_latest(self._registry)
 
 
-def _lines(figures: LiveFigures) -> Iterator[str]:
-    yield from _series("captured_total", "counter", "Frames captured.", figures.captured)
-    yield from _series("presented_total", "counter", "Pictures presented.", figures.presented)
-    yield from _head("dropped_total", "counter", "Frames dropped, by reason.")
-    for reason, count in figures.dropped.items():
-        yield f'ladle_rt_dropped_total{{reason="{reason}"}} {count}'
-    yield from _series("held_total", "counter", "Pictures shown once more.", figures.held)
-    yield from _head("skipped_total", "counter", "Pictures an output let go, by output.")
-    for output, count in figures.skipped.items():
-        yield f"ladle_rt_skipped_total{{output={json.dumps(output, ensure_ascii=False)}}} {count}"
-    yield from _series("reconnects_total", "counter", "Returns of the source.", figures.reconnects)
-    yield from _series("in_flight", "gauge", "Frames being worked on.", figures.in_flight)
-    yield from _series("up", "gauge", "1 while frames flow.", int(figures.state == "running"))
-    yield from _series("uptime_seconds", "gauge", "Since the start.", figures.uptime_s)
-    yield from _series("captured_fps", "gauge", "Captured per second.", figures.fps_captured)
-    yield from _series("presented_fps", "gauge", "Presented per second.", figures.fps_presented)
-    yield from _head("latency_seconds", "gauge", "Capture to presented, last seconds.")
-    yield from _quantiles("latency_seconds", "", figures.recent_latency_ms)
-    yield from _head("stage_seconds", "gauge", "Time in each stage, whole run.")
-    for stage, times in figures.stages_ms.items():
-        yield from _quantiles("stage_seconds", f'stage="{stage}",', times)
-    yield from _head("queue_frames", "gauge", "Frames waiting, by queue.")
-    for queue, count in figures.queues.items():
-        yield f'ladle_rt_queue_frames{{queue="{queue}"}} {count}'
-    for name in ("cpu_percent", "machine_cpu_percent", "rss_mb", "threads", "gpu_percent"):
-        if name in figures.load:
-            yield from _series(name, "gauge", f"{name} of the machine.", figures.load[name])
+class _Figures(Collector):
+    def __init__(self, figures: Callable[[], FrameStats]) -> None:
+        self._figures = figures
+
+    def describe(self) -> list[Metric]:
+        """Nothing: names are the same at every collection, and no run has begun yet."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All series."""
+        figures = self._figures()
+        yield _counter("captured", "Frames captured.", figures.captured)
+        yield _counter("presented", "Pictures presented.", figures.presented)
+        dropped = _counter("dropped", "Frames dropped, by reason.", labels=["reason"])
+        for reason, count in figures.dropped.items():
+            dropped.add_metric([reason], count)
+        yield dropped
+        yield _counter("held", "Pictures shown once more.", figures.held)
+        skipped = _counter("skipped", "Pictures an output let go.", labels=["output"])
+        for output, count in figures.skipped.items():
+            skipped.add_metric([output], count)
+        yield skipped
+        yield _counter("reconnects", "Returns of the source.", figures.reconnects)
+        yield _gauge("in_flight", "Frames being worked on.", figures.in_flight)
+        yield _gauge("up", "1 while frames flow.", float(figures.state == "running"))
+        yield _gauge("uptime_seconds", "Since the start.", figures.elapsed_s)
+        yield _gauge("captured_fps", "Captured per second.", figures.fps_captured)
+        yield _gauge("presented_fps", "Presented per second.", figures.fps_presented)
+        latency = _gauge("latency_seconds", "Capture to presented.", labels=["quantile"])
+        _add_quantiles(latency, [], figures.recent_latency_ms)
+        yield latency
+        stages = _gauge("stage_seconds", "Time in each stage.", labels=["stage", "quantile"])
+        for stage, times in figures.stages_ms.items():
+            _add_quantiles(stages, [stage], times)
+        yield stages
+        queues = _gauge("queue_frames", "Frames waiting, by queue.", labels=["queue"])
+        for queue, count in figures.queues.items():
+            queues.add_metric([queue], count)
+        yield queues
+        for name in LOAD:
+            if name in figures.load:
+                yield _gauge(name, f"{name} of the machine.", figures.load[name])
 
 
-def _head(name: str, kind: str, text: str) -> Iterator[str]:
-    yield f"# HELP ladle_rt_{name} {text}"
-    yield f"# TYPE ladle_rt_{name} {kind}"
+def _counter(
+    name: str, text: str, value: float | None = None, labels: list[str] | None = None
+) -> CounterMetricFamily:
+    return CounterMetricFamily(f"ladle_rt_{name}", text, value, labels)
 
 
-def _series(name: str, kind: str, text: str, value: float) -> Iterator[str]:
-    yield from _head(name, kind, text)
-    yield f"ladle_rt_{name} {value}"
+def _gauge(
+    name: str, text: str, value: float | None = None, labels: list[str] | None = None
+) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"ladle_rt_{name}", text, value, labels)
 
 
-def _quantiles(name: str, labels: str, times: Percentiles) -> Iterator[str]:
+def _add_quantiles(family: GaugeMetricFamily, labels: list[str], times: Percentiles) -> None:
     for key, value in asdict(times).items():
-        quantile = f"0.{key.removeprefix('p')}".rstrip("0")
-        yield f'ladle_rt_{name}{{{labels}quantile="{quantile}"}} {value / 1000:.6g}'
+        family.add_metric([*labels, str(int(key.removeprefix("p")) / 100)], value / 1000)

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib.resources
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from ladle_rt.errors import LadleError
-from ladle_rt.figures import LiveFigures
+from ladle_rt.frame_stats import FrameStats
 from ladle_rt.sinks.base import Controls
 from ladle_rt.sinks.preview.encode import Pictures
-from ladle_rt.sinks.preview.metrics import prometheus
-from ladle_rt.sinks.view import LAYOUTS
+from ladle_rt.sinks.preview.figures import FiguresFeed
+from ladle_rt.sinks.preview.limits import Connections
+from ladle_rt.sinks.preview.metrics import CONTENT_TYPE as METRICS
+from ladle_rt.sinks.preview.metrics import Exposition
+from ladle_rt.sinks.preview.viewers import send_parts
+from ladle_rt.sinks.switches import Switch
+from ladle_rt.sinks.view import LAYOUTS, ViewLayout
 
-BOUNDARY = "frame"
-LONGEST_RATE = 30.0
-"""Pictures per second and viewer, at most."""
-SEND_TIMEOUT_S = 10.0
-"""A viewer that takes no picture for so long is gone."""
-FIGURES_EVERY_S = 0.5
+BOUNDARY = b"--frame\r\n"
+MULTIPART = "multipart/x-mixed-replace; boundary=frame"
 STATIC = {
     "": ("index.html", "text/html"),
     "page.js": ("page.js", "text/javascript"),
     "chart.js": ("chart.js", "text/javascript"),
+    "link.js": ("link.js", "text/javascript"),
     "page.css": ("page.css", "text/css"),
+    "icon.svg": ("icon.svg", "image/svg+xml"),
 }
 """All files there are: nothing else can be asked for."""
 
@@ -37,100 +37,110 @@ class Pages:
     """The handlers; all run in the page's event loop."""
 
     def __init__(
-        self, pictures: Pictures, figures: Callable[[], LiveFigures], controls: Controls
+        self,
+        connections: Connections,
+        pictures: Pictures,
+        figures: Callable[[], FrameStats],
+        controls: Controls,
+        switches: Sequence[Switch],
     ) -> None:
-        self._pictures, self._figures, self._controls = pictures, figures, controls
-        self.ending = asyncio.Event()
-        """Set when the server stops: streams end then."""
+        self._connections, self._pictures, self._figures = connections, pictures, figures
+        self._controls, self._switches = controls, switches
+        self._feed = FiguresFeed(figures, controls, switches)
+        self._exposition = Exposition(figures)
 
     def add_to(self, app: web.Application) -> None:
         """Register every address."""
         folder = importlib.resources.files(__package__) / "static"
-        for name, (file, kind) in STATIC.items():
-            app.router.add_get(f"/{name}", _static((folder / file).read_bytes(), kind))
-        app.router.add_get("/stream/{layout}.mjpg", self.stream)
-        app.router.add_get("/snapshot.jpg", self.picture)
-        app.router.add_get("/api/figures", self.figures)
-        app.router.add_get("/api/events", self.events)
-        app.router.add_post("/api/snapshot", self.snapshot)
-        app.router.add_post("/api/record", self.record)
-        app.router.add_get("/metrics", self.metrics)
-        app.router.add_get("/healthz", self.health)
+        routes: list[tuple[str, str, Handler]] = [
+            ("GET", f"/{name}", _static((folder / file).read_bytes(), kind))
+            for name, (file, kind) in STATIC.items()
+        ]
+        routes += [
+            ("GET", "/stream/{layout}.mjpg", self.stream),
+            ("GET", "/snapshot.jpg", self.picture),
+            ("GET", "/api/figures", self.figures),
+            ("GET", "/api/events", self.events),
+            ("POST", "/api/snapshot", self.snapshot),
+            ("POST", "/api/record", self.record),
+            ("POST", "/api/switches/{name}", self.switch),
+            ("GET", "/metrics", self.metrics),
+            ("GET", "/healthz", self.health),
+            ("*", "/{rest:.*}", _nothing),
+        ]
+        for method, path, handler in routes:
+            app.router.add_route(method, path, handler, expect_handler=_expect_nothing)
+
+    def end(self) -> None:
+        """End every stream."""
+        self._pictures.end()
+        self._feed.end()
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Motion JPEG; a viewer that is slow misses pictures."""
-        layout = next((one for one in LAYOUTS if one == request.match_info["layout"]), None)
-        if layout is None:
-            raise web.HTTPNotFound(reason=f"layouts are {', '.join(LAYOUTS)}")
-        response = web.StreamResponse()
-        response.content_type = "multipart/x-mixed-replace"
-        response.headers["Content-Type"] = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
-        response.headers["Cache-Control"] = "no-store"
-        await response.prepare(request)
-        seen = -1
-        with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
-            while not self.ending.is_set():
-                encoded = await self._pictures.jpeg(layout)
-                if encoded is not None and encoded[0] != seen:
-                    seen, data = encoded
-                    head = (
-                        f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}"
-                    )
-                    body = head.encode() + b"\r\n\r\n" + data + b"\r\n"
-                    await asyncio.wait_for(response.write(body), SEND_TIMEOUT_S)
-                await asyncio.sleep(1 / LONGEST_RATE)
-        return response
+        layout = _layout(request.match_info["layout"])
+        pictures = self._pictures
+        with pictures.watched():
+            return await send_parts(
+                request,
+                self._connections,
+                MULTIPART,
+                BOUNDARY,
+                lambda number: pictures.after(layout, number),
+                _part,
+                lambda: pictures.interval_s,
+            )
 
     async def picture(self, request: web.Request) -> web.Response:
-        """The newest colour picture."""
-        encoded = await self._pictures.jpeg("colour")
-        if encoded is None:
+        """The newest picture, of ``?layout=``."""
+        jpeg = await self._pictures.jpeg(_layout(request.query.get("layout", "colour")))
+        if jpeg is None:
             raise web.HTTPServiceUnavailable(reason="no picture yet")
-        return web.Response(body=encoded[1], content_type="image/jpeg")
+        return web.Response(body=jpeg.data, content_type="image/jpeg")
 
     async def figures(self, request: web.Request) -> web.Response:
         """The figures, once."""
-        return web.json_response(self._state())
+        return web.json_response(self._feed.state())
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """The figures, twice a second, as server-sent events."""
-        response = web.StreamResponse(headers={"Cache-Control": "no-store"})
-        response.content_type = "text/event-stream"
-        await response.prepare(request)
-        with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
-            while not self.ending.is_set():
-                line = f"data: {json.dumps(self._state())}\n\n"
-                await asyncio.wait_for(response.write(line.encode()), SEND_TIMEOUT_S)
-                await asyncio.sleep(FIGURES_EVERY_S)
+        """The figures, twice a second, as server-sent events; the last one is ``end``."""
+        response = await send_parts(
+            request,
+            self._connections,
+            "text/event-stream",
+            b"retry: 2000\n\n",
+            self._feed.after,
+            lambda data: b"data: " + data + b"\n\n",
+            lambda: 0.0,
+        )
+        if request.transport is not None and not request.transport.is_closing():
+            await response.write(b"event: end\ndata: {}\n\n")
         return response
 
     async def snapshot(self, request: web.Request) -> web.Response:
         """Save a picture on the machine that runs the stream."""
-        try:
-            path = await asyncio.to_thread(self._controls.snapshot)
-        except LadleError as error:
-            return web.json_response({"error": str(error)}, status=409)
+        path = await asyncio.to_thread(self._controls.snapshot)
         return web.json_response({"file": path.name})
 
     async def record(self, request: web.Request) -> web.Response:
         """Start or stop recording: ``{"on": true}``."""
-        try:
-            wanted = await request.json()
-        except ValueError:
-            wanted = None
-        if not (isinstance(wanted, dict) and isinstance(wanted.get("on"), bool)):
-            raise web.HTTPBadRequest(reason='expected {"on": true} or {"on": false}')
-        try:
-            path = await asyncio.to_thread(self._controls.record, wanted["on"])
-        except LadleError as error:
-            return web.json_response({"error": str(error)}, status=409)
+        on = await _wanted(request)
+        path = await asyncio.to_thread(self._controls.record, on)
         return web.json_response({"file": None if path is None else path.name})
+
+    async def switch(self, request: web.Request) -> web.Response:
+        """Turn one of the stream's switches: ``{"on": true}``."""
+        name = request.match_info["name"]
+        switch = next((one for one in self._switches if one.name == name), None)
+        if switch is None:
+            raise web.HTTPNotFound(reason="no such switch")
+        on = await _wanted(request)
+        await asyncio.to_thread(switch.turn, on)
+        return web.json_response({"on": switch.is_on()})
 
     async def metrics(self, request: web.Request) -> web.Response:
         """For Prometheus."""
-        return web.Response(
-            text=prometheus(self._figures()), content_type="text/plain", charset="utf-8"
-        )
+        return web.Response(body=self._exposition.render(), headers={"Content-Type": METRICS})
 
     async def health(self, request: web.Request) -> web.Response:
         """200 while frames flow."""
@@ -138,12 +148,42 @@ class Pages:
         text = figures.state if figures.problem is None else f"{figures.state}: {figures.problem}"
         return web.Response(text=text + "\n", status=200 if figures.state == "running" else 503)
 
-    def _state(self) -> dict[str, object]:
-        recording = self._controls.recording
-        return {
-            **self._figures().to_dict(),
-            "recording": None if recording is None else recording.name,
-        }
+
+async def _nothing(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
+
+
+async def _expect_nothing(request: web.Request) -> None:
+    """Bodies are small and come at once; aiohttp's own fails where the header is not ASCII."""
+
+
+def _part(data: bytes) -> bytes:
+    """A picture of the endless stream.
+
+    The boundary ends it instead of beginning it: browsers show a picture when its end has come,
+    which would be that of the next one otherwise.
+    """
+    head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data)
+    return head + data + b"\r\n" + BOUNDARY
+
+
+def _layout(name: str) -> ViewLayout:
+    layout = next((one for one in LAYOUTS if one == name), None)
+    if layout is None:
+        raise web.HTTPNotFound(reason=f"layouts are {', '.join(LAYOUTS)}")
+    return layout
+
+
+async def _wanted(request: web.Request) -> bool:
+    try:
+        wanted = await request.json()
+    except (ValueError, LookupError, RecursionError, web.RequestPayloadError):
+        # Not JSON, in a charset that nobody knows, too deep, or not whole.
+        wanted = None
+    if not (isinstance(wanted, dict) and isinstance(wanted.get("on"), bool)):
+        raise web.HTTPBadRequest(reason='expected {"on": true} or {"on": false}')
+    on: bool = wanted["on"]
+    return on
 
 
 def _static(data: bytes, kind: str) -> Handler:

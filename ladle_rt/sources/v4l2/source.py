@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ladle_rt.errors import InputError
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sources.base import SourceInfo, SourceOptions
-from ladle_rt.sources.guard import CloseGuard
+from ladle_rt.sources.close_guard import CloseGuard
 from ladle_rt.sources.v4l2.cameras import ThermalCamera, recognise
 from ladle_rt.sources.v4l2.device import Buffer, Device, Offer
 from ladle_rt.sources.v4l2.formats import PREFERENCE, decode

@@ -18,7 +18,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
+import platformdirs
+
 from ladle_rt.errors import BackendError, MissingDependencyError, require
+from ladle_rt.files import write_whole
 
 logger = logging.getLogger("ladle_rt")
 
@@ -77,9 +80,8 @@ def cubin(capability: tuple[int, int], folder: Path | None = None) -> bytes:
 
 
 def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/ladle-rt/kernels``, by default under ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "ladle-rt" / "kernels"
+    """``kernels`` in the user's cache of this program; ``~/.cache/ladle-rt`` on Linux."""
+    return platformdirs.user_cache_path("ladle-rt", appauthor=False) / "kernels"
 
 
 def find_compiler() -> Compiler:
@@ -232,14 +234,6 @@ def _keep(path: Path, made: bytes) -> None:
     """Store a cubin whole or not at all; a folder that cannot be written only costs time."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A name of its own: several processes may compile the same kernels at once.
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(made)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(path, lambda part: part.write_bytes(made))
     except OSError as error:
         logger.warning("compiled CUDA kernels are not kept in %s (%s)", path.parent, error)

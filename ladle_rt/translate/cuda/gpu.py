@@ -152,6 +152,9 @@ class EnqueueEngine(Protocol):
     def capturable(self) -> bool:
         """Whether `enqueue` may be recorded into a CUDA graph; asked after `prepare`."""
 
+    def supports(self, shape: tuple[int, int]) -> bool:
+        """Whether `prepare` may be asked for inputs of a height and width; in any thread."""
+
     def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
         """Get ready for inputs [1,1,H,W]; may allocate, and may wait for the stream.
 

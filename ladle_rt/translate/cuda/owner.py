@@ -16,10 +16,17 @@ import numpy as np
 
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import ConfigError
-from ladle_rt.frames import Frame, Picture, ThermalPixels, TranslatedFrame
+from ladle_rt.frames import (
+    Frame,
+    Levels,
+    Picture,
+    ThermalImage,
+    ThermalPixels,
+    TranslatedFrame,
+)
 from ladle_rt.geometry import fit_box
 from ladle_rt.models.artifact import ModelInfo
-from ladle_rt.thermal.normalization import FollowedLevels, Levels
+from ladle_rt.thermal.normalization import FollowedLevels
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda.frame_kernels import TRACKER_HEAD, FrameKernels
 from ladle_rt.translate.cuda.gpu import Bytes, EnqueueEngine, Gpu
@@ -66,7 +73,7 @@ class Owner:
         """Dtype of the frames whose levels it follows, device address."""
         self._enqueued: deque[FrameJob] = deque()
         self._resumed: FollowedLevels | None = None
-        """What the first state begins with."""
+        """What the state will begin with."""
         self._told_capture = False
 
     def start(
@@ -88,6 +95,10 @@ class Owner:
         self._owned.add(self._free_state)
         return f"{self._engine.name} on {self._gpu.name}"
 
+    def supports(self, shape: tuple[int, int]) -> bool:
+        """Whether the engine takes inputs of a height and width; in any thread."""
+        return self._engine.supports(shape)
+
     def serve(self) -> None:
         """Answer frames until told to end; those in flight then stay unanswered.
 
@@ -103,7 +114,7 @@ class Owner:
             if job is None:
                 return
             if isinstance(job, FollowedLevels):
-                self._resumed = job
+                self._resume(job)
             elif isinstance(job, Future):
                 job.set_result(self._followed_levels())
             else:
@@ -138,12 +149,11 @@ class Owner:
     def _hand_over(self) -> None:
         assert self._plan is not None
         _, kernels, ring = self._plan
-        data = ring.collect()
+        data, levels = ring.collect()
         frame, _, result = self._enqueued.popleft()
         height, width = kernels.picture_size
-        result.set_result(
-            TranslatedFrame(frame, Picture(self._picture.pixel_format, data, width, height))
-        )
+        picture = Picture(self._picture.pixel_format, data, width, height)
+        result.set_result(TranslatedFrame(frame, picture, ThermalImage(frame.pixels, levels)))
 
     def _ring_for(self, pixels: ThermalPixels, box: tuple[int, int]) -> Ring:
         """The ring for frames like this one, made anew when they are others than before."""
@@ -189,10 +199,21 @@ class Owner:
         self._state = (dtype, pointer)
         resumed, self._resumed = self._resumed, None
         if resumed is not None:
-            levels = resumed.levels
-            head = TRACKER_HEAD.pack(levels.low, levels.mid, levels.high, resumed.time_s, 1, 0)
-            self._transfer(self._gpu.copy_to_device, pointer, head)
+            self._write_levels(resumed)
         return pointer
+
+    def _resume(self, followed: FollowedLevels) -> None:
+        if self._state is None:
+            self._resumed = followed
+            return
+        self._hand_over_all()
+        self._write_levels(followed)
+
+    def _write_levels(self, followed: FollowedLevels) -> None:
+        assert self._state is not None
+        levels = followed.levels
+        head = TRACKER_HEAD.pack(levels.low, levels.mid, levels.high, followed.time_s, 1, 0)
+        self._transfer(self._gpu.copy_to_device, self._state[1], head)
 
     def _followed_levels(self) -> FollowedLevels | None:
         if self._state is None:

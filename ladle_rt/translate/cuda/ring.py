@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.errors import BackendError
-from ladle_rt.frames import ThermalPixels
-from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT, FrameKernels
+from ladle_rt.frames import Levels, ThermalPixels
+from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT, TRACKER_HEAD, FrameKernels
 from ladle_rt.translate.cuda.gpu import Bytes, EnqueueEngine, Gpu
 from ladle_rt.translate.cuda.nvtx import mark
 from ladle_rt.translate.cuda.owned import Owned
@@ -42,6 +42,8 @@ class _Slot:
     time_s: npt.NDArray[np.float64]
     """View of ``host_in``, one element."""
     host_out: Bytes
+    host_levels: Bytes
+    """The level tracker's head after this frame."""
     device_in: int
     device_out: int
     uploaded: int
@@ -142,6 +144,8 @@ class Ring:
                 self._enqueue(slot)
             else:
                 gpu.launch_graph(slot.graph, self._compute)
+            # On the compute stream: the next frame there moves the levels on.
+            gpu.copy_to_host(slot.host_levels, self._state, self._compute)
             gpu.record_event(slot.computed, self._compute)
         with mark("download"):
             gpu.wait_event(self._download, slot.computed)
@@ -149,11 +153,11 @@ class Ring:
             gpu.record_event(slot.done, self._download)
         self._submitted += 1
 
-    def collect(self) -> Bytes:
+    def collect(self) -> tuple[Bytes, Levels]:
         """Wait for the oldest frame in flight; there must be one.
 
         Returns:
-            `Picture.data`, a copy that the caller owns.
+            `Picture.data`, a copy that the caller owns, and the frame's thermal levels.
 
         Raises:
             BackendError: the work of this frame or an earlier one failed on the GPU.
@@ -162,7 +166,8 @@ class Ring:
         with mark("wait"):
             self._gpu.synchronize_event(slot.done)
         self._collected += 1
-        return slot.host_out.reshape(self._kernels.output_shape).copy()
+        levels = Levels(*TRACKER_HEAD.unpack(slot.host_levels.tobytes())[:3])
+        return slot.host_out.reshape(self._kernels.output_shape).copy(), levels
 
     def close(self) -> None:
         """Drop what is in flight and give everything back; calling it twice is harmless.
@@ -187,6 +192,7 @@ class Ring:
             pixels=pixels.reshape(self._shape),
             time_s=host_in[time_at:].view(np.float64),
             host_out=self._pinned(kernels.output_bytes),
+            host_levels=self._pinned(TRACKER_HEAD.size),
             device_in=self._device(host_in.size),
             device_out=self._device(kernels.output_bytes),
             uploaded=self._event(),

@@ -54,6 +54,7 @@ class TensorRtEngine:
                 "build it again with `ladle-rt build-engine`"
             )
         self._network_dtype = _check_interface(trt, self._engine)
+        self._limits = _limits(self._engine)
         self._context = _create_context(trt, self._engine)
         if self._context is None:
             raise gpu_error("create_execution_context", self._messages.last)
@@ -75,6 +76,10 @@ class TensorRtEngine:
         if hasattr(context, "is_stream_capturable"):
             return bool(context.is_stream_capturable(self._stream))
         return True
+
+    def supports(self, shape: tuple[int, int]) -> bool:
+        """See `EnqueueEngine.supports`."""
+        return any(_within(shape, low, high) for low, _, high in self._limits)
 
     def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
         """See `EnqueueEngine.prepare`."""
@@ -149,27 +154,33 @@ class TensorRtEngine:
         Raises:
             ConfigError: none does.
         """
-        engine = self._engine
-        limits = []
-        for index in range(engine.num_optimization_profiles):
-            shapes = engine.get_tensor_profile_shape(INPUT_NAME, index)
-            limits.append(tuple(tuple(dims)[2:] for dims in shapes))
+        limits = self._limits
         fitting = [
-            index
-            for index, (low, _, high) in enumerate(limits)
-            if all(a <= side <= b for a, side, b in zip(low, shape, high, strict=True))
+            index for index, (low, _, high) in enumerate(limits) if _within(shape, low, high)
         ]
         if not fitting:
             known = ", ".join(size_range(low, high) for low, _, high in limits)
             raise ConfigError(
-                f"this plan takes {known} at the network, received {shape[0]}x{shape[1]}; use "
+                f"this plan takes {known} at the network, received {shape[1]}x{shape[0]}; use "
                 "another --size, or build one: "
-                f"ladle-rt build-engine --size {shape[0]}x{shape[1]}"
+                f"ladle-rt build-engine --size {shape[1]}x{shape[0]}"
             )
         return min(fitting, key=lambda index: limits[index][1] != shape)
 
     def _refusal(self, call: str) -> BackendError:
         return gpu_error(f"{self._label}: {call}", self._messages.last)
+
+
+def _limits(engine: Any) -> list[tuple[tuple[int, ...], ...]]:
+    """Smallest, best and largest height and width of each profile."""
+    return [
+        tuple(tuple(dims)[2:] for dims in engine.get_tensor_profile_shape(INPUT_NAME, index))
+        for index in range(engine.num_optimization_profiles)
+    ]
+
+
+def _within(shape: tuple[int, int], low: tuple[int, ...], high: tuple[int, ...]) -> bool:
+    return all(a <= side <= b for a, side, b in zip(low, shape, high, strict=True))
 
 
 def _check_interface(trt: Any, engine: Any) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 from ladle_rt.config import Layout, TranslateOptions
 from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame, TranslatedFrame
+from ladle_rt.geometry import fit_box
 from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.thermal.normalization import FollowedLevels
 from ladle_rt.translate.colorize import PictureSpec
@@ -78,7 +79,8 @@ class GpuTranslator:
         self._tickets = 0
         self._told_odd = False
         started: Future[str] = Future()
-        owner = Owner(info, options, picture, slots, self._jobs)
+        owner = self._owner = Owner(info, options, picture, slots, self._jobs)
+        self._multiple = info.size_multiple
 
         def serve() -> None:
             failed = False
@@ -130,6 +132,10 @@ class GpuTranslator:
     def resize(self, size: tuple[int, int]) -> None:
         """See `Translator.resize`; the ring is planned anew for it."""
         self._size = size
+
+    def supports(self, frame: tuple[int, int], box: tuple[int, int]) -> bool:
+        """See `Translator.supports`."""
+        return self._owner.supports(fit_box(*frame, box, self._multiple).padded)
 
     def submit(self, frame: Frame) -> int:
         """Enqueue one frame; see `Translator.submit`.

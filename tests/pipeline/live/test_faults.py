@@ -15,12 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ladle_rt.config import TranslateOptions
 from ladle_rt.frames import Frame
-from ladle_rt.pipeline.account import Account, Passage
+from ladle_rt.pipeline.frame_counter import FrameCounter, FrameTimes
 from ladle_rt.pipeline.run import run
 from ladle_rt.sources.base import SourceEvent
 from ladle_rt.sources.reconnect import Backoff, ReconnectingSource
-from ladle_rt.thermal.frontend import FrontEnd, FrontEndOptions
+from ladle_rt.thermal.frontend import FrontEnd
 from ladle_rt.thermal.normalization import ThermalNormalization
 
 _spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
@@ -46,10 +47,10 @@ class Latencies:
     def __init__(self) -> None:
         self.presented_at: list[tuple[float, float]] = []
 
-    def presented(self, passage: Passage) -> None:
-        self.presented_at.append((passage.presented_ns * 1e-9, passage.latency_ms))
+    def presented(self, times: FrameTimes) -> None:
+        self.presented_at.append((times.presented_ns * 1e-9, times.latency_ms))
 
-    def dropped(self, passage: Passage, reason: str) -> None: ...
+    def dropped(self, times: FrameTimes, reason: str) -> None: ...
 
 
 def play(script: list[str], policy: str = "latest") -> dict[str, Any]:
@@ -59,7 +60,7 @@ def play(script: list[str], policy: str = "latest") -> dict[str, Any]:
     stop = threading.Event()
     latencies = Latencies()
     sink = scripted.KeepingSink()
-    front = FrontEnd(FrontEndOptions(drift_warning=False), ThermalNormalization())
+    front = FrontEnd(TranslateOptions(), ThermalNormalization())
     after: list[int] = []
 
     def look(statistics: Any) -> None:
@@ -82,7 +83,7 @@ def play(script: list[str], policy: str = "latest") -> dict[str, Any]:
             prepare=front.process,
             stop=stop,
             on_progress=look,
-            account=Account(latencies),
+            counter=FrameCounter(latencies),
         )
     assert time.monotonic() - begin_s < DEADLINE_S
     return {

@@ -6,14 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ladle_rt.errors import OutputError
-from ladle_rt.figures import LiveFigures, Percentiles
+from ladle_rt.frame_stats import FrameStats, Percentiles
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.sinks.preview import PreviewSink, open_preview
+from ladle_rt.sinks.preview.limits import Limits
+from ladle_rt.sinks.switches import Switch
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.thermal.view import ThermalView
 
@@ -44,9 +47,19 @@ class Hands:
 class Page:
     """A served page, and the stream behind it."""
 
-    def __init__(self, address: str = "0", token: str | None = None) -> None:
+    def __init__(
+        self,
+        address: str = "0",
+        token: str | None = None,
+        switches: tuple[Switch, ...] = (),
+        limits: Limits | None = None,
+    ) -> None:
         self.hands = Hands()
         self.told: list[str] = []
+        self.figures_asked = 0
+        self.answers = threading.Event()
+        """While cleared, the page hangs."""
+        self.answers.set()
         self.state, self.problem = "running", None
         self.count = 0
         self.longest_write_s = 0.0
@@ -58,18 +71,22 @@ class Page:
             self.figures,
             self.hands,
             self.told.append,
+            switches,
+            limits,
         )
         self._thread = threading.Thread(target=self._play, daemon=True)
         self._thread.start()
 
     @property
     def url(self) -> str:
-        return self.sink.url.partition("?")[0]
+        return self.sink.urls[0].partition("?")[0]
 
-    def figures(self) -> LiveFigures:
-        return LiveFigures(
+    def figures(self) -> FrameStats:
+        self.figures_asked += 1
+        self.answers.wait(60)
+        return FrameStats(
             state=self.state,  # type: ignore[arg-type]
-            uptime_s=5.0,
+            elapsed_s=5.0,
             source="test pattern",
             engine="onnxruntime (2 workers)",
             network_size=(192, 256),
@@ -120,8 +137,8 @@ def moving(number: int) -> TranslatedFrame:
 def serve() -> Iterator[Callable[..., Page]]:
     opened: list[Page] = []
 
-    def make(address: str = "0", token: str | None = None) -> Page:
-        opened.append(Page(address, token))
+    def make(*args: Any, **kwargs: Any) -> Page:
+        opened.append(Page(*args, **kwargs))
         return opened[-1]
 
     yield make

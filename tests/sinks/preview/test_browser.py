@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+
+from ladle_rt.sinks.switches import Switch
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -83,7 +86,7 @@ def test_picture_moves_chart_fills_buttons_work(browser: Any, serve: Callable[..
         "return d.filter((v, i) => i % 4 === 3 && v > 0).length;"
     )
     assert drawn > 1000
-    assert text(browser, "state") == "running" and text(browser, "p50") == "31"
+    assert text(browser, "state") == "live" and text(browser, "p50") == "31"
     assert float(text(browser, "fps")) > 20
     browser.find_element(By.ID, "snapshot").click()
     wait_for(lambda: text(browser, "notice") == "saved shot.png")
@@ -114,7 +117,7 @@ def test_a_lost_source_is_told(browser: Any, serve: Callable[..., Any]) -> None:
     wait_for(lambda: "reconnecting" in text(browser, "state"))
     assert text(browser, "problem") == "no frame for 5 s"
     page.state, page.problem = "running", None
-    wait_for(lambda: text(browser, "state") == "running")
+    wait_for(lambda: text(browser, "state") == "live")
     assert not browser.find_element(By.ID, "problem").is_displayed()
 
 
@@ -133,7 +136,7 @@ def test_a_phone_shows_all_of_it(
         wait_for(lambda: pixels(browser).size)
         wait_for(lambda: browser.execute_script("return Chart.count()") >= 2)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= size[0]
-        for button in browser.find_elements(By.TAG_NAME, "button"):
+        for button in browser.find_elements(By.CSS_SELECTOR, "main button, main a"):
             box = button.rect
             assert box["x"] >= 0 and box["x"] + box["width"] <= size[0] and box["height"] >= 40
         shot(browser, f"phone-{size[0]}")
@@ -145,7 +148,7 @@ def test_the_token_opens_the_page_and_nothing_else_does(
     browser: Any, serve: Callable[..., Any]
 ) -> None:
     page = serve("0.0.0.0:0")
-    address = page.told[0].partition(" ")[2].replace("0.0.0.0", "127.0.0.1")
+    address = page.told[0].partition(" ")[2]
     bare = address.partition("?")[0]
     browser.delete_all_cookies()
     browser.get(bare)
@@ -156,3 +159,144 @@ def test_the_token_opens_the_page_and_nothing_else_does(
     browser.get(bare)
     wait_for(lambda: pixels(browser).size)
     browser.delete_all_cookies()
+
+
+def test_a_link_from_another_site_opens_the_page(browser: Any, serve: Callable[..., Any]) -> None:
+    """As from a chat in the browser: the cookie of its token must come along to the page."""
+    page = serve("0.0.0.0:0")
+    address = page.told[0].partition(" ")[2]
+    browser.delete_all_cookies()
+    browser.get("data:text/html,<meta name=referrer content=unsafe-url>"
+                f"<a id=link href='{address}'>the camera</a>")  # fmt: skip
+    browser.find_element(By.ID, "link").click()
+    wait_for(lambda: browser.find_elements(By.ID, "picture") and pixels(browser).size)
+    browser.delete_all_cookies()
+
+
+def veil(browser: Any) -> str:
+    found: str = browser.find_element(By.ID, "veil").text
+    return found
+
+
+def test_a_stopped_stream_looks_stopped(browser: Any, serve: Callable[..., Any]) -> None:
+    page = serve()
+    open_page(browser, page)
+    wait_for(lambda: text(browser, "state") == "live")
+    wait_for(lambda: browser.execute_script("return Chart.count()") >= 4)
+    shot(browser, "running")
+    page.close()
+    wait_for(lambda: text(browser, "state") == "stopped")
+    assert "Stream stopped" in veil(browser) and browser.title.startswith("■ stopped")
+    assert not text(browser, "fps")[0].isdigit()
+    assert not browser.find_element(By.ID, "record").is_enabled()
+    dark = "return getComputedStyle(document.getElementById('picture')).filter"
+    wait_for(lambda: "grayscale(1)" in browser.execute_script(dark))
+    time.sleep(0.5)
+    shot(browser, "stopped")
+    # Another one on the same port: the page comes back by itself.
+    again = serve(page.url.rpartition(":")[2].strip("/"))
+    wait_for(lambda: text(browser, "state") == "live", 30)
+    assert again.count and veil(browser) == ""
+
+
+def test_a_stream_that_is_gone_without_a_word(browser: Any, serve: Callable[..., Any]) -> None:
+    page = serve()
+    open_page(browser, page)
+    wait_for(lambda: text(browser, "state") == "live")
+    page.answers.clear()
+    try:
+        wait_for(lambda: text(browser, "state") == "no connection", 30)
+        assert "No connection" in veil(browser)
+        shot(browser, "no-connection")
+    finally:
+        page.answers.set()
+
+
+def test_keys_and_switches(browser: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
+    turned = [False]
+    isotherm = Switch(
+        "isotherm", "Isotherm", lambda: turned[0], lambda on: turned.__setitem__(0, on), "i"
+    )
+    page = serve(switches=(isotherm,))
+    browser.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
+    )
+    open_page(browser, page)
+    button = wait_for(lambda: browser.find_elements(By.ID, "switch-isotherm"))[0]
+    assert button.text == "Isotherm" and button.get_attribute("aria-pressed") == "false"
+    button.click()
+    wait_for(lambda: turned[0] and button.get_attribute("aria-pressed") == "true")
+    shot(browser, "isotherm")
+    body = browser.find_element(By.TAG_NAME, "body")
+    body.send_keys("i")
+    wait_for(lambda: not turned[0])
+    body.send_keys("2")
+    pressed = "[data-layout='thermal'][aria-pressed='true']"
+    wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, pressed))
+    body.send_keys("s")
+    wait_for(lambda: page.hands.asked == ["snapshot"])
+    body.send_keys("d")
+    (file,) = wait_for(lambda: list(tmp_path.glob("ladle-*.jpg")))
+    wait_for(lambda: cv2.imread(str(file)) is not None)
+    body.send_keys("?")
+    wait_for(lambda: browser.find_element(By.ID, "help").is_displayed())
+    assert "Isotherm on, off" in text(browser, "help")
+    shot(browser, "keys")
+    body.send_keys("r")
+    browser.find_element(By.CSS_SELECTOR, "#help button").click()
+    assert page.hands.asked == ["snapshot"]
+    body.send_keys("f")
+    wait_for(lambda: browser.execute_script("return document.fullscreenElement?.id") == "stage")
+    shot(browser, "fullscreen")
+    body.send_keys("f")
+    wait_for(lambda: browser.execute_script("return document.fullscreenElement") is None)
+
+
+CONTRAST = """
+const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+  .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+const ground = (node) => {
+  for (; node; node = node.parentElement) {
+    const [r, g, b, a = 1] = rgb(getComputedStyle(node).backgroundColor);
+    if (a === 1) return [r, g, b];
+  }
+  return [255, 255, 255];
+};
+return [...document.querySelectorAll("header *, main *")].filter((node) =>
+  [...node.childNodes].some((one) => one.nodeType === 3 && one.data.trim()) && node.offsetParent
+).map((node) => {
+  const [a, b] = [light(rgb(getComputedStyle(node).color)), light(ground(node))].sort();
+  return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), node.textContent.trim()];
+});
+"""
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_both_themes_can_be_read_and_nothing_jumps(
+    browser: Any, serve: Callable[..., Any], theme: str
+) -> None:
+    page = serve()
+    features = [{"name": "prefers-color-scheme", "value": theme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    try:
+        open_page(browser, page)
+        wait_for(lambda: browser.execute_script("return Chart.count()") >= 6)
+        ratios = browser.execute_script(CONTRAST)
+        # WCAG 2.1, level AA.
+        assert len(ratios) > 30 and [one for one in ratios if one[0] < 4.5] == []
+        ground = "return getComputedStyle(document.body).backgroundColor"
+        first = int(browser.execute_script(ground).partition("(")[2].partition(",")[0])
+        assert (first < 60) == (theme == "dark")
+        shift = browser.execute_async_script(
+            "const done = arguments[0]; let sum = 0;"
+            "new PerformanceObserver((list) => {"
+            "  for (const entry of list.getEntries()) sum += entry.value;"
+            "}).observe({ type: 'layout-shift', buffered: true });"
+            "setTimeout(() => done(sum), 300);"
+        )
+        assert shift < 0.01
+        shot(browser, theme)
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

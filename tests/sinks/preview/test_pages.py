@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import re
 import socket
 import threading
 import time
@@ -17,9 +16,10 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from ladle_rt.errors import ConfigError, OutputError
-from ladle_rt.sinks.preview.access import PreviewAddress
+from ladle_rt.errors import OutputError
+from ladle_rt.sinks.switches import Switch
 
 Serve = Callable[..., Any]
 BUTTON = {"X-Ladle-Rt": "1", "Content-Type": "application/json"}
@@ -81,6 +81,8 @@ def test_pages_and_figures(serve: Serve) -> None:
     for path, kind in (
         ("/", "text/html"),
         ("/page.js", "text/javascript"),
+        ("/link.js", "text/javascript"),
+        ("/icon.svg", "image/svg+xml"),
         ("/page.css", "text/css"),
     ):
         status, headers, body = ask(page, path)
@@ -89,6 +91,9 @@ def test_pages_and_figures(serve: Serve) -> None:
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "access-control-allow-origin" not in headers
     assert picture(ask(page, "/snapshot.jpg")[2]).shape == (128, 160, 3)
+    both = picture(ask(page, "/snapshot.jpg?layout=side-by-side")[2])
+    assert both.shape == (128, 320, 3)
+    assert ask(page, "/snapshot.jpg?layout=upside-down")[0] == 404
     figures = json.loads(ask(page, "/api/figures")[2])
     assert figures["source"] == "test pattern" and figures["recent_latency_ms"]["p50"] == 31
     for path in ("/static/", "/../access.py", "/page.py", "/api"):
@@ -100,25 +105,17 @@ def test_metrics_are_prometheus_text(serve: Serve) -> None:
     wait_for(lambda: page.count > 20)
     status, headers, body = ask(page, "/metrics")
     assert status == 200 and headers["content-type"].startswith("text/plain")
-    types: dict[str, str] = {}
-    helped = set()
-    for line in body.decode().splitlines():
-        if line.startswith("# HELP "):
-            helped.add(line.split()[2])
-        elif line.startswith("# TYPE "):
-            assert line.split()[2] not in types
-            types[line.split()[2]] = line.split()[3]
-        else:
-            match = re.fullmatch(
-                r'([a-z_]+)(\{[a-z]+="[^"\\]*"(?:,[a-z]+="[^"\\]*")*\})? (-?[0-9.e+-]+)', line
-            )
-            assert match and match[1] in types and match[1] in helped, line
-            float(match[3])
-    assert types["ladle_rt_captured_total"] == "counter"
-    assert 'ladle_rt_dropped_total{reason="late"}' in body.decode()
-    assert 'ladle_rt_skipped_total{output="rtsp://***@host/out"} 3' in body.decode()
-    assert 'ladle_rt_latency_seconds{quantile="0.99"}' in body.decode()
-    assert 'ladle_rt_latency_seconds{quantile="0.5"} 0.031' in body.decode()
+    families = {one.name: one for one in text_string_to_metric_families(body.decode())}
+    assert all(one.documentation for one in families.values())
+    captured, latency = families["ladle_rt_captured"], families["ladle_rt_latency_seconds"]
+    assert captured.type == "counter" and captured.samples[0].name == "ladle_rt_captured_total"
+    values = {one.labels["quantile"]: one.value for one in latency.samples}
+    assert latency.type == "gauge" and values["0.5"] == 0.031 and set(values) >= {"0.9", "0.99"}
+    (skipped,) = families["ladle_rt_skipped"].samples
+    assert skipped.labels == {"output": "rtsp://***@host/out"} and skipped.value == 3
+    (dropped,) = families["ladle_rt_dropped"].samples
+    assert dropped.labels == {"reason": "late"} and dropped.value >= 2
+    assert families["ladle_rt_cpu_percent"].samples[0].value == 81
 
 
 def test_health_follows_the_stream(serve: Serve) -> None:
@@ -144,40 +141,39 @@ def test_buttons(serve: Serve) -> None:
     assert page.hands.asked == ["record", "stop", "snapshot", "snapshot"]
 
 
-def test_foreign_pages_press_no_buttons(serve: Serve) -> None:
-    page = serve()
-    assert ask(page, "/api/snapshot", "POST", "")[0] == 403
-    assert ask(page, "/api/snapshot", "POST", "", Origin="http://evil.example", **BUTTON)[0] == 403
-    port = urlsplit(page.url).port
-    assert ask(page, "/", Host=f"evil.example:{port}")[0] == 403
-    assert ask(page, "/", Host=f"localhost:{port}")[0] == 200
-    assert page.hands.asked == []
+def test_switches(serve: Serve) -> None:
+    turned = {"isotherm": False, "steady": True}
 
+    def refuse(on: bool) -> None:
+        raise OutputError("this engine has none")
 
-def test_other_addresses_need_the_token(serve: Serve) -> None:
-    page = serve("0.0.0.0:0")
-    assert len(page.told) == 1
-    token = page.told[0].partition("?token=")[2]
-    assert len(token) >= 20
-    page.sink.url = page.sink.url.replace("0.0.0.0", "127.0.0.1")
-    for path in (
-        "/",
-        "/snapshot.jpg",
-        "/stream/colour.mjpg",
-        "/api/figures",
-        "/metrics",
-        "/healthz",
-    ):
-        status, _, body = ask(page, path)
-        assert status == 403 and b"token" in body and token.encode() not in body
-        assert ask(page, f"{path}?token=wrong")[0] == 403
-    status, headers, _ = ask(page, f"/?token={token}")
-    assert status == 302 and headers["location"] == "/"
-    cookie = headers["set-cookie"]
-    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
-    assert ask(page, "/", Cookie=cookie.partition(";")[0])[0] == 200
-    assert ask(page, "/metrics", Authorization=f"Bearer {token}")[0] == 200
-    assert ask(page, "/api/snapshot", "POST", "", **BUTTON)[0] == 403
+    def switch(name: str) -> Switch:
+        return Switch(
+            name,
+            name.capitalize(),
+            lambda: turned[name],
+            lambda on: turned.update({name: on}),
+            name[0],
+        )
+
+    broken = Switch("broken", "Broken", lambda: False, refuse)
+    page = serve(switches=(switch("isotherm"), switch("steady"), broken))
+    figures = json.loads(ask(page, "/api/figures")[2])
+    assert figures["switches"][0] == {
+        "name": "isotherm", "label": "Isotherm", "key": "i", "on": False
+    }  # fmt: skip
+    on = json.dumps({"on": True})
+    status, _, body = ask(page, "/api/switches/isotherm", "POST", on, **BUTTON)
+    assert status == 200 and json.loads(body) == {"on": True}
+    assert turned == {"isotherm": True, "steady": True}
+    assert json.loads(ask(page, "/api/figures")[2])["switches"][0]["on"] is True
+    status, _, body = ask(page, "/api/switches/broken", "POST", on, **BUTTON)
+    assert status == 409 and json.loads(body) == {"error": "this engine has none"}
+    assert ask(page, "/api/switches/other", "POST", on, **BUTTON)[0] == 404
+    assert ask(page, "/api/switches/isotherm", "POST", '{"on": 0}', **BUTTON)[0] == 400
+    assert ask(page, "/api/switches/isotherm", "POST", on)[0] == 403
+    with pytest.raises(ValueError, match="hyphens"):
+        Switch("../x", "X", lambda: False, refuse)
 
 
 def test_twenty_viewers_and_some_that_never_read(serve: Serve) -> None:
@@ -224,18 +220,3 @@ def test_before_the_first_picture(serve: Serve) -> None:
     page.hold()
     page.sink._pictures.newest = None
     assert ask(page, "/snapshot.jpg")[0] == 503
-
-
-def test_addresses(serve: Serve) -> None:
-    assert PreviewAddress.parse("8080") == PreviewAddress("127.0.0.1", 8080)
-    assert PreviewAddress.parse("[::1]:80").local and PreviewAddress.parse("localhost:80").local
-    assert not PreviewAddress.parse("0.0.0.0:80").local
-    assert not PreviewAddress.parse("box.lan:80").local
-    for wrong in ("", "host", "host:", "host:99999", ":x"):
-        with pytest.raises(ConfigError, match=r"\[HOST:\]PORT"):
-            PreviewAddress.parse(wrong)
-    page = serve()
-    with pytest.raises(OutputError, match="choose another port"):
-        serve(str(urlsplit(page.url).port))
-    with pytest.raises(OutputError, match="at least 8"):
-        serve("0", "short")

@@ -17,7 +17,7 @@ import pytest
 
 from ladle_rt.errors import InputError, InputNotFoundError, SourceLostError
 from ladle_rt.sources.base import SourceOptions
-from ladle_rt.sources.listing import list_cameras
+from ladle_rt.sources.camera_listing import list_cameras
 from ladle_rt.sources.v4l2 import abi
 from ladle_rt.sources.v4l2.kernel import Kernel, LinuxKernel
 from ladle_rt.sources.v4l2.source import V4l2Source
@@ -253,7 +253,7 @@ def test_nothing_of_linux_is_imported_before_it_is_used() -> None:
     code = (
         "import sys\n"
         "sys.modules.update(dict.fromkeys(('fcntl', 'grp', 'pwd', 'termios')))\n"
-        "import ladle_rt.sinks.loopback, ladle_rt.sources.select, ladle_rt.sources.listing\n"
+        "import ladle_rt.sinks.loopback, ladle_rt.sources.select, ladle_rt.sources.camera_listing\n"
         "from ladle_rt.sources.v4l2.source import V4l2Source\n"
         "from ladle_rt.pipeline.doctor import _permissions\n"
         "print(next(_permissions()).ok)\n"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from ladle_rt.engines.plan.settings import takes
 from ladle_rt.errors import ConfigError
 from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT
 from ladle_rt.translate.cuda.gpu import Bytes, Gpu, gpu_error
@@ -349,6 +350,7 @@ class FakeEngine:
         network: float32 [1,1,H,W] to [1,3,H,W].
         capturable: what it says of itself.
         most: largest height and width.
+        profiles: of a plan, whose sizes alone it takes.
     """
 
     name = "fake"
@@ -361,17 +363,24 @@ class FakeEngine:
         capturable: bool = True,
         most: tuple[int, int] = (4096, 4096),
         network_dtype: str = "float32",
+        profiles: Sequence[Any] | None = None,
     ) -> None:
         self.capturable = capturable
         self.network_dtype = network_dtype
         self._gpu, self._network, self._most = gpu, network, most
+        self._profiles = profiles
         self._shape = (0, 0)
         self._scratch: int | None = None
         gpu.call("engine.open")
 
+    def supports(self, shape: tuple[int, int]) -> bool:
+        if self._profiles is not None and not takes(self._profiles, shape):
+            return False
+        return shape[0] <= self._most[0] and shape[1] <= self._most[1]
+
     def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
         self._gpu.call("engine.prepare")
-        if shape[0] > self._most[0] or shape[1] > self._most[1]:
+        if not self.supports(shape):
             raise ConfigError(f"this engine takes up to {self._most}, received {shape}")
         self._free()
         self._scratch = gpu.allocate(64)

@@ -48,7 +48,7 @@ def test_frames_in_flight() -> None:
     made.submit(pixels, 0.0)
     made.submit(pixels, 0.1)
     assert made.in_flight == 2 and made.full
-    assert made.collect().shape == (30, 28)
+    assert made.collect()[0].shape == (30, 28)
     assert made.in_flight == 1 and not made.full
 
 
@@ -64,11 +64,16 @@ def test_a_frame_goes_its_way_in_order(seed: int) -> None:
         made.collect()
     seen = gpu.done[start:]
     way = ("upload", "shrink_u8", "follow_levels_u8", "normalize_u8_f32", "network")
-    way += ("to_planes_f32", "picture_yuv420p_u8", "download")
+    way += ("to_planes_f32", "picture_yuv420p_u8")
     order = [[at for at, label in enumerate(seen) if label == step] for step in way]
     assert all(len(steps) == 3 for steps in order)
     for earlier, later in itertools.pairwise(order):
         assert all(a < b for a, b in zip(earlier, later, strict=True))
+    # The picture and the levels of each, and nothing of a frame before it is computed.
+    downloads = [at for at, label in enumerate(seen) if label == "download"]
+    assert len(downloads) == 6
+    for number, computed in enumerate(order[-1]):
+        assert sum(at < computed for at in downloads) <= 2 * number
 
 
 def test_streams_overlap() -> None:

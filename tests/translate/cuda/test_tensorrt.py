@@ -195,9 +195,9 @@ def test_sizes_outside_the_profiles(trt: FakeTensorRT, shape: tuple[int, int]) -
     with pytest.raises(ConfigError) as caught:
         engine.prepare(shape, gpu, gpu.create_stream())
     assert str(caught.value) == (
-        "this plan takes 32x32 to 96x128, 192x256 at the network, received "
-        f"{shape[0]}x{shape[1]}; use another --size, or build one: "
-        f"ladle-rt build-engine --size {shape[0]}x{shape[1]}"
+        "this plan takes 32x32 to 128x96, 256x192 at the network, received "
+        f"{shape[1]}x{shape[0]}; use another --size, or build one: "
+        f"ladle-rt build-engine --size {shape[1]}x{shape[0]}"
     )
 
 

@@ -116,6 +116,31 @@ def test_pictures_are_those_of_the_cpu(
     assert gpu.nothing_left() and not gpu.violations
 
 
+def test_levels_come_with_each_picture(host_gpu: Any, tiny_model: Path) -> None:
+    """With several frames in flight each has its own, those that the CPU measures."""
+    artifact = load_artifact(tiny_model)
+    network = OnnxRuntimeNetwork(artifact)
+    options = TranslateOptions(size=(64, 96))
+    cpu = CpuTranslator(network, artifact.info, options, YUV, 1)
+    gpu = translator(
+        FakeGpu(host_gpu.launch, seed=2), artifact.info, network.runner(), options, YUV
+    )
+    found = []
+    for ours in (cpu, gpu):
+        levels = []
+        with ours:
+            for start in range(0, 8, 2):
+                for number in (start, start + 1):
+                    ours.submit(frame(number, (100, 140)))
+                for _ in range(2):
+                    thermal = ours.collect(30).thermal
+                    assert thermal is not None
+                    levels.append((thermal.levels.low, thermal.levels.mid, thermal.levels.high))
+        found.append(levels)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-9)
+    assert len(set(found[0])) > 1
+
+
 def test_levels_start_anew_with_another_dtype(host_gpu: Any, tiny_model: Path) -> None:
     artifact = load_artifact(tiny_model)
     network = OnnxRuntimeNetwork(artifact)
@@ -130,8 +155,9 @@ def test_levels_start_anew_with_another_dtype(host_gpu: Any, tiny_model: Path) -
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("first", ["cpu", "gpu"])
+@pytest.mark.parametrize("tried", [False, True], ids=["fresh", "tried"])
 def test_levels_go_on_from_another_translators(
-    host_gpu: Any, tiny_model: Path, dtype: type, first: str
+    host_gpu: Any, tiny_model: Path, dtype: type, first: str, tried: bool
 ) -> None:
     artifact = load_artifact(tiny_model)
     network = OnnxRuntimeNetwork(artifact)
@@ -160,6 +186,10 @@ def test_levels_go_on_from_another_translators(
         followed = before.followed_levels()
     assert followed is not None and followed.time_s == pytest.approx(0.2)
     after = on_gpu()
+    if tried:
+        # As before a warm swap; the levels that it left behind are forgotten.
+        after.submit(frame(9, (64, 96), dtype))
+        after.collect(30)
     after.resume_levels(followed)
     assert after.followed_levels() == followed
     for mine, theirs in zip(pictures(after, frames[3:]), expected[3:], strict=True):
@@ -279,7 +309,7 @@ def test_nothing_is_made_per_frame(info: ModelInfo) -> None:
             ours.collect(30)
         assert gpu.calls[start:] == 6 * [
             *("copy_to_device", "record_event"),
-            *("wait_event", "launch_graph", "record_event"),
+            *("wait_event", "launch_graph", "copy_to_host", "record_event"),
             *("wait_event", "copy_to_host", "record_event"),
             "synchronize_event",
         ]
@@ -294,7 +324,7 @@ def test_buffers_are_made_anew_only_for_another_kind_of_frame(info: ModelInfo) -
             ours.submit(frame(number, shape))
             ours.collect(30)
             made.append(gpu.calls.count("allocate_pinned"))
-    assert made == [6, 6, 12, 12, 18]
+    assert made == [9, 9, 18, 18, 27]
     assert gpu.nothing_left()
 
 

@@ -2,7 +2,7 @@
 /* Two minutes of latency percentiles, frame rate and drops on one canvas. */
 const Chart = (() => {
   const SPAN_MS = 120000;
-  const COLOURS = { p50: "#6fb7ff", p95: "#b58cff", p99: "#ff8fb1", fps: "#58c98b" };
+  const LINES = ["p50", "p95", "p99", "fps"];
   const points = [];
 
   function add(point) {
@@ -22,31 +22,37 @@ const Chart = (() => {
       canvas.width = Math.round(width * scale);
       canvas.height = Math.round(height * scale);
     }
+    const style = getComputedStyle(canvas);
+    const colour = (name) => style.getPropertyValue(`--${name}`);
     const pen = canvas.getContext("2d");
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, width, height);
-    if (!points.length) return;
-    const top = niceTop(Math.max(...points.map((p) => Math.max(p.p99, p.fps, 10))));
-    const base = height - 16, left = 34;
+    const top = niceTop(Math.max(10, ...points.map((p) => Math.max(p.p99, p.fps))));
+    const base = height - 18, left = 34;
     const x = (time) => width - ((points.at(-1).time - time) / SPAN_MS) * (width - left);
-    const y = (value) => base - (value / top) * (base - 6);
-    pen.font = "11px system-ui, sans-serif";
-    pen.fillStyle = "#93a0ac";
-    pen.strokeStyle = "#2b333c";
+    const y = (value) => base - (value / top) * (base - 8);
+    pen.font = `12px ${style.fontFamily}`;
+    pen.fillStyle = colour("quiet");
+    pen.strokeStyle = colour("line");
+    pen.textAlign = "right";
     for (const value of [0, top / 2, top]) {
-      pen.fillText(String(value), 2, y(value) + 4);
+      pen.fillText(String(value), left - 8, y(value) + 4);
       pen.beginPath(); pen.moveTo(left, y(value)); pen.lineTo(width, y(value)); pen.stroke();
     }
+    pen.fillText("now", width, height - 3);
+    pen.textAlign = "left";
     pen.fillText("2 min ago", left, height - 3);
-    pen.fillText("now", width - 24, height - 3);
-    pen.fillStyle = "#ff6b5e";
+    if (!points.length) return;
+    pen.fillStyle = colour("drop");
     points.forEach((p, i) => {
       const dropped = i ? p.drops - points[i - 1].drops : 0;
-      if (dropped > 0) pen.fillRect(x(p.time) - 1, base - Math.min(40, 4 + dropped), 2, Math.min(40, 4 + dropped));
+      const tall = Math.min(40, 4 + dropped);
+      if (dropped > 0) pen.fillRect(x(p.time) - 1, base - tall, 2, tall);
     });
-    for (const [name, colour] of Object.entries(COLOURS)) {
-      pen.strokeStyle = colour;
-      pen.lineWidth = 1.5;
+    pen.lineWidth = 1.5;
+    pen.lineJoin = "round";
+    for (const name of LINES) {
+      pen.strokeStyle = colour(name);
       pen.beginPath();
       points.forEach((p, i) => pen[i ? "lineTo" : "moveTo"](x(p.time), y(p[name])));
       pen.stroke();

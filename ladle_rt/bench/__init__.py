@@ -1,1 +1,0 @@
-"""Measuring and reporting speed, always as ratios taken side by side in one run."""

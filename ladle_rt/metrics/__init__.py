@@ -1,1 +1,0 @@
-"""Similarity of images, on OpenCV and NumPy alone."""

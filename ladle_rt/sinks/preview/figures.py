@@ -1,0 +1,67 @@
+"""The figures as JSON, put together once for all who watch."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ladle_rt.frame_stats import FrameStats
+from ladle_rt.sinks.base import Controls
+from ladle_rt.sinks.switches import Switch
+
+EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The figures of one moment."""
+
+    number: int
+    data: bytes
+
+
+class FiguresFeed:
+    """Belongs to the page's event loop."""
+
+    def __init__(
+        self,
+        figures: Callable[[], FrameStats],
+        controls: Controls,
+        switches: Sequence[Switch],
+    ) -> None:
+        self._figures, self._controls, self._switches = figures, controls, switches
+        self._newest = Event(0, b"")
+        self._made_s = float("-inf")
+        self._ended = False
+
+    def state(self) -> dict[str, Any]:
+        """The figures of this moment, what is recorded, and how the switches stand."""
+        recording = self._controls.recording
+        return {
+            **self._figures().to_dict(),
+            "recording": None if recording is None else recording.name,
+            "switches": [
+                {"name": one.name, "label": one.label, "key": one.key, "on": one.is_on()}
+                for one in self._switches
+            ],
+        }
+
+    async def after(self, number: int) -> Event | None:
+        """The next figures after those with the given number; ``None`` at the end."""
+        loop = asyncio.get_running_loop()
+        while not self._ended:
+            if loop.time() - self._made_s >= EVERY_S:
+                self._made_s = loop.time()
+                text = json.dumps(self.state())
+                self._newest = Event(self._newest.number + 1, text.encode())
+            if self._newest.number > number:
+                return self._newest
+            await asyncio.sleep(self._made_s + EVERY_S - loop.time())
+        return None
+
+    def end(self) -> None:
+        """No more figures come."""
+        self._ended = True
