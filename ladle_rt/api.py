@@ -30,6 +30,8 @@ from ladle_rt.pipeline.processing import Processing
 from ladle_rt.pipeline.video import VideoJob, VideoResult
 from ladle_rt.sources.video import VideoSource
 from ladle_rt.thermal.frontend import prepare_still
+from ladle_rt.thermal.polarity import Polarity
+from ladle_rt.thermal.reading import ReadOptions
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.postprocess import PostProcessingTranslator
 from ladle_rt.translate.select import FOR_ARRAYS, FOR_VIDEO, TranslatorFactory
@@ -40,6 +42,7 @@ __all__ = [
     "FrameStats",
     "Isotherm",
     "LadleError",
+    "ReadOptions",
     "TranslateOptions",
     "TranslatedFrame",
     "VideoEncoding",
@@ -65,6 +68,7 @@ def load(
     quality: Quality | Size | None = None,
     threads: int | None = None,
     fixed_range: tuple[float, float] | None = None,
+    polarity: Polarity = "white-hot",
     options: TranslateOptions | None = None,
 ) -> Colorizer:
     """Load a model as a function of thermal arrays.
@@ -83,7 +87,9 @@ def load(
         fixed_range: values that are black and white in every picture, in the unit of the
             arrays, for example degrees; ``None``: each picture's own percentiles, which a
             stream follows over time.
-        options: everything that can be chosen; the four above go before it where given.
+        polarity: what is bright in arrays: ``white-hot``, ``black-hot``, or ``auto``, which
+            looks and on doubt inverts nothing.
+        options: how to translate; backend, quality and threads go before it where given.
 
     Returns:
         A function and context manager; it holds threads and memory until it is closed.
@@ -93,7 +99,7 @@ def load(
         ConfigError: an option outside its range.
     """
     settings = _settings(options, backend, quality, threads)
-    return Colorizer(load_artifact(model or DEFAULT_MODEL), settings, fixed_range)
+    return Colorizer(load_artifact(model or DEFAULT_MODEL), settings, fixed_range, polarity)
 
 
 def translate_video(
@@ -106,6 +112,8 @@ def translate_video(
     threads: int | None = None,
     options: TranslateOptions | None = None,
     overwrite: bool = False,
+    read: ReadOptions | None = None,
+    fps: float | None = None,
     progress: Callable[[FrameStats, int | None], None] | None = None,
     stop: threading.Event | None = None,
 ) -> VideoResult:
@@ -114,7 +122,8 @@ def translate_video(
     The output appears whole or not at all. May be called in several threads at once.
 
     Args:
-        source: a thermal video file.
+        source: a thermal video file; a folder of images, a pattern such as ``frame_%05d.png``, or
+            a stack of images.
         target: its extension chooses the container.
         model: as in `load`, as are the next four; ``quality`` is ``balanced`` by default.
         backend: see above.
@@ -122,6 +131,8 @@ def translate_video(
         threads: see above.
         options: see above; also the part to translate, the encoding and the sound.
         overwrite: whether an existing output may be replaced.
+        read: what the input holds: polarity, palette, crop, mask, track.
+        fps: frames per second of images; 25.
         progress: told after each frame and at the end where the frames are and how many are
             expected, ``None`` where the file does not say; in the calling thread, so it should
             be quick.
@@ -135,7 +146,7 @@ def translate_video(
         LadleError: as in `load`, and what its engine raises.
     """
     settings = _settings(options, backend, quality, threads)
-    job = VideoJob(Path(source), Path(target), settings, overwrite)
+    job = VideoJob(Path(source), Path(target), settings, overwrite, read or ReadOptions(), fps)
 
     def make(frame: Size) -> Processing:
         # Not before the files were looked at: they are what is most often wrong.
@@ -156,6 +167,7 @@ def translate_images(
     threads: int | None = None,
     options: TranslateOptions | None = None,
     overwrite: bool = False,
+    read: ReadOptions | None = None,
     on_failure: Callable[[LadleError], None] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> int:
@@ -165,13 +177,15 @@ def translate_images(
 
     Args:
         inputs: image files, and folders whose images are meant.
-        folder: gets ``<stem>.png`` of each image; made if it does not exist.
+        folder: gets ``<stem>.png`` of each image, ``<stem>_0000.png`` and so on of a file of
+            several; made if it does not exist.
         model: as in `load`, as are the next four; ``quality`` is ``best`` by default.
         backend: see above.
         quality: see above.
         threads: see above.
         options: see above; what is said to be for video only does not count.
         overwrite: whether existing files may be replaced.
+        read: what the images hold: polarity, palette, crop, mask, size of raw dumps, sub-folders.
         on_failure: told of each image that failed; by default the log is.
         progress: told now and then how many images are done, and of how many.
 
@@ -195,7 +209,13 @@ def translate_images(
         return PostProcessingTranslator(translators(frame), settings, thermal)
 
     return images.translate_images(
-        images.ImageJob(tuple(map(Path, inputs)), Path(folder), overwrite, settings.allow_colour),
+        images.ImageJob(
+            tuple(map(Path, inputs)),
+            Path(folder),
+            overwrite,
+            settings.allow_colour,
+            read or ReadOptions(),
+        ),
         make,
         translators.size.box,
         lambda frame: prepare_still(frame, settings, thermal),
@@ -210,6 +230,7 @@ def read_video(
     start_s: float = 0.0,
     duration_s: float | None = None,
     allow_colour: bool = False,
+    read: ReadOptions | None = None,
 ) -> Generator[Frame, None, None]:
     """Open a thermal video file and read its frames, as `Colorizer.stream` takes them.
 
@@ -218,6 +239,7 @@ def read_video(
         start_s: skip so many seconds.
         duration_s: read so many seconds; ``None``: up to the end.
         allow_colour: take the luminance of a coloured video instead of refusing it.
+        read: what the video holds: polarity, palette, crop, mask, track.
 
     Returns:
         Every frame once, in order: ``pixels`` HxW uint8 or uint16 in the file's own counts, which
@@ -229,7 +251,7 @@ def read_video(
         ConfigError: a negative start or a duration that is not positive.
         PartialResultError: after the last frame, when the file is damaged.
     """
-    return _frames(VideoSource(Path(path), start_s, duration_s, allow_colour))
+    return _frames(VideoSource(Path(path), start_s, duration_s, allow_colour, read))
 
 
 def _frames(source: VideoSource) -> Generator[Frame, None, None]:

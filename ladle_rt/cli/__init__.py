@@ -91,6 +91,7 @@ def main() -> None:
     logging.getLogger("ladle_rt").addHandler(handler)
     # Which engine translates, and why, is told unasked.
     logging.getLogger("ladle_rt.engine").setLevel(logging.INFO)
+    logging.getLogger("ladle_rt.input").setLevel(logging.INFO)
     try:
         status = cli.main(standalone_mode=False)
     except click.ClickException as error:

@@ -7,7 +7,12 @@ from typing import Any
 
 import click
 
-from ladle_rt.cli._options import translate_options, translate_settings
+from ladle_rt.cli._options import (
+    read_options,
+    read_settings,
+    translate_options,
+    translate_settings,
+)
 
 
 @click.command("image")
@@ -20,6 +25,7 @@ from ladle_rt.cli._options import translate_options, translate_settings
     type=click.Path(path_type=Path),
     help="Folder for the results, <stem>.png each.",
 )
+@read_options
 @translate_options
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def command(
@@ -40,6 +46,7 @@ def command(
     from ladle_rt.api import translate_images
     from ladle_rt.pipeline.progress import ProgressBar
 
+    read = read_settings(options)
     settings = translate_settings(**options)
     with ProgressBar(sys.stderr, "images") as bar:
         count = translate_images(
@@ -48,6 +55,7 @@ def command(
             model=model,
             options=settings,
             overwrite=overwrite,
+            read=read,
             on_failure=lambda error: click.echo(f"ladle-rt: error: {error}", err=True),
             progress=bar.counter,
         )

@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from ladle_rt.cli._options import given, translate_settings, video_options
+from ladle_rt.cli._options import (
+    given,
+    read_options,
+    read_settings,
+    translate_settings,
+    video_options,
+)
 
 _PATH = click.Path(path_type=Path)
 
@@ -54,6 +60,7 @@ _PATH = click.Path(path_type=Path)
               help="Seconds between lines of figures; 10, 0 for none.")  # fmt: skip
 @click.option("--record-folder", type=_PATH, help="For recordings and snapshots by key or button.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
+@read_options
 @video_options
 def command(
     device: str,
@@ -94,6 +101,7 @@ def command(
     from ladle_rt.translate.select import FOR_VIDEO, TranslatorFactory
 
     logging.getLogger("ladle_rt.stream").setLevel(logging.INFO)
+    read = read_settings(options)
     settings = translate_settings(**options)
     source = SourceOptions(
         width=width,
@@ -106,6 +114,7 @@ def command(
         allow_colour=settings.allow_colour,
         start_s=settings.start_s,
         duration_s=settings.duration_s,
+        read=read,
         **given(timeout_s=timeout),
     )
     job = StreamJob(

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from types import TracebackType
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.config import TranslateOptions
-from ladle_rt.errors import BackendError, ConfigError, InputError
-from ladle_rt.frames import Frame, ThermalPixels, TranslatedFrame
+from ladle_rt.errors import BackendError, ConfigError
+from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import ModelArtifact, ModelInfo
+from ladle_rt.pipeline.array_frames import (
+    ThermalArray,
+    frame_size,
+    single_frames,
+    timed_frames,
+)
 from ladle_rt.pipeline.overlap import overlap
 from ladle_rt.pipeline.processing import Processing
 from ladle_rt.thermal.arrays import (
@@ -33,14 +38,13 @@ from ladle_rt.thermal.arrays import (
     to_counts,
 )
 from ladle_rt.thermal.frontend import prepare_still
+from ladle_rt.thermal.polarity import Polarity, check_polarity
+from ladle_rt.thermal.validity import ValidScene
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.network_size import Size
 from ladle_rt.translate.postprocess import PostProcessingTranslator
 from ladle_rt.translate.select import FOR_ARRAYS, TranslatorFactory
 
-ThermalArray = npt.NDArray[Any]
-"""One thermal picture, HxW or HxWx1: uint8 or uint16 counts in any range, or floats in any unit,
-finite; larger is hotter. Or a batch, [N,H,W] or [N,H,W,1]."""
 ColourArray = npt.NDArray[np.uint8]
 """HxWx3 uint8, sRGB, C-contiguous; of a batch [N,H,W,3]. Belongs to the caller."""
 
@@ -74,6 +78,7 @@ class Colorizer:
         artifact: ModelArtifact,
         options: TranslateOptions,
         fixed_range: Range | None = None,
+        polarity: Polarity = "white-hot",
     ) -> None:
         """
         Args:
@@ -81,10 +86,15 @@ class Colorizer:
             options: how to translate; ``smoothing_s`` and ``steady`` count in streams only.
             fixed_range: values that are black and white in every picture, in the unit of the
                 arrays; ``None``: as in ``options``, where they are counts.
+            polarity: of arrays; ``auto`` looks at each picture, in a stream at the first.
+                Frames are white-hot: their source was asked.
 
         Raises:
-            ConfigError: a fixed range that is none.
+            ConfigError: a fixed range or a polarity that is none.
         """
+        check_polarity(polarity)
+        self._polarity: Polarity = polarity
+        self._valid = ValidScene("thermal")
         self._fixed_range = fixed_range or options.fixed_range
         if self._fixed_range is not None:
             check_range(self._fixed_range)
@@ -132,8 +142,8 @@ class Colorizer:
             As high and wide as the input; twice as wide in the layout ``side-by-side``.
 
         Raises:
-            InputError: not a thermal picture: another shape or dtype, empty, in colour, NaN or
-                infinite; also a `ValueError`. Found before anything is translated.
+            InputError: not a thermal picture: another shape or dtype, empty, in colour, or
+                NaN alone; also a `ValueError`. Found before anything is translated.
             BackendError: closed, or the engine cannot run; also a `RuntimeError`.
             MissingDependencyError: a backend was asked for that is not installed; also an
                 `ImportError`.
@@ -196,7 +206,7 @@ class Colorizer:
         if self._fixed_range is not None:
             counts = partial(to_counts, value_range=self._fixed_range)
         step_s = 1 / Fraction(fps).limit_denominator(1001)
-        return self._stream(_timed(frames, step_s, counts), options)
+        return self._stream(timed_frames(frames, step_s, counts, self._polarity), options)
 
     def close(self) -> None:
         """Wait for the call that is being translated, then release every engine.
@@ -223,19 +233,16 @@ class Colorizer:
         self.close()
 
     def _translate(self, planes: Sequence[Plane]) -> list[ColourArray]:
+        counts = partial(to_counts, value_range=self._fixed_range)
         frames = (
-            prepare_still(
-                Frame(to_counts(plane, self._fixed_range), number, timestamp_ns=number),
-                self._stills,
-                self._info.thermal,
-            )
-            for number, plane in enumerate(planes)
+            prepare_still(frame, self._stills, self._info.thermal)
+            for frame in single_frames(planes, counts, self._polarity, self._valid)
         )
         pictures: list[ColourArray] = []
         with self._turn:
             self._require_open()
             try:
-                for size, alike in itertools.groupby(frames, key=_size):
+                for size, alike in itertools.groupby(frames, key=frame_size):
                     translated = overlap(self._engine_for(size), alike)
                     pictures.extend(item.picture.data for item in translated)
             except BaseException:
@@ -266,7 +273,7 @@ class Colorizer:
         if first is None:
             return
         self._require_open()
-        made = self._for_streams(_size(first))
+        made = self._for_streams(frame_size(first))
         processing = Processing(made, options, self._info.thermal)
         translator = processing.translator
         with closing(translator):
@@ -295,37 +302,3 @@ def _pictures(
     with closing(translated):
         for item in translated:
             yield item.picture.data
-
-
-def _timed(
-    frames: Iterable[ThermalArray | Frame],
-    step_s: Fraction,
-    to_counts: Callable[[Plane], ThermalPixels],
-) -> Iterator[Frame]:
-    """Frames to translate: checked, as counts, of one size; arrays come ``step_s`` apart."""
-    expected: Size | None = None
-    for number, item in enumerate(frames):
-        if isinstance(item, Frame) and item.fault is not None:
-            continue
-        name = f"frame {number}"
-        if isinstance(item, Frame):
-            frame = replace(item, pixels=to_counts(check_plane(item.pixels, name)))
-        else:
-            plane = check_plane(item, name)
-            counts = to_counts(plane)
-            # It may be a camera's buffer, which the next picture will overwrite.
-            if np.may_share_memory(counts, plane):
-                counts = counts.copy()
-            frame = Frame(counts, number, time.monotonic_ns(), number, step_s)
-        expected = expected or _size(frame)
-        if _size(frame) != expected:
-            raise InputError(
-                "{}: expected {}x{} pixels like the first, received {}x{}; start another stream "
-                "for another size".format(name, *expected[::-1], *_size(frame)[::-1])
-            )
-        yield frame
-
-
-def _size(frame: Frame) -> Size:
-    height, width = frame.pixels.shape
-    return height, width

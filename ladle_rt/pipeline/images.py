@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ladle_rt.errors import InputError, LadleError, OutputError, PartialResultError
 from ladle_rt.files import check_target
-from ladle_rt.frames import Frame
+from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sinks.png import write_png
 from ladle_rt.sources.exif import read_exif
-from ladle_rt.sources.images import list_images, read_still
+from ladle_rt.sources.images import list_images, read_stills
+from ladle_rt.sources.stills.decode import count_pictures
+from ladle_rt.thermal.reading import ReadOptions
 from ladle_rt.translate.base import Translator
 
 
@@ -24,11 +26,14 @@ class ImageJob:
     inputs: tuple[Path, ...]
     """Files, and folders whose images are meant."""
     folder: Path
-    """Gets ``<stem>.png`` of each image; made if it does not exist."""
+    """Gets ``<stem>.png`` of each image, ``<stem>_0000.png`` and so on of a file of several;
+    images of sub-folders go into sub-folders. Made if it does not exist."""
     overwrite: bool = False
     """Whether existing files may be replaced."""
     allow_colour: bool = False
     """See `TranslateOptions.allow_colour`."""
+    read: ReadOptions = field(default_factory=ReadOptions)
+    """What the images hold."""
 
 
 def translate_images(
@@ -61,6 +66,7 @@ def translate_images(
         PartialResultError: some failed; the others have been written.
     """
     targets = _plan(job)
+    total = sum(map(len, targets.values()))
     written = 0
     tell = progress or (lambda done, expected: None)
     with ExitStack() as stack:
@@ -77,12 +83,7 @@ def translate_images(
                 return 0
             return 1
 
-        for number, (source, target) in enumerate(targets.items()):
-            try:
-                pixels = read_still(source, job.allow_colour)
-            except LadleError as error:
-                on_failure(error)
-                continue
+        for number, (pixels, target, exif) in enumerate(_read(job, targets, on_failure)):
             height, width = pixels.shape
             if translator is None:
                 translator = stack.enter_context(make_translator((height, width)))
@@ -90,41 +91,60 @@ def translate_images(
             while len(pending) >= translator.depth:
                 written += finish(translator)
             translator.resize(network_box((height, width)))
-            tell(number - len(pending), len(targets))
+            tell(number - len(pending), total)
             translator.submit(prepare(Frame(pixels, number, timestamp_ns=number)))
-            pending.append((target, read_exif(source)))
+            pending.append((target, exif))
         while translator is not None and pending:
             written += finish(translator)
-    tell(len(targets), len(targets))
-    failed = len(targets) - written
+    tell(total, total)
+    failed = total - written
     if not written:
         raise InputError(f"none of {failed} images could be translated")
     if failed:
-        raise PartialResultError(
-            f"{failed} of {len(targets)} images failed; the others are written"
-        )
+        raise PartialResultError(f"{failed} of {total} images failed; the others are written")
     return written
 
 
-def _plan(job: ImageJob) -> dict[Path, Path]:
-    """Target of each input, all checked."""
+def _read(
+    job: ImageJob,
+    targets: dict[Path, tuple[Path, ...]],
+    on_failure: Callable[[LadleError], None],
+) -> Iterator[tuple[ThermalPixels, Path, bytes | None]]:
+    """Every picture that can be read, where it goes and what its file says of itself."""
+    for source, places in targets.items():
+        pictures = read_stills(source, job.allow_colour, job.read)
+        exif = read_exif(source)
+        try:
+            for pixels, target in zip(pictures, places, strict=False):
+                yield pixels, target, exif
+        except LadleError as error:
+            on_failure(error)
+
+
+def _plan(job: ImageJob) -> dict[Path, tuple[Path, ...]]:
+    """Targets of each input, all checked."""
     if job.folder.exists() and not job.folder.is_dir():
         raise OutputError(f"{job.folder}: expected a folder for the output, found a file")
-    sources = list_images(job.inputs)
-    targets = {source: job.folder / f"{source.stem}.png" for source in sources}
+    targets: dict[Path, tuple[Path, ...]] = {}
+    for given in job.inputs:
+        for source in list_images([given], job.read.recursive):
+            below = source.relative_to(given).parent if given.is_dir() else Path()
+            targets[source] = _places(source, job.folder / below, job.read)
     taken: dict[Path, Path] = {}
-    for source, target in targets.items():
-        if target in taken:
-            raise OutputError(
-                f"{taken[target]} and {source} would both become {target.name}; "
-                "translate them into different folders"
-            )
-        taken[target] = source
-    try:
-        job.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{job.folder}: cannot be made ({error.strerror})") from error
-    read = {_identity(source) for source in sources}
+    for source, places in targets.items():
+        for target in places:
+            if target in taken:
+                raise OutputError(
+                    f"{taken[target]} and {source} would both become {target.name}; "
+                    "translate them into different folders"
+                )
+            taken[target] = source
+    for folder in {job.folder, *(target.parent for target in taken)}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
+    read = {_identity(source) for source in targets}
     for target in taken:
         if target.exists() and _identity(target) in read:
             raise OutputError(
@@ -137,3 +157,10 @@ def _plan(job: ImageJob) -> dict[Path, Path]:
 def _identity(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_dev, found.st_ino
+
+
+def _places(source: Path, folder: Path, read: ReadOptions) -> tuple[Path, ...]:
+    count = count_pictures(source, read)
+    if count == 1:
+        return (folder / f"{source.stem}.png",)
+    return tuple(folder / f"{source.stem}_{number:04d}.png" for number in range(count))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ladle_rt.config import TranslateOptions
-from ladle_rt.errors import StoppedError
+from ladle_rt.errors import ConfigError, StoppedError
 from ladle_rt.files import check_target
 from ladle_rt.frame_stats import FrameStats
 from ladle_rt.pipeline.processing import Processing
@@ -16,10 +16,12 @@ from ladle_rt.pipeline.run import run
 from ladle_rt.sinks.base import Sink, SinkContext
 from ladle_rt.sinks.stdout import MatroskaStdout
 from ladle_rt.sinks.video import VideoSink
-from ladle_rt.sources.base import SourceInfo
+from ladle_rt.sources.base import Source, SourceInfo, SourceOptions
+from ladle_rt.sources.folder import FolderSource, is_sequence
 from ladle_rt.sources.opening import open_patiently
 from ladle_rt.sources.pipe_reader import STANDARD
 from ladle_rt.sources.video import VideoSource
+from ladle_rt.thermal.reading import ReadOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class VideoJob:
     """What to translate and where to put it."""
 
     input: Path
-    """A thermal video file, a FIFO, or ``-`` for standard input."""
+    """A thermal video file, a FIFO, or ``-`` for standard input; a folder or a numbered pattern
+    of images, or a stack of them."""
     output: Path
     """The video file to write; its extension chooses the container. ``-``: Matroska with this
     machine's live encoder, and without sound, to standard output."""
@@ -35,6 +38,10 @@ class VideoJob:
     """What happens to the frames, which part of them is taken, and how they are compressed."""
     overwrite: bool = False
     """Whether an existing output may be replaced."""
+    read: ReadOptions = field(default_factory=ReadOptions)
+    """What the input holds."""
+    fps: float | None = None
+    """Frames per second of a folder, a pattern or a stack, which do not say; 25."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +78,10 @@ def translate_video(
         PartialResultError: the input is damaged; what could be read has been written.
     """
     stop = stop or threading.Event()
-    options = job.options
     if job.output != STANDARD:
         check_target(job.output, overwrite=job.overwrite, inputs=[job.input])
-
-    def open_input() -> VideoSource:
-        return VideoSource(job.input, options.start_s, options.duration_s, options.allow_colour)
-
     try:
-        source = open_patiently(open_input, wait=False, stop=stop)
+        source = open_patiently(lambda: _open(job), wait=False, stop=stop)
     except StoppedError:
         return VideoResult(None, FrameStats(0, 0, stopped=True))
     with source:
@@ -99,6 +101,26 @@ def translate_video(
         if told is not None:
             told(statistics)
     return VideoResult(job.output if statistics.presented else None, statistics)
+
+
+def _open(job: VideoJob) -> Source:
+    options = job.options
+    if not is_sequence(job.input):
+        if job.fps is not None:
+            raise ConfigError(f"{job.input}: a video has times of its own; leave fps out")
+        return VideoSource(
+            job.input, options.start_s, options.duration_s, options.allow_colour, job.read
+        )
+    return FolderSource(
+        job.input,
+        SourceOptions(
+            fps=job.fps,
+            allow_colour=options.allow_colour,
+            read=job.read,
+            start_s=options.start_s,
+            duration_s=options.duration_s,
+        ),
+    )
 
 
 def _sink(job: VideoJob, info: SourceInfo, stop: threading.Event) -> Sink:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import struct
 from pathlib import Path
@@ -87,6 +86,8 @@ class LoopbackSink:
         assert self._device is not None
         answer = bytearray(CAPABILITY.size)
         try:
+            import fcntl  # not everywhere
+
             fcntl.ioctl(self._device, VIDIOC_QUERYCAP, answer)
         except OSError as error:
             raise OutputError(
@@ -112,4 +113,6 @@ class LoopbackSink:
             picture.data.nbytes,
             COLORSPACE_REC709,
         )
+        import fcntl  # not everywhere
+
         fcntl.ioctl(self._device, VIDIOC_S_FMT, bytearray(wanted))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from types import TracebackType
 from typing import Literal, Protocol, runtime_checkable
 
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import Frame, MediaPart
+from ladle_rt.thermal.reading import ReadOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,14 @@ class SourceOptions:
     """Begin again at the end of a recording."""
     allow_colour: bool = False
     """Take the luminance of a coloured input instead of refusing it."""
+    read: ReadOptions = field(default_factory=ReadOptions)
+    """What its pictures hold."""
     wait: bool = False
     """Try again until a source is there that cannot be opened yet."""
     start_s: float = 0.0
-    """Skip so many seconds; video files only."""
+    """Skip so many seconds; video files and sequences of images only."""
     duration_s: float | None = None
-    """Deliver so many seconds of a video file; ``None``: up to its end."""
+    """Deliver so many seconds of such a file; ``None``: up to its end."""
     timeout_s: float = 5.0
     """Without a frame for so long, a live source counts as lost."""
 
@@ -74,6 +77,10 @@ class SourceOptions:
                 raise ConfigError(f"{name} must be > 0, received {value:g}")
         if (self.width is None) != (self.height is None):
             raise ConfigError("width and height belong together; give both or neither")
+        if not self.start_s >= 0:
+            raise ConfigError(f"start must be >= 0 seconds, received {self.start_s:g}")
+        if self.duration_s is not None and not self.duration_s > 0:
+            raise ConfigError(f"duration must be > 0 seconds, received {self.duration_s:g}")
         if not self.timeout_s > 0:
             raise ConfigError(f"timeout must be > 0 seconds, received {self.timeout_s:g}")
 

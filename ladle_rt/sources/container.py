@@ -11,6 +11,7 @@ import av
 
 from ladle_rt.errors import InputError, InputNotFoundError
 from ladle_rt.sources.pipe_reader import PipeReader
+from ladle_rt.sources.tracks import choose_track
 
 
 def open_input(path: Path, pipe: PipeReader | None = None) -> av.container.InputContainer:
@@ -51,11 +52,18 @@ def open_input(path: Path, pipe: PipeReader | None = None) -> av.container.Input
         ) from error
 
 
-def video_stream(container: av.container.InputContainer, path: Path) -> Any:
-    """The first stream that is a video and not a cover picture.
+def video_stream(
+    container: av.container.InputContainer, path: Path, track: int | str | None = None
+) -> Any:
+    """A stream that is a video and not a cover picture.
+
+    Args:
+        container: of ``path``.
+        path: the file.
+        track: see `ladle_rt.sources.tracks.choose_track`.
 
     Raises:
-        InputError: there is none, or no decoder for it.
+        InputError: there is none, not this one, or no decoder for it.
     """
     cover = av.stream.Disposition.attached_pic
     streams = [one for one in container.streams.video if not one.disposition & cover]
@@ -63,9 +71,10 @@ def video_stream(container: av.container.InputContainer, path: Path) -> Any:
         kinds = ", ".join(sorted({one.type for one in container.streams})) or "nothing"
         kinds = kinds.replace("video", "a cover picture")
         raise InputError(f"{path}: expected a video stream, found only {kinds}")
-    if streams[0].codec_context is None:
+    stream = streams[choose_track(streams, path, track)]
+    if stream.codec_context is None:
         raise InputError(f"{path}: no decoder for its video; convert it to H.264 or FFV1 first")
-    return streams[0]
+    return stream
 
 
 def frame_rate(stream: Any) -> Fraction:

@@ -1,4 +1,4 @@
-"""A folder of thermal images as a sequence."""
+"""Pictures in files as a sequence: a folder, a numbered pattern, a stack."""
 
 from __future__ import annotations
 
@@ -6,54 +6,95 @@ import re
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
-from ladle_rt.frames import Frame
+from ladle_rt.errors import InputError, InputNotFoundError
+from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sources.base import SourceInfo, SourceOptions
-from ladle_rt.sources.images import list_images, read_still
+from ladle_rt.sources.images import list_images, read_stills, scene_reader
+from ladle_rt.sources.stills.decode import SUFFIXES, count_pictures
 
 DEFAULT_RATE = Fraction(25)
+PATTERN = re.compile(r"%(?:0\d+)?d")
+"""``frame_%05d.png``, as FFmpeg has it."""
+WITH_TIMES = frozenset({".gif"})
+"""Read as a video instead: the file says when each picture is shown."""
+
+
+def is_sequence(path: Path) -> bool:
+    """Whether a path means pictures rather than a video: a folder, a pattern or a picture file."""
+    if path.is_dir():
+        return True
+    if PATTERN.search(path.name) and not path.exists():
+        return True
+    return path.suffix.lower() in SUFFIXES - WITH_TIMES
 
 
 class FolderSource:
-    """Every image of a folder once, in natural order: ``2.png`` before ``10.png``."""
+    """Every picture once, in natural order: ``2.png`` before ``10.png``."""
 
-    def __init__(self, folder: Path, options: SourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        options: SourceOptions | None = None,
+    ) -> None:
         """
         Args:
-            folder: 8- or 16-bit images.
-            options: ``fps`` and ``allow_colour`` count here.
+            path: a folder, a pattern such as ``frame_%05d.png``, or a file of pictures.
+            options: ``fps``, ``allow_colour``, ``read``, ``start_s`` and ``duration_s`` count here.
 
         Raises:
-            InputError: no folder, no images in it, or the first one cannot be used.
+            InputNotFoundError: nothing there.
+            InputError: no pictures, nothing in the chosen part, or the first cannot be used.
         """
         options = options or SourceOptions()
-        self._allow_colour = options.allow_colour
-        self._paths = sorted(list_images([folder]), key=_natural)
-        height, width = read_still(self._paths[0], self._allow_colour).shape
+        self._options = options
+        start_s, duration_s = options.start_s, options.duration_s
+        self._paths = _files(path, options.read.recursive)
         rate = (
             DEFAULT_RATE if options.fps is None else Fraction(options.fps).limit_denominator(1000)
         )
+        count = sum(count_pictures(one, options.read) for one in self._paths)
+        self._first = round(start_s * rate)
+        last = count if duration_s is None else self._first + max(1, round(duration_s * rate))
+        self._last = min(last, count)
+        if self._first >= self._last:
+            raise InputError(
+                f"{path}: expected a start within the sequence, received {start_s:g} s of "
+                f"{float(count / rate):.3f} s"
+            )
+        height, width = next(self._pictures()).shape
+        frames = self._last - self._first
         self.info = SourceInfo(
             width=width,
             height=height,
             time_base=1 / rate,
             rate=rate,
-            frames=len(self._paths),
-            duration_s=float(len(self._paths) / rate),
-            name=folder.name,
+            frames=frames,
+            duration_s=float(frames / rate),
+            name=path.name,
         )
 
     def __iter__(self) -> Iterator[Frame]:
-        """Deliver the images.
+        """Deliver the pictures.
 
         Raises:
             InputError: one cannot be read, or shows a colour palette.
         """
-        for number, path in enumerate(self._paths):
-            pixels = read_still(path, self._allow_colour)
+        for number, pixels in enumerate(self._pictures()):
             yield Frame(pixels, number, time.monotonic_ns(), number, self.info.time_base)
+
+    def _pictures(self) -> Iterator[ThermalPixels]:
+        # One reader for all: ranges of floats and the polarity hold for the whole sequence.
+        reader = scene_reader(self._options.read, self._paths[0].parent.name or str(self._paths[0]))
+        everything = (
+            pixels
+            for path in self._paths
+            for pixels in read_stills(path, self._options.allow_colour, self._options.read, reader)
+        )
+        return islice(everything, self._first, self._last)
 
     def close(self) -> None:
         """Nothing to release."""
@@ -70,7 +111,23 @@ class FolderSource:
         self.close()
 
 
+def _files(path: Path, recursive: bool) -> list[Path]:
+    if path.is_dir():
+        return sorted(list_images([path], recursive), key=_natural)
+    if path.exists() or not PATTERN.search(path.name):
+        return list_images([path])
+    before, after = PATTERN.split(path.name, maxsplit=1)
+    wanted = re.compile(re.escape(before) + r"\d+" + re.escape(after))
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputNotFoundError(f"{folder}: no such folder")
+    found = [one for one in folder.iterdir() if wanted.fullmatch(one.name)]
+    if not found:
+        raise InputNotFoundError(f"{path}: no file of this pattern")
+    return sorted(found, key=_natural)
+
+
 def _natural(path: Path) -> list[tuple[int, str]]:
     """Numbers by value, the rest by letter."""
-    parts = re.split(r"(\d+)", path.name.lower())
+    parts = re.split(r"(\d+)", str(path).lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

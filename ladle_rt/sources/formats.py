@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +24,12 @@ COLOURED_SHARE = 0.04
 """Share of coloured samples above which a frame is in colour; markers and logos stay below."""
 SAMPLES_PER_SIDE = 96
 """Colour is judged on at most this many samples along each side."""
+BAR_AREA = 0.15
+"""A colour bar or a logo takes at most this share of the picture,"""
+BAR_FILLED = 0.6
+"""is coloured in this share of itself"""
+BAR_EDGE = 0.12
+"""and lies this near to an edge of the picture, in shares of its side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +155,7 @@ def coloured_share(frame: av.VideoFrame) -> float:
     if layout.rgb:
         lines = plane_view(frame.planes[0], layout.dtype, frame.width * 3)
         packed = _thin(lines.reshape(frame.height, frame.width, 3)).astype(np.int32)
-        return float(np.mean(np.ptp(packed, axis=2) > 2 * limit))
+        return share_without_bar(np.ptp(packed, axis=2) > 2 * limit)
     planes = [frame.planes[index] for index in layout.chroma_planes]
     if layout.interleaved_chroma:
         lines = plane_view(planes[0], layout.dtype, planes[0].width * 2)
@@ -156,7 +163,49 @@ def coloured_share(frame: av.VideoFrame) -> float:
     else:
         views = [plane_view(plane, layout.dtype, plane.width) for plane in planes]
     distance = [np.abs(_thin(view).astype(np.int32) - layout.neutral) for view in views]
-    return float(np.mean(np.maximum(*distance) > limit))
+    return share_without_bar(np.maximum(*distance) > limit)
+
+
+def share_without_bar(coloured: npt.NDArray[np.bool_]) -> float:
+    """Share of a picture that is coloured, without a scale drawn at its edge.
+
+    Args:
+        coloured: HxW.
+    """
+    share = float(coloured.mean())
+    if share <= COLOURED_SHARE:
+        return share
+    count, _, found, _ = cv2.connectedComponentsWithStats(coloured.astype(np.uint8))
+    height, width = coloured.shape
+    for number in range(1, count):
+        x, y, across, down, area = (int(value) for value in found[number])
+        box = across * down
+        gap = min(x / width, y / height, 1 - (x + across) / width, 1 - (y + down) / height)
+        if box <= BAR_AREA * coloured.size and area >= BAR_FILLED * box and gap <= BAR_EDGE:
+            share -= area / coloured.size
+    return share
+
+
+def packed_words(frame: av.VideoFrame) -> npt.NDArray[np.uint16] | None:
+    """What a camera sent as 4:2:2 of 8 bits, two bytes a pixel, as 16-bit words.
+
+    Returns:
+        HxW, little-endian words of luma and chroma, which is how cameras carry raw counts;
+        ``None`` for other formats, which would have mixed the bytes.
+    """
+    name = frame.format.name
+    if name in ("yuyv422", "uyvy422"):
+        first = plane_view(frame.planes[0], np.dtype("u1"), frame.width * 2)
+        words = np.ascontiguousarray(first).view("<u2" if name == "yuyv422" else ">u2")
+        return words.astype(np.uint16)
+    if name not in ("yuv422p", "yuvj422p"):
+        return None
+    luma, blue, red = (
+        plane_view(plane, np.dtype("u1"), plane.width).astype(np.uint16) for plane in frame.planes
+    )
+    luma[:, 0::2] |= blue[:, : luma[:, 0::2].shape[1]] << 8
+    luma[:, 1::2] |= red[:, : luma[:, 1::2].shape[1]] << 8
+    return luma
 
 
 def _thin(view: npt.NDArray[Any]) -> npt.NDArray[Any]:

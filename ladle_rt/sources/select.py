@@ -7,7 +7,9 @@ scheme (the whole address, if it begins with ``scheme://``) and the `SourceOptio
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,8 @@ from ladle_rt.sources.base import Source, SourceEvent, SourceOptions
 from ladle_rt.sources.opening import open_patiently
 from ladle_rt.sources.pacing import LoopSource, RealtimeSource
 from ladle_rt.sources.reconnect import ReconnectingSource
+from ladle_rt.sources.scene import SceneSource
+from ladle_rt.thermal.reading import ReadOptions
 
 Factory = Callable[[str, SourceOptions], Source]
 
@@ -54,7 +58,9 @@ SOURCES = {
 }
 """By scheme."""
 SUFFIXES = {".lrec": SOURCES["recording"], ".sdp": SourceKind("FILE.sdp", _NETWORK)}
-"""Of files; all others are videos."""
+"""Of files; all others are pictures or videos."""
+V4L2_MAJOR = 81
+"""Of device numbers; see Linux's admin-guide/devices.txt."""
 
 
 def kinds() -> str:
@@ -86,15 +92,17 @@ def open_source(
         InputError: no such kind of source, or it cannot be used.
         LadleError: what else its own module refuses.
     """
-    is_video = Path(spec).is_file() and Path(spec).suffix.lower() not in SUFFIXES
-    if options.start_s > 0 and not is_video:
-        raise ConfigError(f"{masked(spec)}: only video files have a start that can be skipped")
+    if options.start_s > 0 and not _has_start(Path(spec)):
+        raise ConfigError(
+            f"{masked(spec)}: only videos, folders and stacks of images have a start that can be "
+            "skipped"
+        )
 
     def open_one() -> Source:
         return _open(spec, options)
 
     first = open_patiently(open_one, options.wait, stop or threading.Event())
-    if isinstance(first, RealtimeSource):
+    if isinstance(first, SceneSource) and isinstance(first.inner, RealtimeSource):
         return first  # A recording that only behaves like a camera cannot be lost.
     waiting = [first]
 
@@ -107,35 +115,54 @@ def open_source(
     return RealtimeSource(source) if options.realtime else source
 
 
-def _open(spec: str, options: SourceOptions) -> Source:
-    scheme, place = _by_scheme(spec)
-    if scheme is not None:
-        return cast(Factory, plugins.load(scheme))(place, options)
-    path = Path(spec)
-    if spec == "-":
-        from ladle_rt.sources.video import VideoSource
+def _has_start(path: Path) -> bool:
+    from ladle_rt.sources.folder import is_sequence
 
-        return VideoSource(path, allow_colour=options.allow_colour)
+    return is_sequence(path) or (path.is_file() and path.suffix.lower() not in SUFFIXES)
+
+
+def _open(spec: str, options: SourceOptions) -> Source:
+    target, place = _by_scheme(spec)
+    path = Path(spec)
+    if target is None and path.is_file() and (kind := SUFFIXES.get(path.suffix.lower())):
+        target, place = kind.target, spec
+    if target is not None:
+        _refuse_read_options(spec, options.read)
+        source = cast(Factory, plugins.load(target))(place, options)
+        return SceneSource(source, options.read)
     if "://" in spec:
         raise InputError(f"{masked(spec)}: not a source; expected one of {kinds()}")
-    if path.is_dir():
-        from ladle_rt.sources.folder import FolderSource
-
-        return FolderSource(path, options)
-    if not path.exists():
-        raise InputNotFoundError(f"{spec}: no such file or folder; sources are {kinds()}")
-    if (kind := SUFFIXES.get(path.suffix.lower())) is not None:
-        return cast(Factory, plugins.load(kind.target))(spec, options)
+    # These read scenes by themselves: they have more to go by than the pixels.
+    from ladle_rt.sources.folder import FolderSource, is_sequence
     from ladle_rt.sources.video import VideoSource
 
-    return VideoSource(path, options.start_s, options.duration_s, options.allow_colour)
+    if spec != "-":
+        if is_sequence(path):
+            return FolderSource(path, options)
+        if not path.exists():
+            raise InputNotFoundError(f"{spec}: no such file or folder; sources are {kinds()}")
+    return VideoSource(
+        path, options.start_s, options.duration_s, options.allow_colour, options.read
+    )
+
+
+def _refuse_read_options(spec: str, read: ReadOptions) -> None:
+    """What can only be done to pictures in colour, or in files."""
+    if read.from_palette is not None:
+        raise ConfigError(
+            f"{masked(spec)}: --from-palette expects a file or a folder, received a source that "
+            "delivers levels; choose the camera's white-hot palette, or record it and translate "
+            "the file"
+        )
+    if read.track is not None:
+        raise ConfigError(f"{masked(spec)}: only video files have tracks; leave --track out")
 
 
 def _by_scheme(spec: str) -> tuple[str | None, str]:
     """The target that a scheme names, and what it is to open."""
     if spec.isdecimal():
         return SOURCES["v4l2"].target, f"/dev/video{spec}"
-    if re.match(r"/dev/(video\d|v4l/)", spec):
+    if re.match(r"/dev/(video\d|v4l/)", spec) or _is_camera(Path(spec)):
         return SOURCES["v4l2"].target, spec
     scheme, colon, rest = spec.partition(":")
     scheme = scheme.lower()
@@ -146,3 +173,12 @@ def _by_scheme(spec: str) -> tuple[str | None, str]:
         return (kind.target, place) if fits else (None, place)
     added = plugins.installed("ladle_rt.sources") if colon and rest else {}
     return added.get(scheme), place
+
+
+def _is_camera(path: Path) -> bool:
+    """Whether a link such as ``/dev/thermal0`` leads to a V4L2 device, by its number."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) == V4L2_MAJOR

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import time
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import av
-import numpy as np
 
-from ladle_rt.errors import (
-    ConfigError,
-    FalseColourError,
-    InputError,
-    PartialResultError,
-)
-from ladle_rt.frames import Frame, MediaPart, ThermalPixels
+from ladle_rt.errors import ConfigError, InputError, PartialResultError
+from ladle_rt.frames import Frame, MediaPart
 from ladle_rt.sources.base import SourceInfo
 from ladle_rt.sources.concealment import ConcealmentCheck
 from ladle_rt.sources.container import (
@@ -31,18 +23,12 @@ from ladle_rt.sources.container import (
     open_input,
     video_stream,
 )
-from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share, intensities
+from ladle_rt.sources.deinterlace import deinterlaced
 from ladle_rt.sources.pipe_reader import PipeReader, is_pipe
+from ladle_rt.sources.scene_frames import SceneFrames
 from ladle_rt.sources.timeline import Timeline
+from ladle_rt.thermal.reading import ReadOptions
 
-logger = logging.getLogger("ladle_rt")
-
-FIRST_CHECKS = 5
-"""So many of the first frames that show anything decide whether the input is in colour."""
-CHECK_EVERY = 50
-"""After that one frame in so many is looked at."""
-FLAT_SPAN = 16
-"""A frame whose 8-bit counts span less shows nothing that colour could be judged by."""
 SEEK_MARGIN_S = 1
 """Key frames are found by decoding time, which may lie before presentation time."""
 MAX_FAILED_READS = 100
@@ -68,6 +54,7 @@ class VideoSource:
         start_s: float = 0.0,
         duration_s: float | None = None,
         allow_colour: bool = False,
+        read: ReadOptions | None = None,
     ) -> None:
         """
         Args:
@@ -75,6 +62,7 @@ class VideoSource:
             start_s: skip so many seconds of the input.
             duration_s: deliver so many seconds; ``None`` up to the end.
             allow_colour: take the luminance of a coloured input instead of refusing it.
+            read: what the file holds.
 
         Raises:
             ConfigError: a negative start or a duration that is not positive.
@@ -87,7 +75,8 @@ class VideoSource:
         if duration_s is not None and duration_s <= 0:
             raise ConfigError(f"duration must be > 0 seconds, received {duration_s}")
         self._path = path
-        self._allow_colour = allow_colour
+        self._track = None if read is None else read.track
+        self._scene = SceneFrames(path, read or ReadOptions(), allow_colour)
         self._pipe = PipeReader(path) if is_pipe(path) else None
         try:
             self._container = open_input(path, self._pipe)
@@ -95,7 +84,7 @@ class VideoSource:
             self._release_pipe()
             raise
         try:
-            self._stream = video_stream(self._container, path)
+            self._stream = video_stream(self._container, path, self._track)
             self._prepare(start_s, duration_s)
             self._frames = self._deliver()
             self._first: Frame | None = self._read_first(start_s)
@@ -174,9 +163,6 @@ class VideoSource:
         self._timeline = Timeline(self._path.name, self._rate, self._time_base)
         self._damaged = 0
         self._delivered = 0
-        self._checks = 0
-        self._warned_colour = False
-        self._rotation = 0
         self._use_threads()
         if start_s > SEEK_MARGIN_S and stream.start_time is not None and self._pipe is None:
             self._seek(int((begin_s - SEEK_MARGIN_S) / self._time_base))
@@ -202,7 +188,7 @@ class VideoSource:
                 return
         self._container.close()
         self._container = open_input(self._path)
-        self._stream = video_stream(self._container, self._path)
+        self._stream = video_stream(self._container, self._path, self._track)
         self._use_threads()
 
     def _read_first(self, start_s: float) -> Frame:
@@ -227,7 +213,7 @@ class VideoSource:
         if frames is None and length_s is not None:
             frames = max(1, round(length_s * self._rate))
         ratio = fraction(self._stream.sample_aspect_ratio)
-        if ratio is not None and self._rotation % 2:
+        if ratio is not None and self._scene.rotation % 2:
             ratio = 1 / ratio
         return SourceInfo(
             width=width,
@@ -249,15 +235,14 @@ class VideoSource:
         return None
 
     def _deliver(self) -> Generator[Frame, None, None]:
-        for frame in self._decode():
+        for frame in deinterlaced(self._decode(), self._path.name):
             placed = self._timeline.place(frame.pts)
             if self._begin is not None and placed < self._begin:
                 continue
             if self._end is not None and placed >= self._end:
                 break
-            pixels = self._pixels(frame)
             yield Frame(
-                pixels=pixels,
+                pixels=self._scene.read(frame),
                 sequence=self._delivered,
                 timestamp_ns=time.monotonic_ns(),
                 pts=placed - self._origin,
@@ -315,41 +300,6 @@ class VideoSource:
             return False
         missing_s = declared_s - self._last_end * self._time_base
         return missing_s > max(2 / self._rate, Fraction(1, 5))
-
-    def _pixels(self, frame: av.VideoFrame) -> ThermalPixels:
-        try:
-            pixels = intensities(frame, luminance=self._allow_colour)
-            self._check_colour(frame, pixels)
-        except (ValueError, av.FFmpegError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"{self._path}: pixel format {frame.format.name} cannot be read ({error})"
-            ) from error
-        self._rotation = round(frame.rotation / 90) % 4
-        if self._rotation:
-            # NumPy's types forget the dtype here.
-            turned: Any = np.rot90(pixels, self._rotation)
-            return np.ascontiguousarray(turned)
-        return pixels
-
-    def _check_colour(self, frame: av.VideoFrame, pixels: ThermalPixels) -> None:
-        judging = self._checks < FIRST_CHECKS
-        if self._warned_colour or not (judging or self._delivered % CHECK_EVERY == 0):
-            return
-        share = coloured_share(frame)
-        if share <= COLOURED_SHARE:
-            few = pixels[:: max(1, len(pixels) // 64), :: max(1, pixels.shape[1] // 64)]
-            self._checks += int(few.max()) - int(few.min()) >= FLAT_SPAN
-            return
-        found = f"{self._path}: {share:.0%} of the picture is coloured"
-        if judging and not self._allow_colour:
-            raise FalseColourError(
-                f"{found}; expected thermal intensities in grey, not a colour palette: record "
-                "with a white-hot palette, or use its luminance with --allow-colour"
-            )
-        self._warned_colour = True
-        logger.warning("%s; its luminance is used, which is not temperature", found)
 
 
 def _exact(seconds: float) -> Fraction:

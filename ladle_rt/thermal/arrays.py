@@ -9,6 +9,7 @@ laid over the 65536 counts of uint16 in a straight line.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from ladle_rt.errors import ConfigError, InputError
 from ladle_rt.frames import ThermalPixels
+from ladle_rt.thermal.validity import LARGEST_VALUE, ValidScene, missing_values
 
 Plane = npt.NDArray[Any]
 """HxW, as the caller has it; checked."""
@@ -31,7 +33,8 @@ def check_plane(array: object, name: str) -> Plane:
     """One thermal picture, looked over but not yet converted.
 
     Args:
-        array: HxW or HxWx1; uint8, uint16 (any byte order) or floats, all of them finite.
+        array: HxW or HxWx1; uint8, uint16 (any byte order) or floats; NaN and infinities are
+            pixels without a value.
         name: what to call it in messages.
 
     Returns:
@@ -39,7 +42,7 @@ def check_plane(array: object, name: str) -> Plane:
 
     Raises:
         InputError: not a NumPy array, another shape or dtype, no pixels, a colour picture, or
-            values that are NaN or infinite.
+            values none of which is finite.
     """
     checked = _check_array(array, name)
     if checked.ndim == 3 and checked.shape[-1] == 1:
@@ -90,15 +93,8 @@ def _check_array(array: object, name: str) -> Plane:
 
 
 def _check_values(plane: Plane, name: str) -> Plane:
-    if plane.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            finite = np.isfinite(plane.astype(np.float32, copy=False))
-        wrong = plane.size - int(np.count_nonzero(finite))
-        if wrong:
-            raise InputError(
-                f"{name}: expected finite values, received {wrong} of {plane.size} pixels that "
-                "are NaN or infinite; fill them first, for example with numpy.nan_to_num"
-            )
+    if plane.dtype.kind == "f" and not (np.abs(plane) < LARGEST_VALUE).any():
+        raise InputError(f"{name}: expected numbers, received only NaN and infinities")
     return plane
 
 
@@ -141,6 +137,26 @@ def to_counts(plane: Plane, value_range: Range | None = None) -> ThermalPixels:
     values *= LARGEST_COUNT / (high - low) if high > low else 0.0
     counts: ThermalPixels = np.rint(values.clip(0, LARGEST_COUNT)).astype(np.uint16)
     return counts
+
+
+def scene_counts(
+    plane: Plane, counts: Callable[[Plane], ThermalPixels], valid: ValidScene
+) -> ThermalPixels:
+    """Counts of a picture in which pixels that are not scene have a level of the scene.
+
+    Args:
+        plane: HxW, as `check_plane` gives it; never written to.
+        counts: `to_counts` or `FloatRange.counts`.
+        valid: fills and warns.
+
+    Returns:
+        What ``counts`` returns, where everything is scene; else a new array.
+    """
+    missing = missing_values(plane) if plane.dtype.kind == "f" else None
+    if missing is not None:
+        plane = plane.copy()
+        plane[missing] = np.median(plane[~missing])
+    return valid.apply(counts(plane), missing)
 
 
 class FloatRange:

@@ -50,12 +50,17 @@ def palette_table(name: str) -> npt.NDArray[np.uint8]:
     """
     if name not in _POINTS:
         raise ConfigError(f"palette must be one of {', '.join(PALETTES)}, received {name!r}")
-    points = np.array(_POINTS[name], np.float64)
-    places = np.linspace(0, 255, len(points))
-    channels = [np.interp(np.arange(256), places, points[:, channel]) for channel in range(3)]
-    table = np.stack(channels, axis=1).round().astype(np.uint8)
+    table = interpolate(_POINTS[name])
     table.setflags(write=False)
     return table
+
+
+def interpolate(colours: tuple[tuple[int, int, int], ...]) -> npt.NDArray[np.uint8]:
+    """256 colours, uint8 [256,3], through control points at equal distances."""
+    points = np.array(colours, np.float64)
+    places = np.linspace(0, 255, len(points))
+    channels = [np.interp(np.arange(256), places, points[:, channel]) for channel in range(3)]
+    return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
 def in_palette(grey: Any, name: str) -> npt.NDArray[np.uint8]:

@@ -149,7 +149,7 @@ def test_the_program_says_what_failed_and_exits_with_3(
     (stills / "bad.png").write_text("no image")
     ramp = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (48, 1))
     cv2.imwrite(str(stills / "iron.png"), cv2.applyColorMap(ramp, cv2.COLORMAP_INFERNO))
-    cv2.imwrite(str(stills / "float.tiff"), np.zeros((4, 4), np.float32))
+    cv2.imwrite(str(stills / "float.tiff"), np.full((4, 4), np.nan, np.float32))
     done = ladle("image", stills, "-o", tmp_path / "out", "--model", tiny_model)
     assert done.returncode == 3 and done.stdout == ""
     told, *lines = [line for line in done.stderr.splitlines() if line.startswith("ladle-rt: ")]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ladle_rt
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, ConfigError, InputError, PartialResultError
 from ladle_rt.frames import Frame
@@ -110,9 +111,8 @@ def test_calls_have_no_memory(translate: Colorizer) -> None:
         (np.zeros((2, 2, 4, 6), np.uint8), "received 2x2x4x6"),
         (np.zeros((4, 6), np.int32), "expected uint8, uint16 or float32, received int32"),
         (np.zeros((4, 6), bool), "received bool"),
-        (np.full((4, 6), np.nan, np.float32), "received 24 of 24 pixels that are NaN"),
-        (np.float32([[1, np.inf]]), "1 of 2 pixels"),
-        (np.array([[1, 1e300]]), "1 of 2 pixels"),
+        (np.full((4, 6), np.nan, np.float32), "received only NaN and infinities"),
+        (np.array([[np.inf, 1e300]]), "received only NaN and infinities"),
         ([SCENE, SCENE[None]], r"thermal\[1\]: expected HxW or HxWx1, received 1x51x77"),
         ([SCENE, None], r"thermal\[1\]: expected a NumPy array, received NoneType"),
         ("in.png", "expected a NumPy array, received str"),
@@ -122,6 +122,26 @@ def test_refusals_are_one_line(translate: Colorizer, thermal: Any, message: str)
     with pytest.raises(InputError, match=message) as caught:
         translate(thermal)
     assert isinstance(caught.value, ValueError) and "\n" not in str(caught.value)
+
+
+def test_pixels_without_a_value_do_not_set_the_levels(translate: Colorizer) -> None:
+    degrees = 10 + SCENE.astype(np.float32) / 8
+    holed = degrees.copy()
+    holed[:2], holed[5, 5] = np.nan, -np.inf
+    assert np.isnan(holed[0]).all()
+    difference = np.abs(translate(holed).astype(int) - translate(degrees))[5:]
+    assert np.median(difference) <= 2
+    assert np.isnan(holed[0]).all(), "the caller's array is only read"
+
+
+def test_black_hot_arrays_are_turned(tiny_model: Path) -> None:
+    with (
+        ladle_rt.load(tiny_model) as white,
+        ladle_rt.load(tiny_model, polarity="black-hot") as black,
+    ):
+        assert np.array_equal(black(255 - SCENE), white(SCENE))
+        turned = next(black.stream([255 - SCENE]))
+        assert np.array_equal(turned, next(white.stream([SCENE])))
 
 
 def test_an_error_leaves_nothing_in_flight(

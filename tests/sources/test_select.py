@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,6 +15,7 @@ from ladle_rt.sources.base import SourceOptions
 from ladle_rt.sources.folder import FolderSource
 from ladle_rt.sources.pacing import LoopSource, RealtimeSource
 from ladle_rt.sources.select import open_source
+from ladle_rt.thermal.reading import ReadOptions
 
 
 @pytest.fixture
@@ -64,3 +68,33 @@ def test_refusals(spec: str, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         open_source(spec, SourceOptions())
     assert "pa55" not in str(caught.value)
+
+
+def test_links_to_cameras_are_known_by_device_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A device node cannot be made without being root: what `stat` says of one is given instead.
+    link = tmp_path / "thermal0"
+    link.touch()
+    real = os.stat
+
+    def stat_of(path: object, *args: object, **kwargs: object) -> object:
+        if str(path) != str(link):
+            return real(path, *args, **kwargs)  # type: ignore[call-overload]
+        return SimpleNamespace(st_mode=stat.S_IFCHR, st_rdev=os.makedev(81, 3))
+
+    monkeypatch.setattr(os, "stat", stat_of)
+    with pytest.raises(InputError, match="expected a camera, found something else"):
+        open_source(str(link), SourceOptions())
+
+
+def test_live_sources_are_cropped_and_turned() -> None:
+    whole = next(iter(open_source("synthetic:96x64@90", SourceOptions())))
+    read = ReadOptions(crop=(8, 4, 40, 30), polarity="black-hot")
+    with open_source("synthetic:96x64@90", SourceOptions(read=read)) as source:
+        assert (source.info.width, source.info.height) == (40, 30)
+        pixels = next(iter(source)).pixels
+    assert np.array_equal(pixels, ~whole.pixels[4:34, 8:48])
+    read = ReadOptions(crop=(90, 0, 40, 30))
+    with pytest.raises(InputError, match="crop within 96x64"):
+        open_source("synthetic:96x64@90", SourceOptions(read=read))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import select
+import sys
 from typing import Any, Protocol
+
+from ladle_rt.errors import InputError
 
 
 class Kernel(Protocol):
@@ -26,12 +28,25 @@ class Kernel(Protocol):
 class LinuxKernel:
     """The real one."""
 
+    def __init__(self) -> None:
+        """
+        Raises:
+            InputError: this is not Linux.
+        """
+        if sys.platform != "linux":
+            raise InputError(
+                f"cameras are read by Video4Linux2, which {sys.platform} does not have; give a "
+                "stream instead, such as rtsp://, udp:// or http://"
+            )
+
     def open(self, path: str) -> int:
         """Open a device without waiting for it."""
         return os.open(path, os.O_RDWR | os.O_NONBLOCK)
 
     def ioctl(self, device: int, number: int, data: bytearray) -> None:
         """Call the driver; the answer is written into ``data``."""
+        import fcntl  # not everywhere
+
         fcntl.ioctl(device, number, data)
 
     def map(self, device: int, length: int, offset: int) -> Any:

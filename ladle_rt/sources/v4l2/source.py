@@ -9,6 +9,7 @@ from fractions import Fraction
 from types import TracebackType
 
 import numpy as np
+import numpy.typing as npt
 
 from ladle_rt.errors import InputError
 from ladle_rt.frames import Frame, ThermalPixels
@@ -18,6 +19,7 @@ from ladle_rt.sources.v4l2.cameras import ThermalCamera, recognise
 from ladle_rt.sources.v4l2.device import Buffer, Device, Offer
 from ladle_rt.sources.v4l2.formats import PREFERENCE, decode
 from ladle_rt.sources.v4l2.kernel import Kernel, LinuxKernel
+from ladle_rt.thermal.sensors import holds_counts, is_stacked, telemetry_rows
 
 logger = logging.getLogger("ladle_rt.stream")
 
@@ -118,28 +120,49 @@ class V4l2Source:
         found = decode(buffer.data, self._format, self._width, self._height, self._stride)
         if isinstance(found, str):
             return nothing, found
+        words = self._words(buffer)
         if self._raw_below:
-            # Raw counts travel as YUYV: both bytes of a pixel belong together.
-            lines = buffer.data[: self._stride * self._height].reshape(self._height, self._stride)
-            raw = np.ascontiguousarray(lines[self._height // 2 :, : 2 * self._width]).view("<u2")
-            return raw.astype(np.uint16), None
+            half = self._height // 2
+            if words is not None and (self._known_raw or holds_counts(words[half:])):
+                return words[half:].copy(), None
+        elif words is not None and self._telemetry and holds_counts(words):
+            # The whole picture is counts, and telemetry follows (HT-301, T2S+).
+            return self._cut(words).copy(), None
         return self._cut(found), None
+
+    def _words(self, buffer: Buffer) -> npt.NDArray[np.uint16] | None:
+        """Both bytes of each pixel together: raw counts travel as YUYV."""
+        if self._format != "YUYV" or not (self._raw_below or self._telemetry):
+            return None
+        # The last line may come without its padding.
+        data = np.resize(buffer.data, self._stride * self._height)
+        lines = data.reshape(self._height, self._stride)
+        return np.ascontiguousarray(lines[:, : 2 * self._width]).view("<u2").astype(np.uint16)
+
+    @property
+    def _known_raw(self) -> bool:
+        return self._camera is not None and self._camera.raw_below
 
     @property
     def _raw_below(self) -> bool:
-        return (
-            self._camera is not None
-            and self._camera.raw_below
-            and self._format == "YUYV"
-            and self._height > self._width
-        )
+        if self._format != "YUYV":
+            return False
+        known = self._known_raw and self._height > self._width
+        return known or is_stacked(self._width, self._height)
+
+    @property
+    def _telemetry(self) -> int:
+        """Rows at the end that are not picture."""
+        named = dict(self._camera.telemetry) if self._camera else {}
+        if self._height in named:
+            return self._height - named[self._height]
+        return telemetry_rows(self._width, self._height)
 
     def _cut(self, pixels: ThermalPixels) -> ThermalPixels:
         """Without rows that are not picture."""
         if self._raw_below:
             return pixels[: self._height // 2]
-        telemetry = dict(self._camera.telemetry) if self._camera else {}
-        return pixels[: telemetry.get(self._height, self._height)]
+        return pixels[: self._height - self._telemetry]
 
 
 def choose(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import subprocess
+import sys
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -209,6 +211,57 @@ def test_raw_counts_below_the_picture_are_used() -> None:
     with V4l2Source("/dev/video0", None, kernel) as source:
         assert (source.info.width, source.info.height) == (256, 192)
         np.testing.assert_array_equal(next(iter(source)).pixels, raw)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "picture"),
+    [("Y16", (640, 514), 512), ("Y16", (320, 258), 256), ("YUYV", (384, 292), 288),
+     ("YUYV", (256, 196), 192)],
+)  # fmt: skip
+def test_unknown_cameras_are_recognised_by_shape(
+    name: str, size: tuple[int, int], picture: int
+) -> None:
+    width, height = size
+    values = np.full((height, width), 19_000, np.uint16)
+    values[:picture] += np.arange(width, dtype=np.uint16)
+    kernel = FakeKernel({name: [size]}, [(values.astype("<u2").tobytes(), MONOTONIC, 0)])
+    with V4l2Source("/dev/video0", kernel=kernel) as source:
+        assert (source.info.width, source.info.height) == (width, picture)
+        frame = next(iter(source))
+    assert np.array_equal(frame.pixels, values[:picture])
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_stacked_frames_of_unknown_cameras(raw: bool) -> None:
+    luma = np.tile(np.arange(256, dtype=np.uint16) // 2, (192, 1)) | 0x8000
+    below = (19_000 + np.arange(192 * 256).reshape(192, 256) % 500).astype(np.uint16)
+    whole = np.vstack([luma, below if raw else luma])
+    kernel = FakeKernel({"YUYV": [(256, 384)]}, [(whole.astype("<u2").tobytes(), MONOTONIC, 0)])
+    with V4l2Source("/dev/video0", kernel=kernel) as source:
+        assert (source.info.width, source.info.height) == (256, 192)
+        frame = next(iter(source))
+    assert np.array_equal(frame.pixels, below if raw else luma & 255)
+
+
+def test_systems_without_video4linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    with pytest.raises(InputError, match="Video4Linux2, which win32 does not have; give a stream"):
+        V4l2Source("/dev/video0")
+
+
+def test_nothing_of_linux_is_imported_before_it_is_used() -> None:
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('fcntl', 'grp', 'pwd', 'termios')))\n"
+        "import ladle_rt.sinks.loopback, ladle_rt.sources.select, ladle_rt.sources.camera_listing\n"
+        "from ladle_rt.sources.v4l2.source import V4l2Source\n"
+        "from ladle_rt.pipeline.doctor import _permissions\n"
+        "print(next(_permissions()).ok)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_faults_are_delivered_and_missed_frames_counted() -> None:

@@ -1,0 +1,1 @@
+"""Files of one thermal picture or several: images, stacks, arrays, raw dumps, vendor files."""
