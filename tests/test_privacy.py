@@ -65,7 +65,6 @@ def environment(folder: Path) -> dict[str, str]:
         ["stream", "--device", "synthetic", "--max-frames", "3", "--output", "out.mkv"],
         ["models"],
         ["video", "t.mp4", "painted.mp4"],
-        ["engines", "list"],
         ["build-engine"],
         pytest.param(["evaluate", "--data", "pairs", "--limit", "2"], marks=pytest.mark.slow),
         pytest.param(
