@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 MAX_SIDE = 4096
 """What common decoders take."""
@@ -23,19 +24,69 @@ def _even_size(context: click.Context, parameter: click.Parameter, value: str) -
 
 
 @click.command("sample")
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=5.0)
+# As text: a `Path` forgets the slash at its end.
+@click.argument("target", metavar="OUT", type=click.Path())
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="Length of the video.",
+)
 @click.option("--size", callback=_even_size, default="640x512", metavar="WxH", show_default=True)
-@click.option("--fps", type=click.IntRange(1, 240), default=30, show_default=True)
+@click.option(
+    "--fps", type=click.IntRange(1, 240), default=30, show_default=True, help="Of the video."
+)
+@click.option(
+    "--pairs",
+    type=click.IntRange(1, 10_000),
+    default=8,
+    show_default=True,
+    help="Number of pairs in the folder.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=1, help="Scenery.")
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace what exists.")
+@click.pass_context
 def command(
-    target: Path, seconds: float, size: tuple[int, int], fps: int, seed: int, overwrite: bool
+    context: click.Context,
+    target: str,
+    seconds: float,
+    size: tuple[int, int],
+    fps: int,
+    pairs: int,
+    seed: int,
+    overwrite: bool,
 ) -> None:
-    """Write a synthetic thermal drive to OUT: test footage, not a real recording."""
-    from ladle_rt.pipeline.sample import write_sample
+    """Write a synthetic thermal drive to OUT: test footage, not a real recording.
+
+    OUT is a video such as t.mp4; an image such as frame.png, which gets the first frame; or a
+    folder such as pairs/ (with the slash, unless it exists), which gets thermal pictures in ir/
+    and the same views in daylight colours in vi/, to try train and evaluate with.
+    """
+    from ladle_rt.pipeline.sample import write_sample, write_sample_image, write_sample_pairs
     from ladle_rt.sources.synthetic import DriveOptions
 
-    options = DriveOptions(size[0], size[1], fps, seconds, seed)
-    count = write_sample(target, options, overwrite)
-    click.echo(f"{target}: {count} synthetic thermal frames, {size[0]}x{size[1]}")
+    path = Path(target)
+    if target.endswith("/") or path.is_dir():
+        _refuse(context, "a folder of pairs", "seconds", "fps")
+        write_sample_pairs(path, size, seed, pairs, overwrite)
+        click.echo(f"{path}: {pairs} synthetic pairs, {size[0]}x{size[1]}")
+        return
+    if path.suffix.lower() == ".png":
+        _refuse(context, "an image", "seconds", "fps", "pairs")
+        write_sample_image(path, DriveOptions(*size, seed=seed), overwrite)
+        click.echo(f"{path}: one synthetic thermal image, {size[0]}x{size[1]}")
+        return
+    _refuse(context, "a video", "pairs")
+    count = write_sample(path, DriveOptions(*size, fps, seconds, seed), overwrite)
+    click.echo(f"{path}: {count} synthetic thermal frames, {size[0]}x{size[1]}")
+
+
+def _refuse(context: click.Context, kind: str, *names: str) -> None:
+    """Wrong usage, if an option is given that says nothing about what is written."""
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"--{name} says nothing about {kind}; leave it out, or write a video (t.mp4), "
+                "an image (frame.png) or pairs (pairs/)"
+            )
