@@ -24,9 +24,9 @@ CLASS_BACKENDS: tuple[Backend, ...] = ("onnxruntime", "openvino")
 """Backends that can give a model's classes instead of its picture."""
 MIN_SIZE, MAX_SIZE = 32, 2048
 """Smallest and largest side of the network box, pixels."""
-STEADY = 0.75
-"""The usual strength of flicker suppression. Three quarters halve the flicker of two real videos,
-at half a count of difference where the scene moves (``benchmarks/flicker.py``)."""
+STEADY = 1.0
+"""The usual strength of flicker suppression. It leaves a third of the flicker of two real videos, at
+half a count of difference where the scene moves (``benchmarks/flicker.py``)."""
 
 
 @dataclass(frozen=True, slots=True)

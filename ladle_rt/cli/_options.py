@@ -231,9 +231,7 @@ _VIDEO = (
         default=None,
         help="No network while nothing changes.",
     ),
-    click.option(
-        "--steady", type=click.FloatRange(0, 1), help="Flicker suppression, 0 to 1; 0.75."
-    ),
+    click.option("--steady", type=click.FloatRange(0, 1), help="Flicker suppression, 0 to 1; 1."),
     click.option(
         "--start",
         "start_s",
