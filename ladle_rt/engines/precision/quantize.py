@@ -151,8 +151,8 @@ def _parameters(
     """Names of a scale and its zero point, which are added."""
     step = np.asarray(scale, np.float32)
     names = f"{name}_scale", f"{name}_zero_point"
-    for key, value in zip(names, (step, np.zeros(step.shape, np.int8)), strict=True):
-        graph.initializer.append(numpy_helper.from_array(value, key))
+    graph.initializer.append(numpy_helper.from_array(step, names[0]))
+    graph.initializer.append(numpy_helper.from_array(np.zeros(step.shape, np.int8), names[1]))
     return names
 
 
