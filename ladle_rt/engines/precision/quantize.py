@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -151,9 +151,8 @@ def _parameters(
     """Names of a scale and its zero point, which are added."""
     step = np.asarray(scale, np.float32)
     names = f"{name}_scale", f"{name}_zero_point"
-    values: tuple[npt.NDArray[Any], ...] = (step, np.zeros(step.shape, np.int8))
-    for key, value in zip(names, values, strict=True):
-        graph.initializer.append(numpy_helper.from_array(value, key))
+    graph.initializer.append(numpy_helper.from_array(step, names[0]))
+    graph.initializer.append(numpy_helper.from_array(np.zeros(step.shape, np.int8), names[1]))
     return names
 
 
