@@ -78,6 +78,11 @@ def command(
         click.echo(f"{path}: one synthetic thermal image, {size[0]}x{size[1]}")
         return
     _refuse(context, "a video", "pairs")
+    if not path.suffix:
+        raise click.BadParameter(
+            f"expected a video (t.mp4), an image (frame.png) or pairs (pairs/), received {target}",
+            param_hint="OUT",
+        )
     count = write_sample(path, DriveOptions(*size, fps, seconds, seed), overwrite)
     click.echo(f"{path}: {count} synthetic thermal frames, {size[0]}x{size[1]}")
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from ladle_rt.colour import encode_png
 from ladle_rt.errors import OutputError
 from ladle_rt.files import check_target, temporary_folder, write_whole
-from ladle_rt.frames import Picture, TranslatedFrame
+from ladle_rt.frames import Picture, ThermalPixels, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.video import VideoSink
 from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource, synthetic_pairs
@@ -139,7 +138,7 @@ def _check_folder(folder: Path, names: list[str], overwrite: bool) -> None:
             check_target(folder / name, overwrite=overwrite)
 
 
-def _grey_png(grey: npt.NDArray[np.generic]) -> bytes:
+def _grey_png(grey: ThermalPixels) -> bytes:
     encoded, data = cv2.imencode(".png", grey)
     assert encoded
     return data.tobytes()
