@@ -25,8 +25,8 @@ CLASS_BACKENDS: tuple[Backend, ...] = ("onnxruntime", "openvino")
 MIN_SIZE, MAX_SIZE = 32, 2048
 """Smallest and largest side of the network box, pixels."""
 STEADY = 1.0
-"""The usual strength of flicker suppression. It leaves a third of the flicker of two real videos, at
-half a count of difference where the scene moves (``benchmarks/flicker.py``)."""
+"""The usual strength of flicker suppression. It leaves a third of the flicker of two real videos,
+at half a count of difference where the scene moves (``benchmarks/flicker.py``)."""
 
 
 @dataclass(frozen=True, slots=True)
