@@ -38,6 +38,8 @@ DARK_SHARE = 0.95
 SYMMETRY = 0.8
 """Overlap of dark corners with their mirror images, from which they are optics."""
 SMALLEST_OPTICS = 0.01
+MOST_BORDER = 0.5
+"""Dark in more than this share is the scene: something hot before a clipped sky or ground."""
 LARGEST_VALUE = 1e38
 """Floats beyond it are marks for no data, such as the largest float."""
 TAIL = 0.5
@@ -183,7 +185,7 @@ def _dark_border(pixels: ThermalPixels) -> Mask | None:
     mask[rows, columns] = False
     if corners and (optics := _symmetric_corners(dark)) is not None:
         mask |= optics
-    return mask if mask.any() and not mask.all() else None
+    return mask if 0 < mask.mean() <= MOST_BORDER else None
 
 
 def _edges(share: npt.NDArray[Any]) -> slice:

@@ -76,7 +76,7 @@ def test_good_ones_are_written_beside_bad_ones(
     [
         (["missing.png"], InputNotFoundError, "no such file or folder"),
         (["empty"], InputError, "found none in it"),
-        (["in", "--size", "8x8"], ConfigError, "size must be at least 32x32"),
+        (["in", "--size", "8x8"], ConfigError, "size must be within 32x32 to 2048x2048"),
         (["in/bad.txt"], InputError, "none of 1 images"),
     ],
 )

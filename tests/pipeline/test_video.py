@@ -420,3 +420,12 @@ def test_a_palette_stops_the_job_when_it_shows_late(tmp_path: Path, translate: A
         translate(source, tmp_path / "out.mp4")
     assert os.listdir(tmp_path) == ["late.mkv"]
     assert translate(source, tmp_path / "out.mp4", allow_colour=True).statistics.presented == 20
+
+
+def test_a_video_keeps_its_own_times(
+    write_clip: WriteClip, tmp_path: Path, thread_translator: Any
+) -> None:
+    job = VideoJob(write_clip("in.mp4"), tmp_path / "out.mp4", fps=9)
+    with pytest.raises(ConfigError, match="leave fps out"):
+        translate_video(job, lambda frame: plain(thread_translator()))
+    assert not job.output.exists()

@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from ladle_rt.errors import InputError
+from ladle_rt.errors import ConfigError, InputError
 from ladle_rt.sources.base import SourceOptions
 from ladle_rt.sources.folder import FolderSource
 from ladle_rt.sources.pacing import LoopSource, RealtimeSource
+from ladle_rt.sources.scene import SceneSource
 from ladle_rt.sources.select import open_source
 from ladle_rt.thermal.reading import ReadOptions
 
@@ -98,3 +99,32 @@ def test_live_sources_are_cropped_and_turned() -> None:
     read = ReadOptions(crop=(90, 0, 40, 30))
     with pytest.raises(InputError, match="crop within 96x64"):
         open_source("synthetic:96x64@90", SourceOptions(read=read))
+
+
+@pytest.mark.parametrize(
+    "spec", ["synthetic", "rtsp://user:pa55@localhost:1/x", "v4l2:/dev/null", "recording:nothing"]
+)
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [(ReadOptions(from_palette="auto"), "--from-palette expects"), (ReadOptions(track=1), "track")],
+)
+def test_what_a_source_of_levels_cannot_do_is_refused(
+    spec: str, read: ReadOptions, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        open_source(spec, SourceOptions(read=read))
+    assert "pa55" not in str(caught.value)
+
+
+def test_the_beginning_of_a_sequence_is_skipped(folder: Path) -> None:
+    options = SourceOptions(fps=10, start_s=0.1, duration_s=0.1)
+    for spec in (folder, folder / "frame%d.png"):
+        with open_source(str(spec), options) as source:
+            assert [int(frame.pixels[0, 0]) for frame in source] == [2000]
+    with pytest.raises(ConfigError, match="have a start that can be skipped"):
+        open_source("synthetic", options)
+
+
+def test_the_pattern_is_not_watched_for_loss() -> None:
+    with open_source("synthetic:96x64@90", SourceOptions(timeout_s=0.001)) as source:
+        assert isinstance(source, SceneSource) and isinstance(source.inner, RealtimeSource)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
+import threading
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -144,3 +146,16 @@ def test_crop_and_palette_of_a_video(tmp_path: Path) -> None:
     iron = write(tmp_path / "iron.mkv", [("ffv1", "", frames_of((240, 110, 20)))])
     levels = read(iron, from_palette="ironbow")[0].pixels
     assert abs(int(levels[30, 10]) - 170) < 6
+
+
+def test_a_pipe_is_not_opened_twice_to_look_for_the_thermal_track(tmp_path: Path) -> None:
+    grey = ("ffv1", "", frames_of((180,) * 3))
+    data = write(tmp_path / "two.mkv", [("ffv1", "", frames_of((200, 60, 30))), grey]).read_bytes()
+    fifo = tmp_path / "thermal"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=fifo.write_bytes, args=(data,))
+    writer.start()
+    with pytest.raises(InputError, match="cannot tell the thermal track"):
+        read(fifo, track="thermal")
+    writer.join(5)
+    assert not writer.is_alive()

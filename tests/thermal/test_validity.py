@@ -157,3 +157,9 @@ def test_any_picture_is_taken(height: int, width: int, dtype: type, seed: int, b
     else:
         assert np.array_equal(filled, fill_invalid(pixels, found))
         assert np.array_equal(filled[~found], pixels[~found])
+
+
+def test_something_hot_before_a_clipped_background_is_not_framed_by_a_border() -> None:
+    pixels = np.full((48, 64), 40, np.uint8)
+    pixels[:, 30:36] = 220
+    assert ValidScene("x").apply(pixels) is pixels
