@@ -37,6 +37,8 @@ def keep_standard_streams() -> None:
         sys.stdin = os.fdopen(0, "r", closefd=False)
     if sys.stdout is None:
         sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is not sys.__stderr__:
+        return  # Somebody else's, who looks after it.
     buffer = os.fdopen(2, "wb", closefd=False) if sys.stderr is None else sys.stderr.buffer
     sys.stderr = _Forgiving(
         buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=True

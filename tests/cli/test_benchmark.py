@@ -43,9 +43,8 @@ def test_three_files_and_a_summary(tiny_model: Path, tmp_path: Path) -> None:
         *("report.html", "report.json", "report.md"),
     ]
     report = json.loads((output / "report.json").read_text())
-    assert report["complete"] and report["provenance"]["command"].startswith("ladle-rt ")
+    assert report["complete"] and report["provenance"]["command"].startswith("ladle-rt")
     assert "tiny" in result.stdout and "96x64" in result.stdout
-    assert "had time for 10 frames only" in result.stderr
     before = (output / "report.json").read_bytes()
     refused = run(tiny_model, output)
     assert isinstance(refused.exception, OutputError) and "--overwrite" in str(refused.exception)
