@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 # is set before. Set it to 0 to leave it on.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-MAX_PIXELS = 1 << 26
-"""Of the largest image that is decoded: a small file can hold any number. OpenCV takes the limit
-from here when it is imported."""
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+# OpenCV's limit, read when it is imported: a small file can hold any number of pixels.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 26))
 
 if TYPE_CHECKING:
     from ladle_rt.api import (

@@ -135,7 +135,10 @@ CLI_MAY_IMPORT = {
     "typing",
     "__future__",
     "collections",
+    "io",
+    "os",
     "pathlib",
+    "sys",
 }
 
 

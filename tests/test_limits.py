@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
-from ladle_rt import MAX_PIXELS, config
+from ladle_rt import config
 from ladle_rt.benchmark.benchmark_report import read_report
 from ladle_rt.cli import _options, cli
 from ladle_rt.datasets.lists import read_image_list
@@ -71,7 +71,7 @@ def png() -> bytes:
             struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         )
 
-    rows = MAX_PIXELS // 8192 + 1
+    rows = int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]) // 8192 + 1
     head = struct.pack(">IIBBBBB", 8192, rows, 8, 0, 0, 0, 0)
     parts = chunk(b"IHDR", head), chunk(b"IDAT", zeros(rows, 8193)), chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
@@ -126,8 +126,8 @@ def test_pictures_that_unfold_are_refused(tmp_path: Path, tiny_model: Path) -> N
     told = [line for line in stderr.splitlines() if line.startswith("ladle-rt: error: ")]
     assert len(told) == len(bombs) + 2, stderr
     for name, line in zip(bombs, told, strict=False):
-        assert name in line and "expected an image" in line, line
-    assert sum("at most 64 megapixels" in line for line in told) >= 4, told
+        assert name in line and ": expected " in line, line
+    assert sum("received a larger one" in line for line in told) >= 2, told
     assert "/dev/zero: expected an image file, received no regular file" in told[-2]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Any, cast
@@ -10,12 +11,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt import MAX_PIXELS
 from ladle_rt.errors import InputError, InputNotFoundError
 from ladle_rt.frames import ThermalPixels
 
 MAX_BYTES = 512 << 20
 """Largest image file that is read."""
+LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
+"""The variable of the environment that OpenCV takes its limit from; the package sets it."""
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """File name endings, lower case, that count as images."""
 
@@ -91,8 +93,8 @@ def decode(path: Path, flags: int) -> npt.NDArray[Any]:
         # OpenCV raises, where it otherwise returns nothing, for sizes beyond its limits.
         if "CV_IO_MAX_IMAGE" in str(error):
             raise InputError(
-                f"{path}: expected an image of at most {MAX_PIXELS >> 20} megapixels, received a "
-                "larger one; scale it down or cut it"
+                f"{path}: expected an image of at most {os.environ[LIMIT]} pixels, received a "
+                f"larger one; scale it down, cut it, or raise {LIMIT}"
             ) from error
         image = None
     if image is None:
