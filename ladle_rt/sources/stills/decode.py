@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import cv2
@@ -193,7 +194,8 @@ def _count(path: Path) -> int:
 def _array(path: Path) -> Iterator[Decoded]:
     try:
         array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, SyntaxError, TokenError) as error:
+        # The last two: numpy reads the header as Python's literals.
         raise InputError(f"{path}: not a NumPy array that can be read ({error})") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf" or not array.size:
         raise InputError(f"{path}: expected an array of numbers, HxW or NxHxW")
