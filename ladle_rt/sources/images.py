@@ -56,8 +56,9 @@ def _list_folder(folder: Path, recursive: bool) -> list[Path]:
         logger.warning(
             "%s: %d images in its sub-folders are left out; --recursive takes them", folder, deeper
         )
-    other = [path.name for path in everything if path not in set(images)
-             and (recursive or path.parent == folder)]  # fmt: skip
+    known = set(images)
+    left = [path for path in everything if path not in known]
+    other = [path.name for path in left if recursive or path.parent == folder]
     if other:
         names = ", ".join(other[:3]) + (", ..." if len(other) > 3 else "")
         logger.warning("%s: %d files are no images and are left out: %s", folder, len(other), names)
