@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -35,6 +37,7 @@ def test_setup_commands_are_what_ci_runs() -> None:
         assert command in script
 
 
+@pytest.mark.timeout(900)  # Two dozen programs, one after the other.
 def test_commands_run(tmp_path: Path) -> None:
     ours = [command for command in commands() if command.startswith("ladle-rt")]
     assert len(ours) >= 10
