@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,6 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ladle_rt.models.artifact import METADATA_KEY, ModelInfo, file_sha256
 from ladle_rt.thermal.normalization import ThermalNormalization
+
+if hasattr(signal, "SIGHUP"):
+    # Under nohup it is ignored, in programs that tests start too, and some tests hang up on those.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 TINY_INFO = ModelInfo(
     name="tiny",
