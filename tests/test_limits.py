@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import struct
 import subprocess
 import sys
@@ -39,23 +38,32 @@ SIDE = 60_000
 """Of pictures that would take 3.6 GB, and coloured ones 10.8 GB."""
 
 
+MEASURE = """
+import os, resource, subprocess, sys
+addresses, seconds, *command = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_AS, (int(addresses),) * 2)
+resource.setrlimit(resource.RLIMIT_CPU, (int(seconds),) * 2)
+process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+_, status, used = os.wait4(process.pid, 0)
+print(os.waitstatus_to_exitcode(status), used.ru_maxrss)
+"""
+"""A small program between: the kernel counts the memory of whoever forks to the child's peak."""
+
+
 def limited(folder: Path, *words: str) -> tuple[int, str]:
     """Exit code and standard error of a command with bounded memory and processor time."""
-
-    def bound() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-
-    command = [sys.executable, "-m", "ladle_rt", *words]
-    with (folder / "stderr.txt").open("w+") as told:
-        process = subprocess.Popen(command, cwd=folder, stderr=told, preexec_fn=bound)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        told.seek(0)
-        text = told.read()
-    assert "Traceback" not in text
-    assert used.ru_maxrss < RESIDENT_KB, f"{used.ru_maxrss >> 10} MB"
-    return process.returncode, text
+    bounds = [sys.executable, "-S", "-c", MEASURE, str(ADDRESSES), str(SECONDS)]
+    done = subprocess.run(
+        [*bounds, sys.executable, "-m", "ladle_rt", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, peak_kb = (int(number) for number in done.stdout.split())
+    assert "Traceback" not in done.stderr
+    assert peak_kb < RESIDENT_KB, f"{peak_kb >> 10} MB"
+    return code, done.stderr
 
 
 def zeros(rows: int, row: int) -> bytes:
