@@ -18,8 +18,10 @@ from onnx import TensorProto, helper, numpy_helper
 from ladle_rt.models.artifact import METADATA_KEY, ModelInfo, file_sha256
 from ladle_rt.thermal.normalization import ThermalNormalization
 
+# A shell's background job ignores SIGINT, one under nohup SIGHUP, and what tests start inherits
+# that; some tests interrupt or hang up on those.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
-    # Under nohup it is ignored, in programs that tests start too, and some tests hang up on those.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 TINY_INFO = ModelInfo(

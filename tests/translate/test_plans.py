@@ -101,8 +101,8 @@ class TestPlans:
     ) -> None:
         artifact = load_artifact(tiny_model)
         made_from = {"derivation": {"from_sha256": artifact.info.onnx_sha256}}
-        rtx = replace(TENSORRT, flavour="tensorrt-rtx", version="1.7.1.116")
-        facts = {"model": made_from, "flavour": rtx.flavour, "version": rtx.version}
+        rtx = replace(TENSORRT, edition="tensorrt-rtx", version="1.7.1.116")
+        facts = {"model": made_from, "flavour": rtx.edition, "version": rtx.version}
         put("int8", precision="int8", onnx_sha256="1" * 64, latency_ms=1.0, **facts)
 
         def chosen() -> str | None:
