@@ -88,6 +88,8 @@ class LossConfig:
     """Weight of the difference of local contrast, whatever the sign of its edges."""
     blurred: float = 0.0
     """Weight of the L1 distance of pictures averaged over 8x8 pixels: tone and colour."""
+    histogram: float = 0.0
+    """Weight of the distance between the pictures' distributions of luma and chroma."""
     semantics: float = 0.0
     """Weight of the cross-entropy of the Handle's classes against label maps, where there are."""
     adversarial: float = 0.0

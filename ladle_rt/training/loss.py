@@ -4,6 +4,7 @@
         + ssim * (1 - SSIM) + l2 * L2                             0.8 and 0.2 in U-Net_IR2VI
         + chroma * L1(CbCr) + saturation * L1(local |CbCr|)       ours, 0 in the paper's recipe
         + blurred * L1(8x8 means) + moments * |log ratio of local deviations of luma|     the same
+        + histogram * W1(distributions of luma and of chroma magnitude)             the same
 
 MS-SSIM gives the finest scale, where sharpness shows, 4 % of its weight; the SSIM term adds to
 it. MS-SSIM and RGB L1 both forgive grey: where the colour is uncertain the safest answer is fog.
@@ -13,6 +14,11 @@ have to mean no colour.
 
 The moments compare standard deviations of luma in windows of `WINDOWS` pixels: thermal says where
 an edge is and not which side of it is bright, so a term that needs the sign averages edges away.
+
+A network that doubts paints between the possible answers, so that its blacks are lifted and its
+colours pale however sharp it is. The histogram term compares sorted values, picture by picture
+(1-Wasserstein distance in one dimension): it asks for as many dark and as many colourful pixels
+as the truth has, wherever they are.
 """
 
 from __future__ import annotations
@@ -30,6 +36,8 @@ POOL = 16
 BLUR = 8
 """Side of the blocks whose means the blurred term compares, pixels."""
 WINDOWS = (8, 16, 32)
+EVERY = 3
+"""Rows and columns from one pixel to the next that the histogram term counts."""
 _FLAT = 4e-4
 """Variance of luma that counts as none: 0.02 squared."""
 
@@ -84,6 +92,9 @@ class TranslationLoss(nn.Module):
             if config.moments > 0:
                 terms["moments"] = moments(output, truth)
                 loss = loss + config.moments * terms["moments"]
+            if config.histogram > 0:
+                terms["histogram"] = histogram_distance(output, truth)
+                loss = loss + config.histogram * terms["histogram"]
         return loss, {name: value.detach() for name, value in terms.items()}
 
 
@@ -99,6 +110,23 @@ def moments(output: Tensor, truth: Tensor) -> Tensor:
         mine, theirs = (_deviation(luma(image), side).log() for image in (output, truth))
         ratios.append((mine - theirs).abs().mean())
     return torch.stack(ratios).mean()
+
+
+def histogram_distance(output: Tensor, truth: Tensor) -> Tensor:
+    """1-Wasserstein distance of the distributions of luma plus that of chroma magnitude.
+
+    Args:
+        output: float [N,3,H,W], RGB in [0,1]; every third row and column counts.
+        truth: the same.
+    """
+    mine, theirs = (_sorted_tones(image[..., ::EVERY, ::EVERY]) for image in (output, truth))
+    return nn.functional.l1_loss(mine, theirs, reduction="sum") / mine[:, :1].numel()
+
+
+def _sorted_tones(rgb: Tensor) -> Tensor:
+    """Luma and chroma magnitude of each picture in rising order: [N,3,H,W] -> [N,2,HW]."""
+    tones = torch.cat([luma(rgb), _magnitude(chroma(rgb))], dim=1)
+    return tones.flatten(2).sort(dim=2).values
 
 
 def luma(rgb: Tensor) -> Tensor:
@@ -121,6 +149,9 @@ def chroma(rgb: Tensor) -> Tensor:
 
 
 def _local_magnitude(chroma: Tensor) -> Tensor:
+    return nn.functional.avg_pool2d(_magnitude(chroma), POOL)
+
+
+def _magnitude(chroma: Tensor) -> Tensor:
     # The epsilon keeps the root's gradient finite at exact grey.
-    magnitude = torch.sqrt(chroma.square().sum(1, keepdim=True) + 1e-6)
-    return nn.functional.avg_pool2d(magnitude, POOL)
+    return torch.sqrt(chroma.square().sum(1, keepdim=True) + 1e-6)

@@ -47,6 +47,7 @@ TERMS = (
     "saturation",
     "blurred",
     "moments",
+    "histogram",
     "perceptual",
     "distill",
     "adversarial",

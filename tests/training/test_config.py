@@ -93,6 +93,7 @@ def test_alpha_is_a_share(alpha: float) -> None:
         "saturation",
         "blurred",
         "moments",
+        "histogram",
         "perceptual",
         "semantics",
         "stability",

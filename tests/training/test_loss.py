@@ -11,7 +11,7 @@ from torchmetrics.functional.image import (
 )
 
 from ladle_rt.training.config import LossConfig
-from ladle_rt.training.loss import TranslationLoss, chroma
+from ladle_rt.training.loss import TranslationLoss, chroma, histogram_distance, luma
 from ladle_rt.training.ms_ssim import ssim_and_ms_ssim
 
 
@@ -91,3 +91,15 @@ def test_chroma_is_bt709() -> None:
     assert float(blue_difference[2]) == pytest.approx(0.5)
     assert float(red_difference[0]) == pytest.approx(0.5)
     assert torch.allclose(chroma(torch.ones(1, 3, 1, 1)), torch.zeros(1), atol=1e-6)
+
+
+def test_histogram_distance_asks_for_tones_wherever_they_are() -> None:
+    _, truth = images(96, 128, 0.0)
+    moved = truth.roll(30, dims=3)
+    assert float(histogram_distance(moved[..., ::3], truth[..., ::3])) < 0.02
+    # All pixels a tenth brighter: the distributions are a tenth apart, the colours are the same.
+    dim = 0.8 * truth
+    assert float(histogram_distance(dim + 0.1, dim)) == pytest.approx(0.1, abs=1e-4)
+    grey = luma(truth).expand_as(truth)
+    away = float(chroma(truth).square().sum(1).sqrt().mean())
+    assert float(histogram_distance(grey, truth)) == pytest.approx(away, rel=0.1)

@@ -98,6 +98,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"distill": 3.0}, lambda t: 3 * t["distill"]),
         ({"blurred": 3.0}, lambda t: 3 * t["blurred"]),
         ({"moments": 3.0}, lambda t: 3 * t["moments"]),
+        ({"histogram": 3.0}, lambda t: 3 * t["histogram"]),
         ({"perceptual": 3.0}, lambda t: 3 * t["perceptual"]),
         ({"adversarial": 3.0}, lambda t: 3 * t["adversarial"]),
         (
