@@ -19,7 +19,15 @@ from ladle_rt.training.throughput import Throughput
 LINE_EVERY_S = 30.0
 """Seconds between lines where there is no terminal, at least."""
 
-SHOWN = ("perceptual", "moments", "histogram", "stability", "semantics", "adversarial", "discriminator")
+SHOWN = (
+    "perceptual",
+    "moments",
+    "histogram",
+    "stability",
+    "semantics",
+    "adversarial",
+    "discriminator",
+)
 """Terms beside the loss, where the run has them; the log has them all."""
 
 

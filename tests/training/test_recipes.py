@@ -144,7 +144,15 @@ def test_daylight_is_three_phases_towards_one_look() -> None:
 
 
 def test_paper_recipes_have_none_of_our_terms() -> None:
-    ours = ("perceptual", "moments", "histogram", "blurred", "semantics", "stability", "feature_matching")
+    ours = (
+        "perceptual",
+        "moments",
+        "histogram",
+        "blurred",
+        "semantics",
+        "stability",
+        "feature_matching",
+    )
     for name in ("paper", "paper-plus"):
         config = recipe(name)
         assert not any(getattr(config.loss, term) for term in ours) and config.look == "none"
