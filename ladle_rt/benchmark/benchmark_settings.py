@@ -47,6 +47,8 @@ ENGINES = (
     EngineSpec("torch-tensorrt", "cuda", ("fp16",), takes_graph=False),
 )
 BACKENDS: tuple[str, ...] = tuple(dict.fromkeys(engine.backend for engine in ENGINES))
+QUICK_BACKENDS = ("onnxruntime", "openvino", "tensorrt")
+"""What runs translate with; torch is slow to start and to run on a CPU."""
 PRECISIONS: tuple[str, ...] = ("fp32", "fp16", "int8")
 
 
@@ -173,7 +175,7 @@ def choose_settings(
     Args:
         quick: the default model alone, few rounds, short.
         models: instead of the default model or of all shipped ones.
-        backends: instead of all.
+        backends: instead of `QUICK_BACKENDS` or of all.
         precisions: instead of the usual one of each engine, or of all.
         sizes: instead of what the qualities of each model mean.
         rounds: instead of 3 or 5.
@@ -186,7 +188,7 @@ def choose_settings(
     most = min(usable_cores(), MOST_STREAMS) if streams is None else streams
     return BenchmarkSettings(
         models or ((DEFAULT_MODEL,) if quick else tuple(shipped_models())),
-        backends or BACKENDS,
+        backends or (QUICK_BACKENDS if quick else BACKENDS),
         precisions,
         sizes,
         quick,

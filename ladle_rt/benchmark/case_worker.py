@@ -185,8 +185,9 @@ def open_case(
         size=request.size,
         smoothing_s=smoothing_s,
         warm_start=False,
-        **({} if request.plans is None else {"engines": Path(request.plans)}),
     )
+    if request.plans is not None:
+        options = replace(options, engines=Path(request.plans))
     if request.device == "cpu":
         network = TimedNetwork(load_network(artifact, backend, workers))
         return CpuTranslator(network, artifact.info, options, picture, workers), network

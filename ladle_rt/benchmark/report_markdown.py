@@ -60,7 +60,7 @@ def comparison_to_markdown(found: ReportComparison) -> str:
         lines += ["> **The machine is too noisy to judge: most intervals are wide.**", ""]
     if found.single_round:
         lines += [
-            "> **One round says nothing about noise: of such cases pictures count alone.**",
+            "> **One round says nothing about noise: of such cases only pictures count.**",
             "",
         ]
     if found.other_images:

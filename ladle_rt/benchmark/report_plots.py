@@ -51,6 +51,7 @@ def plots(cases: Sequence[CaseResult]) -> Iterator[Plot]:
                 for case in cases
             ]
         )
+        boxes.update_yaxes(autorange="reversed")
         yield Plot(
             f"Latency, {title}",
             "All frames of all rounds: quartiles, whiskers at 1.5 times their distance, outliers.",
@@ -65,6 +66,7 @@ def plots(cases: Sequence[CaseResult]) -> Iterator[Plot]:
     if drifting:
         lines = _lines(go, [(case, case.drift_by_frame) for case in drifting], "lines+markers")
         lines.update_layout(yaxis_title="mean difference, RGB in [0,1]")
+        lines.update_xaxes(tickformat="d")
         yield Plot(
             "Drift over the sample",
             "Mean difference to fp32 in ONNX Runtime, frame by frame; frames are half a second "
@@ -133,7 +135,8 @@ def _timeline(go: Any, cases: Sequence[CaseResult]) -> str:
             name=stage,
             orientation="h",
         )
-    bars.update_layout(barmode="stack", showlegend=True)
+    bars.update_layout(barmode="stack", showlegend=True, legend_traceorder="normal")
+    bars.update_yaxes(autorange="reversed")
     return _rendered(bars, "ms", MARGIN_PX + 30 + ROW_PX * len(cases))
 
 

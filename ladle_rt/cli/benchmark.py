@@ -40,8 +40,8 @@ def _sizes(
     "backends",
     multiple=True,
     type=click.Choice(["onnxruntime", "openvino", "torch", "tensorrt", "torch-tensorrt"]),
-    help="Engines to measure; all by default, each skipped with the reason where it cannot run; "
-    "repeatable.",
+    help="Engines to measure; by default all, with --quick all but torch, each skipped with the "
+    "reason where it cannot run; repeatable.",
 )
 @click.option(
     "--precision",
