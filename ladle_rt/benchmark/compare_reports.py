@@ -14,7 +14,9 @@ from ladle_rt.errors import ConfigError
 NOISY = 0.25
 """An interval wider than this share of its value cannot show a change of `LEAST_CHANGE`."""
 NOISY_SHARE = 0.5
-"""With more noisy figures than this a machine is too noisy to judge."""
+"""With more noisy times and rates than this a machine is too noisy to judge."""
+TIMED = ("idle_", "saturated_", "fps", "streams_")
+"""How the names of such figures begin; memory and sizes vary on no machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ def compare_reports(
                 if min(was.rounds, now.rounds) < 2:
                     single = True
                     continue
-                widths.append(max((one.high - one.low) / (abs(one.value) or 1) for one in pair))
+                if name.startswith(TIMED):
+                    widths.append(max((one.high - one.low) / (abs(one.value) or 1) for one in pair))
             compared += 1
             kind = _moved(name, *pair)
             if kind is not None:

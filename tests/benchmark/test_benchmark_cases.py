@@ -29,8 +29,12 @@ from ladle_rt.translate.workers import CpuTranslator
 LIMITS = Limits(0.05, 10)
 
 
+def usable() -> str | None:
+    return None
+
+
 def cases(
-    model: Path, folder: Path, gpu: Callable[[], str | None] = GPU, **values: Any
+    model: Path, folder: Path, gpu: Callable[[], str | None] = usable, **values: Any
 ) -> list[Case]:
     return make_cases(BenchmarkSettings((str(model),), **values), folder, print, gpu)
 

@@ -11,9 +11,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import cv2
 import jsonschema
 import pytest
-from click.testing import CliRunner
 
 from ladle_rt.benchmark import benchmark_cases, case_worker
 from ladle_rt.benchmark.benchmark_report import BenchmarkReport
@@ -27,7 +27,6 @@ from ladle_rt.benchmark.case_worker import (
 from ladle_rt.benchmark.latency import Limits
 from ladle_rt.benchmark.picture_quality import MOST_DB
 from ladle_rt.benchmark.run_benchmark import run_benchmark
-from ladle_rt.cli.sample import command as sample
 from ladle_rt.cuda.probe import NoCudaDriverError
 from ladle_rt.errors import (
     ConfigError,
@@ -36,6 +35,7 @@ from ladle_rt.errors import (
     MissingDependencyError,
 )
 from ladle_rt.models.artifact import DEFAULT_MODEL, shipped_models
+from ladle_rt.sources.synthetic import synthetic_pairs
 
 SCHEMA = json.loads(
     (resources.files("ladle_rt.benchmark") / "report_schema.json").read_text(encoding="utf-8")
@@ -65,6 +65,7 @@ def test_every_case_is_measured_or_says_why_not(
         limits=LIMITS,
         streams=(2,),
         quality_frames=2,
+        frame_size=(96, 128),
     )
     seen: list[BenchmarkReport] = []
     monkeypatch.setattr(benchmark_cases, "probe_cuda", no_driver)
@@ -79,7 +80,8 @@ def test_every_case_is_measured_or_says_why_not(
     assert [len(one) for one in measured.samples_ms["idle"]] == [10, 10]
     assert measured.engine is not None and measured.engine.bytes == tiny_model.stat().st_size
     assert measured.engine.sha256 == measured.model_sha256
-    assert measured.figures["best_ssim"].value == pytest.approx(1) and measured.sample_jpeg
+    assert measured.figures["best_ssim"].value == pytest.approx(1, abs=1e-4)
+    assert measured.sample_jpeg and report.thermal_jpeg
     assert measured.figures["drift_psnr_db"].value == MOST_DB and measured.drift_by_frame == [0, 0]
     assert measured.figures["peak_rss_mb"].value >= measured.figures["rss_mb"].value
     assert (plan.status, plan.backend, plan.device) == ("skipped", "tensorrt", "cuda")
@@ -99,6 +101,7 @@ def test_an_interrupted_run_has_handed_out_what_it_had(tiny_model: Path) -> None
         limits=LIMITS,
         streams=(),
         quality_frames=1,
+        frame_size=(96, 128),
     )
     seen: list[BenchmarkReport] = []
 
@@ -142,7 +145,11 @@ def test_drift_is_measured_against_the_reference(
 
 def test_pictures_are_scored_against_truth(tiny_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pairs"
-    assert CliRunner().invoke(sample, [str(folder), "--size", "256x192"]).exit_code == 0
+    for number, pair in enumerate(synthetic_pairs(256, 192, 1, 2)):
+        for kind, pixels in zip(("thermal", "visible"), pair, strict=True):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            image = pixels[..., ::-1] if pixels.ndim == 3 else pixels
+            cv2.imwrite(str(folder / kind / f"{number}.png"), image)
     truth = find_truth(folder, 2)
     assert len(truth.pairs) == 2 and find_truth(folder, 2).digest == truth.digest
     assert find_truth(folder, 1).digest != truth.digest
