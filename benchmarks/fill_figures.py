@@ -118,7 +118,7 @@ def peers(record: Record) -> str:
         ""
         if settings["quiet"]
         else (
-            " **The machine was busy with other work: absolute figures are too slow, and ratios vary.**"
+            " **The machine was busy with other work: absolute figures are too slow, ratios vary.**"
         )
     )
     return (

@@ -179,6 +179,8 @@ def main() -> None:
     given = parser.parse_args()
     left_out = skipped()
     names = [name for name in given.only or TITLES if name not in left_out]
+    not_asked = [name for name in TITLES if name not in names and name not in left_out]
+    left_out |= dict.fromkeys(not_asked, "not asked for")
     artifact = load_artifact()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -78,6 +78,7 @@ def test_development_needs_no_gpu_library() -> None:
         "engines",
         "jetson",
         "openvino",
+        "peers",
         "perceptual",
         "pycuda",
         "report",

@@ -98,24 +98,12 @@ def _build(
 
 def _ask(case: Case, settings: BenchmarkSettings, folder: Path) -> dict[str, Any]:
     """One round in a process of its own: the worker's answer, or a status and a reason."""
-    quality = None if case.answers else _quality(case, settings, folder)
+    request = case_request(case, settings, folder)
     measurements = 2 + len(settings.streams)
     # Ten frames are always measured, on the slowest machine a few seconds each.
     timeout_s = START_TIMEOUT_S + measurements * (settings.limits.seconds + 60)
-    if quality is not None:
-        timeout_s += (quality.frames + len(quality.pairs)) * FRAME_TIMEOUT_S
-    request = CaseRequest(
-        model=str(case.artifact.onnx_path),
-        backend=case.engine.backend,
-        device=case.engine.device,
-        size=case.size,
-        frame_size=settings.frame_size,
-        limits=settings.limits,
-        streams=settings.streams,
-        quality=quality,
-        plans=None if case.plan is None else str(case.plan),
-        started_s=time.time(),
-    )
+    if request.quality is not None:
+        timeout_s += (request.quality.frames + len(request.quality.pairs)) * FRAME_TIMEOUT_S
     command = [sys.executable, "-m", "ladle_rt.benchmark.case_worker"]
     try:
         done = subprocess.run(
@@ -136,8 +124,30 @@ def _ask(case: Case, settings: BenchmarkSettings, folder: Path) -> dict[str, Any
     return {"status": "failed", "reason": f"the process ended with {done.returncode}: {last}"}
 
 
+def case_request(case: Case, settings: BenchmarkSettings, folder: Path) -> CaseRequest:
+    """What the worker of the next round is asked.
+
+    Args:
+        case: with its plan, where it needs one.
+        settings: what to measure.
+        folder: where pictures of fp32 are kept.
+    """
+    return CaseRequest(
+        model=str(case.artifact.onnx_path),
+        backend=case.engine.backend,
+        device=case.engine.device,
+        size=case.size,
+        frame_size=settings.frame_size,
+        limits=settings.limits,
+        streams=settings.streams,
+        # Pictures are the same in every round: they are scored in the first.
+        quality=None if case.answers else _quality(case, settings, folder),
+        plans=None if case.plan is None else str(case.plan),
+        started_s=time.time(),
+    )
+
+
 def _quality(case: Case, settings: BenchmarkSettings, folder: Path) -> QualityRequest:
-    """Pictures are the same in every round: they are scored in the first."""
     pairs = () if settings.truth is None else settings.truth.pairs
     return QualityRequest(
         frames=settings.quality_frames,
