@@ -60,12 +60,12 @@ ARMS: dict[str, Step] = {
     "perceptual": _loss("perceptual"),
     "discriminator": _discriminator,
     "moments": _loss("moments", "blurred"),
-    "histogram": _loss("histogram"),
     "stability": _loss("stability"),
     "semantics": _loss("semantics"),
     "new data": lambda arm, whole: replace(arm, data=whole.data),
     "strong augmentation": lambda arm, whole: replace(arm, augment=whole.augment),
     "context channels": lambda arm, whole: replace(arm, preset=whole.preset),
+    "histogram": _loss("histogram"),
 }
 """Parts by name, in the order in which they are added."""
 
