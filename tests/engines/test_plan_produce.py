@@ -125,6 +125,15 @@ def test_another_driver_is_measured_again_and_may_decide_otherwise(world: World)
     assert world.measured == ["int8", "fp16"] * 2 and len(world.built) == 2
 
 
+def test_kernel_times_are_kept_for_each_gpu_driver_and_version(world: World) -> None:
+    first = module._timings(PLAIN, (ADA,))
+    assert first is not None and first.name == "trt11.4.0-Ada-sm89-580.65.timings"
+    world.driver = ""
+    assert module._timings(PLAIN, (ADA,)) == first.with_name("trt11.4.0-Ada-sm89-13.1.timings")
+    assert module._timings(PLAIN, ()) is None
+    assert module._timings(RTX, (ADA,)) is None, "it times nothing while it builds"
+
+
 @pytest.mark.parametrize(("asked", "kept"), [("auto", "fp16"), ("int8", "int8")])
 def test_two_programs_on_one_gpu_decide_nothing(world: World, asked: str, kept: str) -> None:
     world.tensorrt, world.busy = PLAIN, "others use 90 % of the GPU (processes 7)"

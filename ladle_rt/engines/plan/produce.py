@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ladle_rt.cuda.compile import cache_folder
 from ladle_rt.cuda.nvml import driver_release
 from ladle_rt.cuda.probe import CudaDevice, cuda_devices, gpu_facts, target_of
 from ladle_rt.cuda.tensorrt_edition import TensorRT, find_tensorrt
@@ -201,14 +203,26 @@ def _obtain(
         request.folder,
         wanted,
         tensorrt.label,
-        lambda: build_plan(artifact, settings, tensorrt, progress, request.log),
+        lambda: build_plan(
+            artifact, settings, tensorrt, progress, request.log, _timings(tensorrt, devices)
+        ),
         say,
     )
 
 
-def _measured(
-    plans: list[Obtained], tensorrt: TensorRT, driver: str
-) -> tuple[list[Obtained], str]:
+def _timings(tensorrt: TensorRT, devices: tuple[CudaDevice, ...]) -> Path | None:
+    """Where kernel times are kept between builds, one file for each GPU, driver and version.
+
+    ``None`` for TensorRT-RTX, which times nothing while it builds.
+    """
+    if tensorrt.is_rtx or not devices:
+        return None
+    name = re.sub(r"[^A-Za-z0-9]+", "-", devices[0].name).strip("-")
+    driver = driver_release() or devices[0].driver_version
+    return cache_folder() / f"{tensorrt.label}-{name}-{target_of(devices[0])}-{driver}.timings"
+
+
+def _measured(plans: list[Obtained], tensorrt: TensorRT, driver: str) -> tuple[list[Obtained], str]:
     """With latency and layers in the manifests, and why nothing was timed.
 
     Measured once for each driver, and always together: times of different days do not compare.

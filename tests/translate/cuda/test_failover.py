@@ -42,7 +42,9 @@ def frame(number: int) -> Frame:
     return Frame(pixels, number, timestamp_ns=number * 33_000_000)
 
 
-def guarded(gpu: FakeGpu, artifact: ModelArtifact, options: TranslateOptions = ON_CPU) -> Translator:
+def guarded(
+    gpu: FakeGpu, artifact: ModelArtifact, options: TranslateOptions = ON_CPU
+) -> Translator:
     ours = GpuTranslator(
         gpu.open, lambda _: FakeEngine(gpu), artifact.info, BOX, RGB, image=lambda _: b"cubin"
     )
@@ -135,8 +137,7 @@ def test_a_failure_of_the_other_is_the_runs(artifact: ModelArtifact) -> None:
     with FailoverTranslator(on(first), lambda: on(second)) as translator:
         for _ in range(2):
             with pytest.raises(BackendError, match="synchronize_event failed on the GPU"):
-                translator.submit(frame(0))
-                translator.collect(LIMIT_S)
+                numbers(translator)
     assert first.closed and second.closed
 
 
