@@ -59,8 +59,9 @@ def fitting_plan(
             and all(takes(manifest.profiles, shape) for shape in shapes)
         ):
             # What was measured under another driver may have changed with it.
-            stale = manifest.latency_ms is None or manifest.latency_driver != driver
-            measured = float("inf") if stale else manifest.latency_ms
+            measured = manifest.latency_ms
+            if measured is None or manifest.latency_driver != driver:
+                measured = float("inf")
             other = all(list(best[2:]) != list(shapes[0]) for _, best, _ in manifest.profiles)
             slow = manifest.precision == "int8" and not tensorrt.fuses_int8
             found.append((entry, other, slow, measured, PRECISIONS.index(manifest.precision)))
