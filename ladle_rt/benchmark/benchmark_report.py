@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from ladle_rt.benchmark.intervals import Figure
 from ladle_rt.documents import read_json
-from ladle_rt.errors import InputError, InputNotFoundError
+from ladle_rt.errors import InputError, InputNotFoundError, shown
+from ladle_rt.structure import structure
 
 SCHEMA_VERSION = 1
 Status = Literal["measured", "skipped", "failed"]
@@ -30,11 +31,11 @@ class CaseResult:
     reason: str = ""
     """Why it was skipped or failed."""
     rounds: int = 0
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
     """See `FIGURES` of `ladle_rt.benchmark.figure_specs`; those that were measured."""
-    stages_ms: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
+    stages_ms: dict[str, dict[str, Figure]] = field(default_factory=dict)
     """Percentiles of the idle latency by stage, see `ladle_rt.benchmark.latency`."""
-    samples_ms: Mapping[str, list[list[float]]] = field(default_factory=dict)
+    samples_ms: dict[str, list[list[float]]] = field(default_factory=dict)
     """Every frame's latency, a list for each round: ``idle`` and ``saturated``."""
 
     @property
@@ -83,8 +84,8 @@ def read_report(path: Path) -> BenchmarkReport:
         ) from error
     if version != SCHEMA_VERSION:
         raise InputError(
-            f"{path}: expected a report of schema version {SCHEMA_VERSION}, received {version!r}; "
-            "measure again with this version"
+            f"{path}: expected a report of schema version {SCHEMA_VERSION}, received "
+            f"{shown(version)}; measure again with this version"
         )
     try:
         return BenchmarkReport(
@@ -95,7 +96,7 @@ def read_report(path: Path) -> BenchmarkReport:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: damaged report ({type(error).__name__}: {error}); measure again"
+            f"{path}: damaged report ({type(error).__name__}: {shown(error, 200)}); measure again"
         ) from error
 
 
@@ -123,12 +124,15 @@ def _case_to_dict(case: CaseResult) -> dict[str, Any]:
 
 
 def _case_from_dict(values: Mapping[str, Any]) -> CaseResult:
-    height, width = values["size"]
+    figures = {name: _figure(one) for name, one in values["figures"].items()}
     stages = {
-        stage: {name: Figure(*one) for name, one in found.items()}
+        stage: {name: _figure(one) for name, one in found.items()}
         for stage, found in values["stages_ms"].items()
     }
-    figures = {name: Figure(*one) for name, one in values["figures"].items()}
-    return CaseResult(
-        **{**values, "size": (height, width), "figures": figures, "stages_ms": stages}
-    )
+    filled = {**values, "figures": figures, "stages_ms": stages}
+    return structure(CaseResult, filled, "a case", InputError)
+
+
+def _figure(values: Sequence[Any]) -> Figure:
+    named = dict(zip(("value", "low", "high"), values, strict=True))
+    return structure(Figure, named, "a figure", InputError)

@@ -82,7 +82,10 @@ def _open(
     artifact: ModelArtifact, model: str | bytes, options: onnxruntime.SessionOptions
 ) -> onnxruntime.InferenceSession:
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        # Falling back to the same provider would only print a banner on standard output.
+        return onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:
         line = str(error).strip().splitlines()[0]
         raise ModelError(f"{artifact.onnx_path}: expected an ONNX graph: {line}") from error
