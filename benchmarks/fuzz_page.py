@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 TESTS = Path(__file__).resolve().parents[1] / "tests" / "sinks" / "preview"
 
 
-def _load(name: str) -> Any:
+def load_preview_test(name: str) -> Any:
+    """A module of the page's tests."""
     spec = importlib.util.spec_from_file_location(f"preview_{name}", TESTS / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -22,7 +23,7 @@ def _load(name: str) -> Any:
 
 def requests() -> Callable[[random.Random], bytes]:
     """Makes a request that is well formed in most places."""
-    made: Callable[[random.Random], bytes] = _load("test_fuzz").mutated
+    made: Callable[[random.Random], bytes] = load_preview_test("test_fuzz").mutated
     return made
 
 
@@ -34,6 +35,6 @@ def serve(**settings: Any) -> Any:
     from ladle_rt.sinks.preview.limits import Limits
 
     settings.setdefault("limits", Limits(request_s=0.1, answer_s=0.3))
-    page = _load("conftest").Page(**settings)
+    page = load_preview_test("conftest").Page(**settings)
     page.port = urlsplit(page.url).port
     return page

@@ -31,8 +31,10 @@ CASE_S = 30.0
 """A case that takes longer hangs; quiet machines take a hundredth."""
 ADDRESSES = 12 << 30
 """Bytes of address space of a worker, libraries among them."""
-GROWTH_MB = 1024
-"""What a case may add to the largest memory of its worker."""
+GROWTH_MB = 3072
+"""What a case may add to the largest memory of its worker: the largest picture that is read has 64
+megapixels, which take up to 8 bytes each where it is 16-bit RGBA, and several times that on the
+way to a scene."""
 LONGEST_MESSAGE = 1500
 
 
