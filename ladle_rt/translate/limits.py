@@ -35,7 +35,12 @@ def check_operators(artifact: ModelArtifact) -> None:
     Raises:
         ModelError: it has control flow.
     """
-    found = operators(artifact.onnx_path.read_bytes()) & CONTROL_FLOW
+    try:
+        found = operators(artifact.onnx_path.read_bytes()) & CONTROL_FLOW
+    except ValueError as error:
+        raise ModelError(
+            f"{artifact.onnx_path}: expected an ONNX graph, received {error}"
+        ) from error
     if found:
         raise ModelError(
             f"{artifact.onnx_path}: expected a network without control flow, received the "

@@ -47,10 +47,16 @@ class OnnxRuntimeNetwork:
         _limit_memory()
         options.add_session_config_entry("session.use_env_allocators", "1")
         session = _open(artifact, str(artifact.onnx_path), options)
-        outputs = _describe(session.get_outputs())
-        check_interface(artifact, _describe(session.get_inputs()), outputs, output)
+        try:
+            inputs, outputs = _describe(session.get_inputs()), _describe(session.get_outputs())
+            metadata = session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise ModelError(
+                f"{artifact.onnx_path}: expected an ONNX graph, received names that are not UTF-8"
+            ) from error
+        check_interface(artifact, inputs, outputs, output)
         limits.check_operators(artifact)
-        _check_metadata(artifact, session.get_modelmeta().custom_metadata_map)
+        _check_metadata(artifact, metadata)
         if len(outputs) > 1:
             reduced = only_output(artifact.onnx_path.read_bytes(), output)
             session = _open(artifact, reduced, options)
