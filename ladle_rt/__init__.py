@@ -14,6 +14,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # OpenCV's limit, read when it is imported: a small file can hold any number of pixels.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 26))
 
+# Of a damaged picture OpenCV says in lines of its own source what ours say in one.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+
 if TYPE_CHECKING:
     from ladle_rt.api import (
         Colorizer,

@@ -91,6 +91,12 @@ class MissingDependencyError(LadleError, ImportError):
     """An optional dependency is missing; the message names the extra that brings it."""
 
 
+def shown(value: object, most: int = 80) -> str:
+    """A value from outside as messages show it: on one line, and cut."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def require(module: str, extra: str) -> ModuleType:
     """Import an optional module or say which extra installs it.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-import math
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -23,7 +23,7 @@ from cattrs import (
 from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn
 
-from ladle_rt.errors import LadleError
+from ladle_rt.errors import LadleError, shown
 
 T = TypeVar("T")
 
@@ -64,14 +64,12 @@ def _describe(error: Exception, place: str) -> str:
         known = sorted(field.name for field in dataclasses.fields(error.cl))
         near = difflib.get_close_matches(name, known, 1, 0.7)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        return f"unknown key {name!r}{place}; {hint}"
+        return f"unknown key {shown(repr(name))}{place}; {hint}"
     if isinstance(error, KeyError):
         return f"expected a value{place}, received none"
     if isinstance(error, _UnfitError):
-        text = repr(error.value)
-        text = text if len(text) <= 80 else f"{text[:77]}..."
-        return f"expected {error.expected}{place}, received {text}"
-    return f"{error}{place}"
+        return f"expected {error.expected}{place}, received {shown(repr(error.value))}"
+    return f"{shown(error, 300)}{place}"
 
 
 def _first(error: Exception) -> tuple[str, Exception]:
@@ -110,7 +108,8 @@ def _converter() -> Converter:
 
 def _is_number(value: Any) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    # Compared, because `math.isfinite` cannot take whole numbers that no float can hold.
+    return number and -sys.float_info.max <= value <= sys.float_info.max
 
 
 _PLAIN: dict[type, tuple[str, Callable[[Any], bool]]] = {

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ladle_rt.documents import MAX_BYTES, read_json, read_toml
-from ladle_rt.errors import InputError
+from ladle_rt.documents import MAX_BYTES, parse_json, read_json, read_toml
+from ladle_rt.errors import ConfigError, InputError
+from ladle_rt.structure import structure
 
 
 @pytest.mark.parametrize(
@@ -41,3 +46,38 @@ def test_endless_and_large_files_are_not_read(tmp_path: Path) -> None:
         read_json(large, "a document", InputError)
     with pytest.raises(InputError, match="No such file"):
         read_toml(tmp_path / "absent.toml", "a document", InputError)
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(values=PLAIN)
+@settings(max_examples=25, deadline=None)
+def test_what_json_holds_comes_back(values: object) -> None:
+    assert parse_json(json.dumps(values)) == values
+
+
+@given(values=PLAIN)
+@settings(max_examples=60, deadline=None)
+def test_no_value_whatever_breaks_the_reader_of_settings(values: object) -> None:
+    filled = {"steps": values, "share": values, "sizes": values, "tags": values}
+    for given_values in (values, filled):
+        said = ""
+        try:
+            structure(Shape, given_values, "here", ConfigError)
+        except ConfigError as error:
+            said = str(error)
+        assert "\n" not in said and len(said) < 500
+
+
+@dataclass(frozen=True)
+class Shape:
+    steps: int = 1
+    share: float | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
+    tags: dict[str, float] = field(default_factory=dict)

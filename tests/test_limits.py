@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import subprocess
 import sys
+import time
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +20,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from ladle_rt import config
 from ladle_rt.benchmark.benchmark_report import read_report
@@ -24,8 +28,13 @@ from ladle_rt.cli import _options, cli
 from ladle_rt.datasets.lists import read_image_list
 from ladle_rt.engines.calibration.calibration_set import MANIFEST, CalibrationSet
 from ladle_rt.engines.plan.layers import parse_layers
-from ladle_rt.errors import LadleError
+from ladle_rt.errors import InputError, LadleError
 from ladle_rt.models.artifact import ModelInfo, file_sha256, load_artifact
+from ladle_rt.sources.stills import pages
+from ladle_rt.sources.stills.decode import decode_pictures
+from ladle_rt.thermal.reading import ReadOptions
+from ladle_rt.translate import limits
+from ladle_rt.translate.onnxruntime import OnnxRuntimeNetwork
 from ladle_rt.translate.select import load_network
 
 ADDRESSES = 6 << 30
@@ -218,6 +227,89 @@ def test_the_memory_of_networks_is_bounded_without_the_system(
 ) -> None:
     with pytest.raises(LadleError, match=r"the graph does not run: .*memory"):
         load_network(load_artifact(hostile(tmp_path / "m.onnx", make_model, "memory")))
+
+
+def slow(path: Path, make_model: Callable[..., Path], nodes: int = 500) -> Path:
+    """A model with a chain of nodes on a large tensor before its picture."""
+    make_model(path)
+    model = onnx.load(path)
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(np.float32([1, 1, 8, 8]), "large"))
+    (first,) = [node for node in graph.node if "thermal" in node.input]
+    names = [f"x{number}" for number in range(nodes + 1)]
+    chain = [helper.make_node("Resize", ["thermal", "", "large"], ["x0"], mode="nearest")]
+    chain += [helper.make_node("Sin", [a], [b]) for a, b in itertools.pairwise(names)]
+    chain += [helper.make_node("MaxPool", [names[-1]], ["back"], kernel_shape=[8, 8],
+                               strides=[8, 8])]  # fmt: skip
+    first.input[0] = "back"
+    kept = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*chain, *kept])
+    save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_network_that_takes_for_ever_is_refused(
+    backend: str, tmp_path: Path, make_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if backend == "openvino":
+        pytest.importorskip("openvino")
+        # Its own bound, not that of ONNX Runtime, which is asked first.
+        monkeypatch.setattr(OnnxRuntimeNetwork, "_probe", lambda self, thermal: np.resize(
+            thermal, (1, 3, *thermal.shape[2:])))  # fmt: skip
+    monkeypatch.setattr(limits, "PROBE_S", 0.05)
+    artifact = load_artifact(slow(tmp_path / "m.onnx", make_model))
+    begin_s = time.process_time()
+    with pytest.raises(LadleError, match=r"the graph does not run: no picture within 0\.05 s"):
+        load_network(artifact, backend)  # type: ignore[arg-type]
+    assert time.process_time() - begin_s < 20
+
+
+def test_openvino_is_not_given_what_takes_all_memory(
+    tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    pytest.importorskip("openvino")
+    artifact = load_artifact(hostile(tmp_path / "m.onnx", make_model, "memory"))
+    with pytest.raises(LadleError, match=r"the graph does not run: .*memory"):
+        load_network(artifact, "openvino")
+
+
+def test_animations_and_stacks_are_decoded_a_part_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side, count = 1000, 24
+    page = np.zeros((side, side), np.uint8)
+    frames = [Image.fromarray(page + np.uint8(number)) for number in range(count)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    cv2.imwritemulti(str(tmp_path / "b.tif"), [page] * count)
+    monkeypatch.setattr(pages, "PIXELS_AT_ONCE", 2 * side * side)
+    for name in ("a.gif", "b.tif"):
+        tracemalloc.start()
+        found = sum(1 for _ in decode_pictures(tmp_path / name, ReadOptions()))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert found == count
+        assert peak < 12 * side * side, (name, peak)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "b.webp", "c.npy", "d.y16"])
+def test_pictures_beyond_the_limit_are_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = np.zeros((40, 50), np.uint16)
+    path = tmp_path / name
+    if name == "c.npy":
+        np.save(path, page)
+    elif name == "d.y16":
+        path.write_bytes(page.tobytes())
+    else:
+        Image.fromarray(page.astype(np.uint8)).save(path)
+    options = ReadOptions(raw_size=(50, 40))
+    assert len(list(decode_pictures(path, options))) == 1
+    monkeypatch.setenv("OPENCV_IO_MAX_IMAGE_PIXELS", "1999")
+    with pytest.raises(InputError, match="at most 1999 pixels, received 50x40"):
+        list(decode_pictures(path, options))
 
 
 @pytest.fixture

@@ -20,6 +20,9 @@ AUDITED = """
 import sys
 def hook(event, arguments):
     if event.startswith("socket.") and event != "socket.__new__":
+        # Processes of one command (torch's loaders) talk through names of files, family 1.
+        if arguments and getattr(arguments[0], "family", None) == 1:
+            return
         print("opened", event, arguments, file=sys.stderr)
     # asyncio's own pair of sockets stays inside the process.
     if event == "socket.__new__" and arguments[1] != 1:
@@ -28,7 +31,7 @@ sys.addaudithook(hook)
 from ladle_rt.cli import main
 main()
 """
-"""Says on stderr what Python code does with sockets other than those of one process."""
+"""Says on stderr what Python code does with sockets other than those within one machine."""
 
 
 @pytest.fixture

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from ladle_rt.benchmark.intervals import Figure, exact
 from ladle_rt.documents import read_json
-from ladle_rt.errors import InputError, InputNotFoundError
+from ladle_rt.errors import InputError, InputNotFoundError, shown
 from ladle_rt.models.artifact import file_sha256
+from ladle_rt.structure import structure
 
 SCHEMA_VERSION = 2
 Status = Literal["measured", "skipped", "failed"]
@@ -53,11 +54,11 @@ class CaseResult:
     reason: str = ""
     """Why it was skipped or failed."""
     rounds: int = 0
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
     """See `FIGURES` of `ladle_rt.benchmark.figure_specs`; those that were measured."""
-    stages_ms: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
+    stages_ms: dict[str, dict[str, Figure]] = field(default_factory=dict)
     """Percentiles of the idle latency by stage, see `ladle_rt.benchmark.latency`."""
-    samples_ms: Mapping[str, list[list[float]]] = field(default_factory=dict)
+    samples_ms: dict[str, list[list[float]]] = field(default_factory=dict)
     """Every frame's latency, a list for each round: ``idle`` and ``saturated``."""
     drift_by_frame: list[float] = field(default_factory=list)
     """Mean difference to fp32 of each frame of the sample, RGB in [0,1]."""
@@ -122,8 +123,8 @@ def read_report(path: Path) -> BenchmarkReport:
         ) from error
     if version != SCHEMA_VERSION:
         raise InputError(
-            f"{path}: expected a report of schema version {SCHEMA_VERSION}, received {version!r}; "
-            "measure again with this version"
+            f"{path}: expected a report of schema version {SCHEMA_VERSION}, received "
+            f"{shown(version)}; measure again with this version"
         )
     try:
         return BenchmarkReport(
@@ -135,7 +136,7 @@ def read_report(path: Path) -> BenchmarkReport:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: damaged report ({type(error).__name__}: {error}); measure again"
+            f"{path}: damaged report ({type(error).__name__}: {shown(error, 200)}); measure again"
         ) from error
 
 
@@ -164,12 +165,15 @@ def _case_to_dict(case: CaseResult) -> dict[str, Any]:
 
 
 def _case_from_dict(values: Mapping[str, Any]) -> CaseResult:
-    height, width = values["size"]
+    figures = {name: _figure(one) for name, one in values["figures"].items()}
     stages = {
-        stage: {name: Figure(*one) for name, one in found.items()}
+        stage: {name: _figure(one) for name, one in found.items()}
         for stage, found in values["stages_ms"].items()
     }
-    figures = {name: Figure(*one) for name, one in values["figures"].items()}
-    engine = None if values["engine"] is None else EngineFile(**values["engine"])
-    changed = {"size": (height, width), "figures": figures, "stages_ms": stages, "engine": engine}
-    return CaseResult(**{**values, **changed})
+    filled = {**values, "figures": figures, "stages_ms": stages}
+    return structure(CaseResult, filled, "a case", InputError)
+
+
+def _figure(values: Sequence[Any]) -> Figure:
+    named = dict(zip(("value", "low", "high"), values, strict=True))
+    return structure(Figure, named, "a figure", InputError)

@@ -142,7 +142,7 @@ def _scene(
     else:
         judged = image
     limit = 2 * NEUTRAL_TOLERANCE * (257 if image.dtype == np.uint16 else 1)
-    spread = judged.max(axis=2).astype(np.int32) - judged.min(axis=2)
+    spread = judged.max(axis=2) - judged.min(axis=2)
     if judged.size and share_without_bar(spread > limit) > COLOURED_SHARE:
         if not allow_colour:
             raise FalseColourError(

@@ -149,6 +149,8 @@ class NetworkSource:
         if not streams:
             raise InputError(f"{self._shown}: expected a video stream, found none")
         stream = streams[0]
+        if stream.codec_context is None:
+            raise InputError(f"{self._shown}: no decoder for its video; have it sent as H.264")
         # One thread: frame threads would hold several frames back.
         stream.thread_type = "SLICE"
         stream.codec_context.thread_count = 1

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.errors import ConfigError
+from ladle_rt.errors import ConfigError, shown
 from ladle_rt.frames import Levels, ThermalPixels
 
 
@@ -78,12 +78,14 @@ class ThermalNormalization:
         if set(values) != expected:
             raise ConfigError(
                 f"thermal normalisation needs the fields {sorted(expected)}, "
-                f"received {sorted(values)}"
+                f"received {shown(sorted(values), 200)}"
             )
         try:
             return cls(**{key: float(value) for key, value in values.items()})
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"thermal normalisation fields must be numbers: {error}") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ConfigError(
+                f"thermal normalisation fields must be numbers: {shown(error, 200)}"
+            ) from error
 
 
 def measure_levels(pixels: ThermalPixels, spec: ThermalNormalization) -> Levels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 from typing import Any
 
 import onnxruntime
@@ -11,8 +12,8 @@ import onnxruntime
 from ladle_rt.documents import parse_json
 from ladle_rt.errors import ModelError
 from ladle_rt.models.artifact import INPUT_NAME, METADATA_KEY, ModelArtifact
+from ladle_rt.translate import limits
 from ladle_rt.translate.graph_outputs import only_output
-from ladle_rt.translate.limits import check_operators, memory_limit
 from ladle_rt.translate.network import (
     Array,
     Output,
@@ -46,15 +47,21 @@ class OnnxRuntimeNetwork:
         _limit_memory()
         options.add_session_config_entry("session.use_env_allocators", "1")
         session = _open(artifact, str(artifact.onnx_path), options)
-        outputs = _describe(session.get_outputs())
-        check_interface(artifact, _describe(session.get_inputs()), outputs, output)
-        check_operators(artifact)
-        _check_metadata(artifact, session.get_modelmeta().custom_metadata_map)
+        try:
+            inputs, outputs = _describe(session.get_inputs()), _describe(session.get_outputs())
+            metadata = session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise ModelError(
+                f"{artifact.onnx_path}: expected an ONNX graph, received names that are not UTF-8"
+            ) from error
+        check_interface(artifact, inputs, outputs, output)
+        limits.check_operators(artifact)
+        _check_metadata(artifact, metadata)
         if len(outputs) > 1:
             reduced = only_output(artifact.onnx_path.read_bytes(), output)
             session = _open(artifact, reduced, options)
         self._session, self._output = session, output
-        check_output(artifact, self.runner(), output)
+        check_output(artifact, self._probe, output)
 
     def runner(self) -> Runner:
         """A call into the shared session; ONNX Runtime allows concurrent runs."""
@@ -67,6 +74,20 @@ class OnnxRuntimeNetwork:
 
         return run
 
+    def _probe(self, thermal: Array) -> Array:
+        """A run that ends after `limits.PROBE_S`, at the end of the node that runs then."""
+        options = onnxruntime.RunOptions()
+        late = threading.Timer(limits.PROBE_S, setattr, (options, "terminate", True))
+        late.daemon = True
+        late.start()
+        try:
+            output: Array = self._session.run([self._output], {INPUT_NAME: thermal}, options)[0]
+        except Exception as error:
+            raise limits.too_slow() if options.terminate else error from None
+        finally:
+            late.cancel()
+        return output
+
 
 @functools.cache
 def _limit_memory() -> None:
@@ -74,15 +95,18 @@ def _limit_memory() -> None:
     kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     place = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
     growth = {"arena_extend_strategy": -1, "initial_chunk_size_bytes": -1}
-    limits = {"max_mem": memory_limit(), "max_dead_bytes_per_chunk": -1}
-    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg(growth | limits))
+    bounds = {"max_mem": limits.memory_limit(), "max_dead_bytes_per_chunk": -1}
+    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg(growth | bounds))
 
 
 def _open(
     artifact: ModelArtifact, model: str | bytes, options: onnxruntime.SessionOptions
 ) -> onnxruntime.InferenceSession:
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        # Falling back to the same provider would only print a banner on standard output.
+        return onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:
         line = str(error).strip().splitlines()[0]
         raise ModelError(f"{artifact.onnx_path}: expected an ONNX graph: {line}") from error

@@ -18,6 +18,7 @@ from ladle_rt.errors import InputError, InputNotFoundError, LadleError
 from ladle_rt.sources.base import SourceOptions
 from ladle_rt.sources.folder import FolderSource, is_sequence
 from ladle_rt.sources.images import list_images, read_still, read_stills
+from ladle_rt.sources.stills import pages
 from ladle_rt.sources.stills.decode import SUFFIXES, count_pictures, decode_pictures
 from ladle_rt.sources.stills.flir import embedded_fff, fff_frames
 from ladle_rt.thermal.reading import ReadOptions
@@ -220,3 +221,23 @@ def test_damaged_files_of_every_kind_are_refused_or_read(data: st.DataObject) ->
                 assert decoded.pixels.ndim in (2, 3) and decoded.pixels.size
             for pixels in read_stills(path, True, options):
                 assert pixels.ndim == 2 and pixels.dtype in (np.uint8, np.uint16)
+
+
+@given(
+    count=st.integers(1, 40),
+    at_once=st.integers(1, 5),
+    kind=st.sampled_from([np.uint8, np.uint16, np.float32]),
+)
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_every_page_of_a_stack_comes_once_in_order(
+    count: int, at_once: int, kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "PIXELS_AT_ONCE", at_once * 12)
+    path = tmp_path / "s.tif"
+    wanted = [np.full((3, 4), number, kind) for number in range(count)]
+    assert cv2.imwritemulti(str(path), wanted)
+    found = list(pages.tiff_pages(path))
+    assert len(found) == count == pages.count_pages(path)
+    assert all(np.array_equal(a, b) and a.dtype == kind for a, b in zip(found, wanted, strict=True))

@@ -28,7 +28,7 @@ from ladle_rt.datasets.images import read_thermal, read_visible
 from ladle_rt.documents import parse_json, read_text
 from ladle_rt.engines.calibration.calibration_manifest import SCHEMA, CalibrationManifest
 from ladle_rt.engines.calibration.selection import Candidate
-from ladle_rt.errors import ConfigError, InputError, OutputError
+from ladle_rt.errors import ConfigError, InputError, OutputError, shown
 from ladle_rt.files import temporary_folder
 from ladle_rt.frames import ThermalPixels
 from ladle_rt.geometry import Fit, pad
@@ -74,7 +74,7 @@ class CalibrationSet:
         try:
             values = parse_json(text)
             if values.get("schema") != SCHEMA:
-                raise ValueError(f"schema {values.get('schema')!r} instead of {SCHEMA}")
+                raise ValueError(f"schema {shown(values.get('schema'))} instead of {SCHEMA}")
             manifest = structure(CalibrationManifest, values, MANIFEST, InputError)
             if _sha256(ranges_text) != manifest.ranges_sha256:
                 raise ValueError(f"{RANGES} was changed")
@@ -83,7 +83,7 @@ class CalibrationSet:
                     raise ValueError(f"{name!r}, which is no name of a file")
                 if file_sha256(folder / HELD_OUT / name) != digest:
                     raise ValueError(f"{HELD_OUT}/{name} was changed")
-            ranges = parse_json(ranges_text)
+            ranges = structure(dict[str, float], parse_json(ranges_text), RANGES, InputError)
         except OSError as error:
             raise InputError(
                 f"{folder}: expected {MADE}, received: {error.strerror or error} ({error.filename})"

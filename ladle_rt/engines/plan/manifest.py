@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ladle_rt.documents import read_json
-from ladle_rt.errors import InputError
+from ladle_rt.errors import InputError, shown
 from ladle_rt.structure import structure
 
 FORMAT = 1
@@ -65,6 +65,14 @@ class PlanManifest:
     note: str = ""
     """Why this precision."""
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        targets = self.device.get("targets", [])
+        if not (isinstance(targets, list) and all(isinstance(one, str) for one in targets)):
+            raise InputError(
+                f"a plan's manifest: expected names of architectures in device.targets, received "
+                f"{shown(targets)}"
+            )
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.datasets.images import SUFFIXES as IMAGES
-from ladle_rt.datasets.images import decode
+from ladle_rt.datasets.images import check_file, decode
 from ladle_rt.errors import InputError, InputNotFoundError
 from ladle_rt.sources.stills import flir
+from ladle_rt.sources.stills.pages import (
+    STILL_FLAGS,
+    animation,
+    check_pixels,
+    count_animation,
+    count_pages,
+    in_rgb,
+    tiff_pages,
+)
 from ladle_rt.thermal.reading import ReadOptions
 from ladle_rt.thermal.validity import Mask
 
@@ -29,7 +39,6 @@ SUFFIXES = IMAGES | DUMPS | FLIR | {".pgm", ".pnm", ".npy", ".gif", ".jp2"}
 """File name endings, lower case, that count as thermal pictures."""
 MANY = frozenset({".tif", ".tiff", ".npy", ".gif", ".webp"}) | DUMPS | FLIR
 """Of those, the ones that may hold several."""
-STILL_FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
 REFUSED = {
     ".ats": "FLIR ATS",
     ".bmt": "Testo BMT",
@@ -43,7 +52,6 @@ REFUSED = {
 """Vendors' files that are not read, with their names."""
 DJI_HEAD = 1 << 16
 """Bytes in which a DJI camera's EXIF and first raw segment lie."""
-PAGES_AT_ONCE = 16
 OPAQUE = 0.5
 """Alpha below this share is not scene."""
 
@@ -68,8 +76,10 @@ def decode_pictures(path: Path, options: ReadOptions) -> Iterator[Decoded]:
     suffix = path.suffix.lower()
     head = _head(path)
     if head.startswith(flir.MAGIC):
-        for counts in flir.fff_frames(path.read_bytes(), str(path)):
-            yield Decoded(counts)
+        # Recordings may be larger than the memory.
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            for counts in flir.fff_frames(data, str(path)):
+                yield Decoded(counts)
     elif suffix in REFUSED:
         raise InputError(
             f"{path}: {REFUSED[suffix]} files are not read; export 16-bit TIFF in the maker's "
@@ -82,9 +92,9 @@ def decode_pictures(path: Path, options: ReadOptions) -> Iterator[Decoded]:
     elif suffix in DUMPS:
         yield from _dump(path, options.raw_size)
     elif suffix in (".tif", ".tiff"):
-        yield from _pages(path)
+        yield from map(Decoded, tiff_pages(path))
     elif suffix in (".gif", ".webp"):
-        yield from _animation(path)
+        yield from map(Decoded, animation(path))
     elif head.startswith(b"\xff\xd8"):
         yield _jpeg(path)
     else:
@@ -101,12 +111,14 @@ def count_pictures(path: Path, options: ReadOptions) -> int:
     if suffix not in MANY:
         return 1
     try:
-        if suffix in (".tif", ".tiff", ".gif", ".webp"):
-            return max(1, cv2.imcount(str(path), STILL_FLAGS))
+        if suffix in (".tif", ".tiff"):
+            return max(1, count_pages(path))
+        if suffix in (".gif", ".webp"):
+            return max(1, count_animation(path))
         return max(1, sum(1 for _ in decode_pictures(path, options)))
     except InputNotFoundError:
         raise
-    except (InputError, cv2.error):
+    except InputError:
         return 1
 
 
@@ -121,7 +133,7 @@ def _head(path: Path) -> bytes:
 
 
 def _still(path: Path) -> Decoded:
-    decoded = _rgb(decode(path, STILL_FLAGS))
+    decoded = Decoded(in_rgb(decode(path, STILL_FLAGS)))
     if not _png_has_alpha(path):
         return decoded
     whole = decode(path, cv2.IMREAD_UNCHANGED)
@@ -132,6 +144,7 @@ def _still(path: Path) -> Decoded:
 
 
 def _jpeg(path: Path) -> Decoded:
+    check_file(path)
     jpeg = path.read_bytes()
     fff = flir.embedded_fff(jpeg)
     if fff is not None:
@@ -146,49 +159,7 @@ def _jpeg(path: Path) -> Decoded:
         logger.info(
             "%s: DJI R-JPEG; its raw data needs DJI's Thermal SDK, the picture is read", path
         )
-    return _rgb(decode(path, STILL_FLAGS))
-
-
-def _pages(path: Path) -> Iterator[Decoded]:
-    count = _count(path)
-    for start in range(0, count, PAGES_AT_ONCE):
-        try:
-            _, pages = cv2.imreadmulti(
-                str(path), start, min(PAGES_AT_ONCE, count - start), flags=STILL_FLAGS
-            )
-        except cv2.error:
-            pages = ()
-        for page in pages:
-            yield _rgb(page)
-        if len(pages) < min(PAGES_AT_ONCE, count - start):
-            raise InputError(
-                f"{path}: expected {count} pages, received {start + len(pages)} that decode"
-            )
-
-
-def _animation(path: Path) -> Iterator[Decoded]:
-    if _count(path) == 1:
-        yield _rgb(decode(path, STILL_FLAGS))
-        return
-    # A start within it is counted otherwise from format to format.
-    try:
-        whole, pages = cv2.imreadmulti(str(path), flags=STILL_FLAGS)
-    except cv2.error:
-        whole, pages = False, ()
-    if not whole or not pages:
-        raise InputError(f"{path}: expected an animation, received a file that does not decode")
-    for page in pages:
-        yield _rgb(page)
-
-
-def _count(path: Path) -> int:
-    try:
-        count: int = cv2.imcount(str(path), STILL_FLAGS)
-    except cv2.error:
-        count = 0
-    if count < 1:
-        raise InputError(f"{path}: expected an image, received a file that does not decode")
-    return count
+    return Decoded(in_rgb(decode(path, STILL_FLAGS)))
 
 
 def _array(path: Path) -> Iterator[Decoded]:
@@ -201,6 +172,9 @@ def _array(path: Path) -> Iterator[Decoded]:
         raise InputError(f"{path}: expected an array of numbers, HxW or NxHxW")
     if array.ndim in (3, 4) and array.shape[-1] == 1:
         array = array[..., 0]
+    if array.ndim > 1:
+        rows = -3 if array.shape[-1] == 3 and array.ndim > 2 else -2
+        check_pixels(path, array.shape[rows + 1], array.shape[rows])
     colour = array.ndim == 3 and array.shape[-1] == 3 and array.dtype == np.uint8
     if colour or array.ndim == 2:
         yield Decoded(np.array(array))
@@ -220,6 +194,7 @@ def _dump(path: Path, size: tuple[int, int] | None) -> Iterator[Decoded]:
             "give it: --raw-size WIDTHxHEIGHT"
         )
     width, height = size
+    check_pixels(path, width, height)
     frame = 2 * width * height
     if not total or total % frame:
         raise InputError(
@@ -230,12 +205,6 @@ def _dump(path: Path, size: tuple[int, int] | None) -> Iterator[Decoded]:
         while data := file.read(frame):
             if len(data) == frame:
                 yield Decoded(np.frombuffer(data, "<u2").reshape(height, width).copy())
-
-
-def _rgb(image: npt.NDArray[Any]) -> Decoded:
-    if image.ndim == 2:
-        return Decoded(image)
-    return Decoded(np.ascontiguousarray(image[..., 2::-1]))
 
 
 def _png_has_alpha(path: Path) -> bool:
