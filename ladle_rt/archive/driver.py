@@ -146,6 +146,8 @@ class _Driver:
         for job in self._open:
             if job.missing:
                 return self._run(job)
+            if job.survey is None and not job.running:
+                return _Given(job, SurveyTask(self._archive, job.recording))
         while self._waiting:
             given = self._begin(self._waiting.popleft())
             if given is not None:
@@ -250,10 +252,7 @@ class _Driver:
             done = self._ledger.segments(job.recording)
             left = [number for number in given.left if number not in done]
             job.missing = sorted([*job.missing, *left])
-        elif isinstance(given.task, SurveyTask):
-            self._open.remove(job)
-            self._waiting.appendleft(job.recording)
-        else:
+        elif isinstance(given.task, JoinTask):
             outcome = self._ledger.outcome(job.recording)
             if outcome is not None and outcome.key == self._archive.key(job.recording):
                 # Joined, and lost before it could say so.

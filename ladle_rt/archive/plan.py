@@ -93,7 +93,7 @@ def find_recordings(
     Args:
         sources: paths and URLs of files, and of folders whose videos are meant, those in folders
             below too.
-        target: where the videos go; what lies in there is none of the sources.
+        target: where the videos go; below a source it is not looked into.
         container: extension of the videos, without the dot.
 
     Returns:
@@ -102,15 +102,23 @@ def find_recordings(
 
     Raises:
         InputError: a source that cannot be listed; `InputNotFoundError`: that does not exist.
+        ConfigError: recordings lie in the target.
     """
-    inside = open_store(target).root.rstrip("/") + "/"
+    place = open_store(target).root.rstrip("/")
     found: dict[str, Recording] = {}
     for source in sources:
         for root, entry in _entries(source):
             url = f"{root}/{entry.name}"
-            if not url.startswith(inside):
+            made_here = place.startswith(f"{root}/") and url.startswith(f"{place}/")
+            if not made_here:
                 stem = entry.name.rpartition(".")[0] or entry.name
                 found[url] = Recording(url, f"{stem}.{container}", entry.size, entry.mark)
+    for one in found.values():
+        if f"{place}/{one.target}" in found or one.url.rpartition("/")[0] == place:
+            raise ConfigError(
+                f"{masked(one.url)}: its folder is the target too; choose another target, so that "
+                "recordings and videos are not mixed up"
+            )
     recordings = sorted(found.values(), key=lambda one: (one.target, one.url))
     if not recordings:
         raise InputError(f"{' '.join(map(masked, sources))}: expected recordings, found none")

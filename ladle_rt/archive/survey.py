@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -151,7 +151,7 @@ def _cuts(times: list[int], time_base: Fraction, segment_s: float) -> list[int]:
     cuts = [0]
     while (nominal := times[cuts[-1]] + step) + step / 2 <= times[-1]:
         # Past a gap the next frame there is begins the segment.
-        cuts.append(bisect_right(times, nominal))
+        cuts.append(bisect_left(times, nominal))
     return cuts
 
 
