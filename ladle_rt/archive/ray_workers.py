@@ -8,6 +8,7 @@ is room.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from ladle_rt.errors import BackendError, ConfigError, require
 
 THREADS = 2
 """Cores of a worker where nothing else was asked for."""
+
+KNOCK_S = 10.0
 
 
 class RayWorkers:
@@ -50,6 +53,7 @@ class RayWorkers:
         # Before it is imported; it would report to its makers otherwise.
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         self._ray: Any = require("ray", "scale")
+        _knock(address)
         self._mine = not self._ray.is_initialized()
         try:
             if self._mine:
@@ -129,6 +133,24 @@ class RayWorkers:
         self._running = {}
         if self._mine:
             self._ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Whether anything listens there; Ray itself would try for minutes, then end the process.
+
+    Raises:
+        BackendError: nothing does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
+    except OSError as error:
+        raise BackendError(
+            f"{address}: expected a Ray cluster, received {error.strerror or error}; is its head "
+            "running, and the port open from here?"
+        ) from error
 
 
 def _work_to_the_end(task: Task, model: ShippedModel) -> list[Event]:

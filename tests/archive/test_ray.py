@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -14,7 +16,7 @@ from ladle_rt.archive.ray_workers import RayWorkers
 from ladle_rt.archive.run_archive import ArchiveJob, run_archive
 from ladle_rt.archive.shipped_model import pack
 from ladle_rt.config import TranslateOptions, VideoEncoding
-from ladle_rt.errors import BackendError, ConfigError
+from ladle_rt.errors import BackendError, ConfigError, MissingDependencyError
 from ladle_rt.models.artifact import load_artifact
 
 QUICK = TranslateOptions(encoding=VideoEncoding(preset="ultrafast"), threads=1)
@@ -40,6 +42,7 @@ def _paths() -> list[str]:
     return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
+@pytest.mark.slow
 def test_a_node_dies_and_every_frame_is_there_once(
     write_recording: Callable[..., Path], cluster: Any, tmp_path: Path, tiny_model: Path
 ) -> None:
@@ -73,14 +76,31 @@ def test_a_node_dies_and_every_frame_is_there_once(
     assert len(times) == 900 == len(set(times))
 
 
-def test_what_no_cluster_has(cluster: Any, tiny_model: Path) -> None:
-    nodes, _ = cluster
-    model = pack(load_artifact(tiny_model))
-    with pytest.raises(ConfigError, match=r"needs 0\.5 GPU.*ask for less"):
-        RayWorkers(nodes.address, model, threads=1, gpus=0.5, count=1) if _cpu(nodes) else None
-    with pytest.raises(BackendError, match="expected a Ray cluster"):
-        RayWorkers("127.0.0.1:1", model)
+def test_no_cluster_there(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="Ray comes with the extra scale")
+    with pytest.raises(BackendError, match=r"127\.0\.0\.1:1: expected a Ray cluster.*refused"):
+        RayWorkers("127.0.0.1:1", pack(load_artifact(tiny_model)))
 
 
-def _cpu(nodes: Any) -> Any:
-    return nodes.add_node(num_cpus=1, include_dashboard=False)
+@pytest.mark.parametrize(
+    ("wanted", "reason"), [({"gpus": 0.5}, r"needs 0\.5 GPU"), ({"threads": 9}, "needs 9 CPU")]
+)
+def test_what_a_cluster_does_not_have(
+    wanted: dict[str, Any], reason: str, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = SimpleNamespace(
+        is_initialized=lambda: False,
+        init=lambda *args, **kwargs: None,
+        cluster_resources=lambda: {"CPU": 8.0, "memory": 2.0**34},
+        put=lambda model: model,
+        shutdown=lambda: None,
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with pytest.raises(ConfigError, match=f"{reason}, the whole cluster has .*; ask for less"):
+        RayWorkers("auto", pack(load_artifact(tiny_model)), **wanted)
+
+
+def test_without_ray_the_extra_is_named(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingDependencyError, match=r"ladle-rt\[scale\]"):
+        RayWorkers("auto", pack(load_artifact(tiny_model)))

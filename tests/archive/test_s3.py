@@ -36,7 +36,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setenv(name, value)
     s3fs.S3FileSystem.clear_instance_cache()
     files = s3fs.S3FileSystem(use_listings_cache=False)
-    files.mkdir("lab")
+    # The server is new, what it keeps is not.
+    files.makedirs("lab", exist_ok=True)
     yield files
     s3fs.S3FileSystem.clear_instance_cache()
     server.stop()
