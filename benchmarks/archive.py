@@ -1,6 +1,6 @@
 """What archives cost: against ``ladle-rt video``, over Ray, and for many small recordings.
 
-    python benchmarks/archive.py overhead --rounds 3 --json benchmarks/results/archive.json
+    python benchmarks/archive.py overhead --rounds 3 --json archive.json
     python benchmarks/archive.py many --count 200
 
 ``overhead`` translates one recording with ``ladle-rt video``, then as an archive of segments of a

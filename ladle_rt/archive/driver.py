@@ -121,7 +121,8 @@ class _Driver:
         on_progress: Callable[[float, int], None] | None,
     ) -> None:
         """See `translate_archive`."""
-        self._waiting.extend(recordings)
+        # The longest first (Graham, 1969): what is left for the end is small.
+        self._waiting.extend(sorted(recordings, key=lambda one: -one.size))
         while not stop.is_set():
             while self._workers.has_room() and (given := self._next()) is not None:
                 ticket = next(self._tickets)

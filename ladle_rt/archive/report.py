@@ -77,8 +77,8 @@ class Report:
             "workers": self.workers,
             "elapsed_s": round(time.monotonic() - self.begun_s, 3),
             "stopped": self.stopped,
-            "translated": [asdict(one) for one in self.outcomes],
-            "skipped": [one.target for one in self.before],
+            "translated": [asdict(one) for one in sorted(self.outcomes, key=_target)],
+            "skipped": sorted(map(_target, self.before)),
             "failed": self.failures,
             "damaged": {one.target: one.damage for one in self.damaged},
             "workers_lost": self.losses,
@@ -103,3 +103,7 @@ class Report:
         lines += [f"damaged: {one.target}: {one.damage}" for one in self.damaged]
         lines += [f"failed: {url}: {reason}" for url, reason in self.failures.items()]
         return "\n".join(lines)
+
+
+def _target(outcome: Outcome) -> str:
+    return outcome.target

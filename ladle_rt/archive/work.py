@@ -47,8 +47,8 @@ from ladle_rt.errors import (
 from ladle_rt.files import temporary_folder
 from ladle_rt.frames import MediaPart
 
-TELL_S = 1.0
-"""How often a run says how far it is."""
+TELL_S = 5.0
+"""How often a run says how far it is: a thousand of them must not keep the driver busy."""
 EVERYWHERE = (BackendError, MissingDependencyError, ModelError)
 """Errors that are no recording's fault."""
 
