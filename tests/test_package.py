@@ -82,6 +82,7 @@ def test_development_needs_no_gpu_library() -> None:
         "pycuda",
         "report",
         "rtx",
+        "scale",
         "tensorrt",
         "torch-tensorrt",
         "train",
