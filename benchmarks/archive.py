@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import platform
@@ -81,14 +82,17 @@ def ladle(folder: Path, *words: str, codes: tuple[int, ...] = (0,)) -> float:
     return time.monotonic() - begun_s
 
 
-def cpu_s() -> float:
-    """CPU seconds of everything that this process has started, and is or has been waited for."""
+def cpu_s(cluster: Any) -> float:
+    """CPU seconds of all commands that have ended, and of a cluster with its workers."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     total = ended.ru_utime + ended.ru_stime
-    for one in psutil.Process().children(recursive=True):
+    # Ray's processes detach themselves, so they are looked up by its own account.
+    for each in itertools.chain(*cluster.head_node.all_processes.values()):
         with contextlib.suppress(psutil.Error):
-            times = one.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
+            root = psutil.Process(each.process.pid)
+            for one in (root, *root.children(recursive=True)):
+                times = one.cpu_times()
+                total += times.user + times.system + times.children_user + times.children_system
     return total
 
 
@@ -114,9 +118,9 @@ def measure_overhead(folder: Path, seconds: int, rounds: int, quality: str) -> d
                 ("archive", archive),
                 ("ray", (*archive, "--address", cluster.address)),
             ):
-                before_s = cpu_s()
+                before_s = cpu_s(cluster)
                 times[name].append(ladle(folder, *words))
-                cpu[name].append(cpu_s() - before_s)
+                cpu[name].append(cpu_s(cluster) - before_s)
                 shutil.rmtree(folder / "out", ignore_errors=True)
     finally:
         cluster.shutdown()
