@@ -7,6 +7,7 @@ What is written appears whole or not at all. Clocks of other machines are never 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -170,7 +171,7 @@ class FolderStore:
         path = self._folder / name
         if not path.is_file():
             raise InputNotFoundError(
-                f"{path}: no such file on this machine ({os.uname().nodename}); mount it alike on "
+                f"{path}: no such file on this machine ({platform.node()}); mount it alike on "
                 "every node, or name it by URL"
             )
         return path
