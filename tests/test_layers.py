@@ -72,11 +72,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         "thermal",
         "translate",
     },
+    # Many recordings, on many machines.
+    "archive": {"models", "pipeline", "sinks", "sources", "thermal", "translate"},
     # What `import ladle_rt` offers.
     "api": {"models", "pipeline", "sinks", "sources", "thermal", "translate"},
     # Parses, calls the library, formats: may call all of it.
     "cli": {
         "api",
+        "archive",
         "benchmark",
         "datasets",
         "engines",

@@ -83,6 +83,7 @@ def test_development_needs_no_gpu_library() -> None:
         "pycuda",
         "report",
         "rtx",
+        "scale",
         "tensorrt",
         "torch-tensorrt",
         "train",

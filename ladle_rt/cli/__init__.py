@@ -24,6 +24,7 @@ COMMANDS = (
     "sources",
     "doctor",
     "image",
+    "archive",
     "sample",
     "models",
     "evaluate",
