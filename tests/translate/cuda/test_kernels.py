@@ -175,7 +175,7 @@ def test_levels_follow_a_sequence(
 ) -> None:
     """A drift, a cut, a long pause, time that goes backwards."""
     shape, fit = (60, 80), fit_box(60, 80, BOX, MULTIPLE)
-    gpu = host_kernels(plan(shape, dtype, fit, smoothing_s=smoothing_s, fixed_range=fixed))
+    gpu = host_kernels(plan(shape, dtype, fit, fixed_range=fixed), smoothing_s)
     tracker = LevelTracker(SPEC, smoothing_s, fixed)
     base = scene(shape, dtype).astype(np.int64)
     steps = [(0.0, 0), (0.04, 3), (0.08, 6), (0.12, 9), (0.16, 100), (0.2, 97), (9.0, 90)]
@@ -204,7 +204,7 @@ def test_histograms_are_clean_between_frames(host_kernels: Make) -> None:
     kernels = plan((60, 80), np.uint16, fit_box(60, 80, BOX, MULTIPLE))
     gpu = host_kernels(kernels)
     gpu.before(scene((60, 80), np.uint16), 0.0)
-    assert not gpu.state.bytes[40:].any() and gpu.state.bytes[:40].any()
+    assert not gpu.state.bytes[24:].any() and gpu.state.bytes[:24].any()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
