@@ -177,7 +177,7 @@ class FrameKernels:
         # As colorize.render: an image that grows along no side gets no detail.
         self._detail = detail and (self._part[0] > fit.height or self._part[1] > fit.width)
         self._label = label.draw(self.picture_size, self._format) if mark else None
-        # A block of `picture` sees a bounded part of the network's output only where nothing shrinks.
+        # A block of `picture` sees a bounded part of the network's output where nothing shrinks.
         self._through_planes = self._detail or not (
             self._part[0] >= fit.height and self._part[1] >= fit.width
         )

@@ -19,9 +19,7 @@ def kernel_source() -> str:
     """The text of all parts; compilers name the part and its line."""
     folder = resources.files(__package__)
     texts = [(folder / f"{part}.cu").read_text(encoding="utf-8") for part in PARTS]
-    return "".join(
-        f'#line 1 "{part}.cu"\n{text}' for part, text in zip(PARTS, texts, strict=True)
-    )
+    return "".join(f'#line 1 "{part}.cu"\n{text}' for part, text in zip(PARTS, texts, strict=True))
 
 
 def frame_cubin(capability: tuple[int, int]) -> bytes:

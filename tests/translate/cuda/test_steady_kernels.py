@@ -63,9 +63,7 @@ def way(
             np.testing.assert_array_equal(kernels.before(pixels, time_s) >= 0, True)
         ours.append(steady.after(colours).copy())
         unblended = plain.after(colours)
-        picture = Picture(
-            settings["picture"].pixel_format, unblended, unblended.shape[1], shape[0]
-        )
+        picture = Picture(settings["picture"].pixel_format, unblended, unblended.shape[1], shape[0])
         if settings["picture"] is YUV:
             picture = Picture("yuv420p", unblended, unblended.shape[1], shape[0] & ~1)
         frame = Frame(pixels, number, round(time_s * 1e9))
@@ -126,9 +124,7 @@ def test_another_scene(host_kernels: Make, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_order_of_threads_does_not_matter(
-    host_gpu: Any, host_kernels: Make, dtype: type
-) -> None:
+def test_order_of_threads_does_not_matter(host_gpu: Any, host_kernels: Make, dtype: type) -> None:
     forwards, _ = way(host_kernels, (60, 83), dtype, sequence(4))
     with host_gpu.backwards():
         backwards, _ = way(host_kernels, (60, 83), dtype, sequence(4))
