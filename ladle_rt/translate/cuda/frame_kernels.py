@@ -3,10 +3,12 @@
 The kernels themselves are in ``common.cu`` and the others beside it. A frame takes two launches
 before the network and one after it; two where planes at network size are needed, for detail or
 where the picture is smaller than the network; flicker suppression adds two before. Planes are
-16-bit fixed point: the bytes of a half, four to sixteen times as exact where luma is bright.
+16-bit fixed point: the bytes of a half, eight to sixteen times as exact in bright or strong colour.
 
-What the kernels do in float and the CPU in double agrees within 1e-6 of a level and of the network's
-input, but where a threshold lies between the two: a cut of levels that overlap by 0.3 exactly.
+What the kernels do in float and the CPU in double agrees within 1e-6 of a level and of the
+network's input, but where a threshold lies between the two: a cut of levels that overlap by 0.3
+exactly. Pictures agree within one step of 255; through planes up to 0.6 % of the bytes, without
+them 0.2 %, are that step off.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """The frame kernels, four ``.cu`` files that are one source, compiled for the GPU at hand.
 
 They are compiled on the machine that runs them, by NVRTC or nvcc, and kept: see
-`ladle_rt.cuda.compile`. No compiled kernels ship with the package. CUBINS_SIZE
+`ladle_rt.cuda.compile`. No compiled kernels ship with the package: those of one architecture are
+0.6 MB, 0.2 MB compressed, there are eight architectures, and a driver takes none of a later CUDA
+than its own, so that two sets would be needed. Compiling takes seconds, once.
 """
 
 from __future__ import annotations
