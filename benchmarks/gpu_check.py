@@ -323,7 +323,8 @@ def frame_buffers(
     gpu: Gpu, stream: int, detail: bool, steady: float
 ) -> tuple[FrameKernels, Buffers]:
     """Kernels of one frame with everything they need; the GPU frees it when it is closed."""
-    fit = fit_box(*SHAPE, ARTIFACT.info.train_size, ARTIFACT.info.size_multiple)
+    box = OPTIONS.size or ARTIFACT.info.train_size
+    fit = fit_box(*SHAPE, box, ARTIFACT.info.size_multiple)
     kernels = FrameKernels(
         *SHAPE,
         np.uint8,

@@ -28,7 +28,7 @@ def gpus(host_gpu: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeGp
     monkeypatch.setattr(gpu_check, "frame_cubin", lambda capability: b"cubin")
     for name, value in (("SHAPE", (64, 96)), ("FRAMES", 4), ("REPEATS", 2), ("COPY_BYTES", 4096)):
         monkeypatch.setattr(gpu_check, name, value)
-    small = gpu_check.replace(gpu_check.OPTIONS, size=(64, 96))
+    small = gpu_check.replace(gpu_check.OPTIONS, size=(32, 64))
     monkeypatch.setattr(gpu_check, "OPTIONS", small)
     yield opened
     assert opened and all(gpu.closed and not gpu.violations for gpu in opened)
