@@ -50,8 +50,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"datasets", "models", "thermal"},
     # How good pictures are: scores against the truth, steadiness, parity of engines.
     "evaluation": {"datasets", "models", "sources", "thermal", "translate"},
-    # How fast this machine is, as a report.
-    "benchmark": {"models", "sources", "thermal", "translate"},
+    # How fast this machine is and how good its pictures, as a report.
+    "benchmark": {
+        "cuda",
+        "datasets",
+        "engines",
+        "evaluation",
+        "models",
+        "sources",
+        "thermal",
+        "translate",
+    },
     # Threads and queues between a source, a translator and a sink; whole jobs.
     "pipeline": {
         "cuda",

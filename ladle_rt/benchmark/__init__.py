@@ -1,5 +1,6 @@
-"""How fast this machine translates, and how far its engines drift: measured, reported, compared.
+"""How fast this machine translates, and how good its pictures are: measured, reported, compared.
 
-run_benchmark ──► case_worker (a process for each case and round) ──► benchmark_report
-             ──► report_markdown, report_html, compare_reports
+benchmark_settings ──► benchmark_cases ──► run_benchmark ──► case_worker (a process for each case
+and round: latency, telemetry, picture_quality) ──► benchmark_report ──► report_tables,
+report_markdown, report_plots, report_html, compare_reports
 """

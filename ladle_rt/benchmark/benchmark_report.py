@@ -7,23 +7,46 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ladle_rt.benchmark.intervals import Figure
+from ladle_rt.benchmark.intervals import Figure, exact
 from ladle_rt.documents import read_json
 from ladle_rt.errors import InputError, InputNotFoundError
+from ladle_rt.models.artifact import file_sha256
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Status = Literal["measured", "skipped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
+class EngineFile:
+    """What an engine loads: a graph, weights or a plan."""
+
+    sha256: str
+    bytes: int
+    build_s: float | None = None
+    """How long it took to build; ``None``: it is loaded as it is."""
+
+    @classmethod
+    def of(cls, path: Path) -> EngineFile:
+        """The facts of a file."""
+        return cls(file_sha256(path), path.stat().st_size)
+
+    def figures(self) -> dict[str, Figure]:
+        """As figures of a case, known exactly."""
+        found = {"engine_mb": exact(self.bytes / 2**20)}
+        return found if self.build_s is None else found | {"build_s": exact(self.build_s)}
+
+
+@dataclass(frozen=True, slots=True)
 class CaseResult:
-    """One model in one engine at one size."""
+    """One model in one engine, in one precision, at one size."""
 
     model: str
     model_sha256: str
     precision: str
     """``fp32``, ``fp16`` or ``int8``."""
     backend: str
+    device: str
+    """``cpu`` or ``cuda``."""
     size: tuple[int, int]
     """Height and width of the box the network works in."""
     status: Status
@@ -36,11 +59,24 @@ class CaseResult:
     """Percentiles of the idle latency by stage, see `ladle_rt.benchmark.latency`."""
     samples_ms: Mapping[str, list[list[float]]] = field(default_factory=dict)
     """Every frame's latency, a list for each round: ``idle`` and ``saturated``."""
+    drift_by_frame: list[float] = field(default_factory=list)
+    """Mean difference to fp32 of each frame of the sample, RGB in [0,1]."""
+    telemetry: Mapping[str, Any] = field(default_factory=dict)
+    """``throttled`` (``None``: nobody tells), ``reasons`` and ``sources``, while saturated."""
+    engine: EngineFile | None = None
+    """What was loaded; ``None`` where nothing was."""
+    sample_jpeg: str = ""
+    """Picture of the sample's first frame: a small JPEG in base64."""
 
     @property
     def key(self) -> str:
         """What is the same case in another report."""
-        return f"{self.model} {self.precision} {self.backend} {self.size[1]}x{self.size[0]}"
+        return f"{self.model} {self.precision} {self.engine_name} {self.size[1]}x{self.size[0]}"
+
+    @property
+    def engine_name(self) -> str:
+        """The backend, and where it runs unless that is the CPU."""
+        return self.backend if self.device == "cpu" else f"{self.backend} ({self.device})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +88,8 @@ class BenchmarkReport:
     provenance: Mapping[str, Any]
     settings: Mapping[str, Any]
     cases: tuple[CaseResult, ...]
+    thermal_jpeg: str = ""
+    """The sample's first frame: a small JPEG in base64."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -61,6 +99,7 @@ class BenchmarkReport:
             "provenance": dict(self.provenance),
             "settings": dict(self.settings),
             "cases": [_case_to_dict(case) for case in self.cases],
+            "thermal_jpeg": self.thermal_jpeg,
         }
 
 
@@ -92,6 +131,7 @@ def read_report(path: Path) -> BenchmarkReport:
             provenance=_section(values, "provenance", "machine"),
             settings=_section(values, "settings", "frame_size"),
             cases=tuple(_case_from_dict(case) for case in values["cases"]),
+            thermal_jpeg=str(values["thermal_jpeg"]),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
@@ -119,6 +159,7 @@ def _case_to_dict(case: CaseResult) -> dict[str, Any]:
             name: [[round(value, 3) for value in one] for one in rounds]
             for name, rounds in case.samples_ms.items()
         },
+        "drift_by_frame": [float(f"{value:.3g}") for value in case.drift_by_frame],
     }
 
 
@@ -129,6 +170,6 @@ def _case_from_dict(values: Mapping[str, Any]) -> CaseResult:
         for stage, found in values["stages_ms"].items()
     }
     figures = {name: Figure(*one) for name, one in values["figures"].items()}
-    return CaseResult(
-        **{**values, "size": (height, width), "figures": figures, "stages_ms": stages}
-    )
+    engine = None if values["engine"] is None else EngineFile(**values["engine"])
+    changed = {"size": (height, width), "figures": figures, "stages_ms": stages, "engine": engine}
+    return CaseResult(**{**values, **changed})

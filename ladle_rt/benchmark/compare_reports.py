@@ -14,7 +14,9 @@ from ladle_rt.errors import ConfigError
 NOISY = 0.25
 """An interval wider than this share of its value cannot show a change of `LEAST_CHANGE`."""
 NOISY_SHARE = 0.5
-"""With more noisy figures than this a machine is too noisy to judge."""
+"""With more noisy times and rates than this a machine is too noisy to judge."""
+TIMED = ("idle_", "saturated_", "fps", "streams_")
+"""How the names of such figures begin; memory and sizes vary on no machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Change:
     """Its name."""
     before: Figure
     after: Figure
-    kind: Literal["worse", "better"]
+    kind: Literal["worse", "better", "changed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,10 @@ class ReportComparison:
     noisy: bool
     """Most figures vary too much within a report to show a change."""
     single_round: bool
-    """Some cases were measured in one round, which says nothing about noise: of them drift alone
-    was compared."""
+    """Some cases were measured in one round, which says nothing about noise: of them the pictures
+    alone were compared."""
+    other_images: bool = False
+    """The reports looked at other images: pictures were compared in part or not at all."""
 
     @property
     def regressed(self) -> bool:
@@ -59,7 +63,8 @@ def compare_reports(
     """Compare two reports, case by case.
 
     A figure moved where the intervals have nothing in common and the values differ by more than
-    its spec's least change.
+    its spec's least change. Figures of pictures are compared where both reports looked at the same
+    images.
 
     Args:
         old: the earlier one.
@@ -73,9 +78,11 @@ def compare_reports(
         check_comparable(old, new.provenance["machine"], new.settings["frame_size"])
     before = {case.key: case for case in old.cases if case.status == "measured"}
     after = {case.key: case for case in new.cases}
-    changes, lost, absent = [], [], [key for key in after if key not in before]
+    changes, lost, absent = [], [], []
+    absent += [key for key, now in after.items() if now.status == "measured" and key not in before]
     widths: list[float] = []
-    compared, single = 0, False
+    compared, single, strangers = 0, False, False
+    same_sample, same_truth = _same_images(old, new)
     for key, was in before.items():
         now = after.get(key)
         if now is None:
@@ -86,11 +93,16 @@ def compare_reports(
             continue
         for name in was.figures.keys() & now.figures.keys():
             pair = was.figures[name], now.figures[name]
-            if figure_spec(name).least_change is None:
+            if figure_spec(name).paired:
+                if not (same_truth if name.startswith("truth_") else same_sample):
+                    strangers = True
+                    continue
+            else:
                 if min(was.rounds, now.rounds) < 2:
                     single = True
                     continue
-                widths.append(max((one.high - one.low) / (abs(one.value) or 1) for one in pair))
+                if name.startswith(TIMED):
+                    widths.append(max((one.high - one.low) / (abs(one.value) or 1) for one in pair))
             compared += 1
             kind = _moved(name, *pair)
             if kind is not None:
@@ -99,7 +111,9 @@ def compare_reports(
         raise ConfigError("the reports have no measured case in common: nothing was compared")
     noisy = sum(width > NOISY for width in widths) > NOISY_SHARE * len(widths)
     changes.sort(key=lambda change: (change.kind, change.case, change.figure))
-    return ReportComparison(tuple(changes), tuple(lost), tuple(absent), compared, noisy, single)
+    return ReportComparison(
+        tuple(changes), tuple(lost), tuple(absent), compared, noisy, single, strangers
+    )
 
 
 def check_comparable(
@@ -121,13 +135,25 @@ def check_comparable(
             )
 
 
-def _moved(name: str, before: Figure, after: Figure) -> Literal["worse", "better"] | None:
+def _same_images(old: BenchmarkReport, new: BenchmarkReport) -> tuple[bool, bool]:
+    """Whether both looked at the same frames of the sample, and at the same pairs."""
+    sample = old.settings["quality_frames"] == new.settings["quality_frames"]
+    truths = [report.settings["truth"] for report in (old, new)]
+    digests = [truth and truth["digest"] for truth in truths]
+    return sample, digests[0] == digests[1]
+
+
+def _moved(
+    name: str, before: Figure, after: Figure
+) -> Literal["worse", "better", "changed"] | None:
     spec = figure_spec(name)
     least = spec.least_change
     if least is None:
         least = LEAST_CHANGE * abs(before.value)
-    apart = after.low > before.high or after.high < before.low
+    apart = spec.paired or after.low > before.high or after.high < before.low
     difference = after.value - before.value
     if not apart or abs(difference) <= least:
         return None
+    if spec.better == "neither":
+        return "changed"
     return "worse" if (difference > 0) == (spec.better == "lower") else "better"

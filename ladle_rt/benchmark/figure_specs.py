@@ -15,9 +15,13 @@ class FigureSpec:
 
     title: str
     """With its unit, for tables."""
-    better: Literal["lower", "higher"] = "lower"
+    better: Literal["lower", "higher", "neither"] = "lower"
+    """``neither``: a change is told and is no regression."""
     least_change: float | None = None
     """Smallest absolute change that counts; ``None``: `LEAST_CHANGE` of the old value."""
+    paired: bool = False
+    """Of the same images in every report: values are compared, and intervals, which are over
+    images, say nothing about a change."""
 
 
 FIGURES: dict[str, FigureSpec] = {
@@ -34,9 +38,35 @@ FIGURES: dict[str, FigureSpec] = {
     "first_frame_s": FigureSpec("first frame s"),
     "load_s": FigureSpec("load s"),
     "rss_mb": FigureSpec("RSS MB"),
-    "drift_max_abs": FigureSpec("drift max", least_change=1 / 255),
-    "drift_mean_abs": FigureSpec("drift mean", least_change=0.25 / 255),
-    "drift_ssim": FigureSpec("SSIM to fp32", "higher", least_change=0.002),
+    "peak_rss_mb": FigureSpec("peak RSS MB"),
+    "device_mb": FigureSpec("GPU memory MB"),
+    "engine_mb": FigureSpec("engine MB"),
+    "build_s": FigureSpec("build s", least_change=30.0),
+    "power_w": FigureSpec("power W"),
+    "mj_per_frame": FigureSpec("mJ/frame"),
+    "temperature_c": FigureSpec("hottest C", "neither", 10.0),
+    "cpu_mhz": FigureSpec("CPU MHz", "neither"),
+    "gpu_mhz": FigureSpec("GPU MHz", "neither"),
+    "drift_max_abs": FigureSpec("drift max", least_change=4 / 255, paired=True),
+    "drift_mean_abs": FigureSpec("drift mean", least_change=0.25 / 255, paired=True),
+    "drift_ssim": FigureSpec("SSIM to fp32", "higher", 0.002, paired=True),
+    "drift_ms_ssim": FigureSpec("MS-SSIM to fp32", "higher", 0.002, paired=True),
+    "drift_psnr_db": FigureSpec("PSNR to fp32 dB", "neither", 3.0, paired=True),
+    "best_ssim": FigureSpec("SSIM to best", "higher", 0.01, paired=True),
+    "best_ms_ssim": FigureSpec("MS-SSIM to best", "higher", 0.01, paired=True),
+    "best_psnr_db": FigureSpec("PSNR to best dB", "neither", 1.0, paired=True),
+    "picture_contrast": FigureSpec("contrast", "neither", paired=True),
+    "picture_chroma": FigureSpec("chroma", "neither", paired=True),
+    "picture_colourfulness": FigureSpec("colourfulness", "neither", paired=True),
+    "picture_sharpness": FigureSpec("sharpness", "neither", paired=True),
+    "picture_black_point": FigureSpec("black L*", "neither", 2.0, paired=True),
+    "truth_ssim": FigureSpec("SSIM", "higher", 0.005, paired=True),
+    "truth_ms_ssim": FigureSpec("MS-SSIM", "higher", 0.005, paired=True),
+    "truth_psnr_db": FigureSpec("PSNR dB", "higher", 0.1, paired=True),
+    "truth_ciede2000": FigureSpec("CIEDE2000", "lower", 0.2, paired=True),
+    "truth_contrast_ratio": FigureSpec("contrast", "neither", 0.05, paired=True),
+    "truth_chroma_ratio": FigureSpec("chroma", "neither", 0.05, paired=True),
+    "truth_sharpness_ratio": FigureSpec("sharpness", "neither", 0.05, paired=True),
 }
 """By name. Beside them stand ``streams_N_fps``, frames/s of N streams together."""
 

@@ -30,6 +30,25 @@ class Figure:
         return [float(f"{number:.4g}") for number in (self.value, self.low, self.high)]
 
 
+def exact(value: float) -> Figure:
+    """A value that nothing varies."""
+    return Figure(value, value, value)
+
+
+def mean_figure(values: Sequence[float]) -> Figure:
+    """Mean over images, with its 95 % bootstrap interval over them.
+
+    Args:
+        values: at least one; of a single one nothing is known but the value.
+    """
+    array = np.asarray(values, np.float64)
+    generator = np.random.default_rng(SEED)
+    drawn = array[generator.integers(0, array.size, (DRAWS, array.size))].mean(axis=1)
+    outside = (100 - CONFIDENCE) / 2
+    low, high = np.percentile(drawn, (outside, 100 - outside))
+    return Figure(float(array.mean()), float(low), float(high))
+
+
 def over_rounds(values: Sequence[float]) -> Figure:
     """Mean of one value from each round, with its 95 % interval by Student's t.
 

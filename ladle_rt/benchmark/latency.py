@@ -53,33 +53,41 @@ LEAST_FRAMES = 10
 
 
 def idle_latency(
-    translator: Translator, network: TimedNetwork, frames: Sequence[Frame], limits: Limits
+    translator: Translator,
+    network: TimedNetwork | None,
+    frames: Sequence[Frame],
+    limits: Limits,
 ) -> dict[str, list[float]]:
     """One frame at a time, milliseconds of each frame by stage.
 
     Args:
         translator: of ``network``.
-        network: timed.
+        network: timed; ``None`` where it runs on a GPU, which nobody waits for inside.
         frames: repeated as often as it takes.
         limits: when to stop.
 
     Returns:
-        ``total``: submit to picture; ``prepare``: what `submit` itself does, scaling and levels;
-        ``network``; ``picture``: the rest, normalising before and painting after the network.
+        ``total``: submit to picture; ``prepare``: what `submit` itself does, on the CPU scaling
+        and levels; ``network``; ``picture``: the rest, normalising before and painting after the
+        network. Without a network to time, ``device`` instead of the last two.
     """
-    times: dict[str, list[float]] = {
-        name: [] for name in ("total", "prepare", "network", "picture")
-    }
+    inner = ("device",) if network is None else ("network", "picture")
+    times: dict[str, list[float]] = {name: [] for name in ("total", "prepare", *inner)}
     translate_all(translator, list(itertools.islice(repeat(frames), 2 * translator.depth)))
     for frame in _limited(frames, limits):
-        network.times_ms.clear()
+        if network is not None:
+            network.times_ms.clear()
         begin_s = time.perf_counter()
         translator.submit(frame)
         submitted_s = time.perf_counter()
         translator.collect(COLLECT_TIMEOUT_S)
         total = (time.perf_counter() - begin_s) * 1e3
-        prepare, inside = (submitted_s - begin_s) * 1e3, network.times_ms[-1]
-        stages = (total, prepare, inside, total - prepare - inside)
+        prepare = (submitted_s - begin_s) * 1e3
+        rest: tuple[float, ...] = (total - prepare,)
+        if network is not None:
+            inside = network.times_ms[-1]
+            rest = inside, total - prepare - inside
+        stages = (total, prepare, *rest)
         for values, value in zip(times.values(), stages, strict=True):
             values.append(value)
     return times

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from html import escape
-from typing import Any
 
 from ladle_rt.benchmark.benchmark_report import BenchmarkReport, CaseResult
-from ladle_rt.benchmark.report_markdown import ReportTable, facts, report_tables, warnings
+from ladle_rt.benchmark.report_markdown import facts, warnings
+from ladle_rt.benchmark.report_plots import plots
+from ladle_rt.benchmark.report_tables import ReportTable, report_tables, summary_table
 from ladle_rt.errors import require
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1rem;
   color: #1c2024; background: #fff; }
 h1, h2 { line-height: 1.2; }
+h2 { margin-top: 2rem; }
 .warning { border-left: .3rem solid #b45309; background: #fff7ed; padding: .5rem .75rem; }
-.note { color: #555; }
+.note { color: #555; margin-top: -.5rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .875rem; }
+table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid #d4d4d8; padding: .3rem .6rem; text-align: left;
   white-space: nowrap; }
+td:last-child { white-space: normal; min-width: 6rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
-@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dt { font-weight: 600; } }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr));
+  gap: 1rem; }
+figure { margin: 0; }
+figure img { width: 100%; display: block; border-radius: .25rem; }
+figcaption { font-size: .875rem; color: #555; overflow-wrap: anywhere; }
+@media (max-width: 40rem) {
+  dl { grid-template-columns: 1fr; gap: 0; } dt { font-weight: 600; } dd { margin-bottom: .4rem; }
+  .pictures { grid-template-columns: repeat(2, 1fr); gap: .5rem; }
+}
 """
-STAGES = ("prepare", "network", "picture")
 
 
 def to_html(report: BenchmarkReport) -> str:
@@ -37,14 +46,20 @@ def to_html(report: BenchmarkReport) -> str:
     measured = [case for case in report.cases if case.status == "measured"]
     parts = ["<h1>ladle-rt benchmark</h1>"]
     parts += [f'<p class="warning">{escape(text)}</p>' for text in warnings(report)]
-    parts.append("<dl>")
+    if measured:
+        parts.append(_table(summary_table(report), "Summary"))
+    parts.append("<h2>Machine and program</h2><dl>")
     parts += [
         f"<dt>{escape(name)}</dt><dd>{escape(value.replace('`', ''))}</dd>"
         for name, value in facts(report)
     ]
     parts.append("</dl>")
     if measured:
-        parts += [f"<h2>{title}</h2>{plot}" for title, plot in _plots(measured)]
+        parts.append(_pictures(report, measured))
+        parts += [
+            f'<h2>{escape(plot.title)}</h2><p class="note">{escape(plot.note)}</p>{plot.html}'
+            for plot in plots(measured)
+        ]
     parts += [_table(table) for table in report_tables(report)]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -54,77 +69,38 @@ def to_html(report: BenchmarkReport) -> str:
     )
 
 
-def _plots(cases: list[CaseResult]) -> Iterator[tuple[str, str]]:
-    go = require("plotly.graph_objects", "report")
-    labels = [_label(case) for case in cases]
-    for state, title in (
-        ("idle", "Latency, one frame at a time"),
-        ("saturated", "Latency, saturated"),
-    ):
-        boxes = go.Figure(
-            [
-                go.Box(x=_joined(case, state), name=label, boxpoints=False)
-                for case, label in zip(cases, labels, strict=True)
-            ]
+def _pictures(report: BenchmarkReport, cases: list[CaseResult]) -> str:
+    """The sample's first frame and every case's picture of it."""
+    shown = [("thermal, the built-in synthetic sample", report.thermal_jpeg)]
+    shown += [
+        (
+            f"{case.model} {case.precision} {case.engine_name} {case.size[1]}x{case.size[0]}",
+            case.sample_jpeg,
         )
-        yield title, _plot(boxes, "ms", len(cases))
-    bars = go.Figure(
-        [
-            go.Bar(
-                x=[case.stages_ms[stage]["p50"].value for case in cases],
-                y=labels,
-                name=stage,
-                orientation="h",
-            )
-            for stage in STAGES
-        ]
+        for case in cases
+    ]
+    figures = "".join(
+        f'<figure><img alt="{escape(title)}" src="data:image/jpeg;base64,{escape(jpeg)}">'
+        f"<figcaption>{escape(title)}</figcaption></figure>"
+        for title, jpeg in shown
+        if jpeg
     )
-    bars.update_layout(barmode="stack", showlegend=True)
-    yield "Stages of an idle frame, medians", _plot(bars, "ms", len(cases))
-    lines = go.Figure(
-        [
-            go.Scatter(y=_joined(case, "saturated"), name=label, mode="lines")
-            for case, label in zip(cases, labels, strict=True)
-        ]
+    if not figures:
+        return ""
+    note = "One frame of the built-in drive in every case. Colours are synthesised, not measured."
+    return (
+        f'<h2>Sample frames side by side</h2><p class="note">{note}</p>'
+        f'<div class="pictures">{figures}</div>'
     )
-    lines.update_layout(showlegend=True, yaxis_title="ms")
-    yield "Saturated latency over the run, all rounds", _plot(lines, "frame", 6)
 
 
-def _plot(figure: Any, x_title: str, rows: int) -> str:
-    figure.update_layout(
-        template="plotly_white",
-        height=160 + 40 * rows,
-        margin={"l": 10, "r": 10, "t": 30, "b": 40},
-        xaxis_title=x_title,
-        legend={"orientation": "h", "y": -0.25},
-    )
-    if figure.layout.showlegend is None:
-        figure.update_layout(showlegend=False)
-    figure.update_xaxes(rangemode="tozero", automargin=True)
-    figure.update_yaxes(automargin=True)
-    config = {"responsive": True, "displaylogo": False}
-    html: str = figure.to_html(full_html=False, include_plotlyjs=False, config=config)
-    return html
-
-
-def _label(case: CaseResult) -> str:
-    """Two lines, so that a phone has room for the plot."""
-    height, width = case.size
-    return f"{escape(case.model)}<br>{case.precision} {case.backend} {width}x{height}"
-
-
-def _joined(case: CaseResult, state: str) -> list[float]:
-    return [value for one in case.samples_ms[state] for value in one]
-
-
-def _table(table: ReportTable) -> str:
+def _table(table: ReportTable, title: str = "") -> str:
     def row(cells: tuple[str, ...], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     rows = "".join(row(cells, "td") for cells in table.rows)
     return (
-        f"<h2>{escape(table.title)}</h2>{note}"
+        f"<h2>{escape(title or table.title)}</h2>{note}"
         f'<div class="wide"><table>{row(table.headings, "th")}{rows}</table></div>'
     )

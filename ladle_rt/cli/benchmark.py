@@ -1,4 +1,4 @@
-"""``ladle-rt benchmark``: how fast this machine is, as a report."""
+"""``ladle-rt benchmark``: how fast this machine is and how good its pictures, as a report."""
 
 from __future__ import annotations
 
@@ -39,8 +39,35 @@ def _sizes(
     "--backend",
     "backends",
     multiple=True,
-    type=click.Choice(["onnxruntime", "openvino", "torch"]),
-    help="Engines to measure; all that are installed by default; repeatable.",
+    type=click.Choice(["onnxruntime", "openvino", "torch", "tensorrt", "torch-tensorrt"]),
+    help="Engines to measure; by default all, with --quick all but torch, each skipped with the "
+    "reason where it cannot run; repeatable.",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    help="Precisions to measure; with --quick each engine's usual one, else all; repeatable.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Calibration set of `ladle-rt calibrate`; INT8 needs it.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Paired images: pictures are scored against truth as well (extra train).",
+)
+@click.option(
+    "--pairs",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="At most so many pairs of --data, evenly spaced.",
 )
 @click.option(
     "--size",
@@ -54,7 +81,12 @@ def _sizes(
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
-    help="At most so long for each measurement; 10, quick 1.",
+    help="At most so long for each measurement; 10, quick 0.6.",
+)
+@click.option(
+    "--streams",
+    type=click.IntRange(min=1),
+    help="Most streams at once; one for each core, at most 4.",
 )
 @click.option(
     "--compare",
@@ -71,36 +103,37 @@ def command(
     /,
     quick: bool,
     output: Path,
+    data: Path | None,
+    pairs: int,
     earlier: Path | None,
     force: bool,
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Measure this machine's CPU engines on a built-in synthetic sample.
+    """Measure this machine's engines on a built-in synthetic sample.
 
-    For each model, engine and size: latency by stage, idle and saturated, throughput of one and
-    several streams, time to the first frame, memory, and how far the pictures are from fp32's.
-    Every case runs in a process of its own; cases take turns. An interrupted run keeps what it
-    has measured, marked as incomplete.
+    For each model, engine, precision and size: latency by stage, idle and saturated, throughput
+    of one and several streams, time to the first frame, memory, power and temperature where the
+    platform tells, and how far the pictures are from fp32's and, with --data, from truth. Every
+    case runs in a process of its own; cases take turns. An interrupted run keeps what it has
+    measured, marked as incomplete.
     """
     from rich.markup import escape
     from rich.table import Table
 
     from ladle_rt.benchmark.benchmark_report import BenchmarkReport, read_report
+    from ladle_rt.benchmark.benchmark_settings import choose_settings, find_truth
     from ladle_rt.benchmark.compare_reports import check_comparable, compare_reports
     from ladle_rt.benchmark.provenance import machine
-    from ladle_rt.benchmark.report_markdown import (
-        comparison_to_markdown,
-        summary_table,
-        to_markdown,
-        warnings,
-    )
-    from ladle_rt.benchmark.run_benchmark import FRAME_SIZE, choose_settings, run_benchmark
+    from ladle_rt.benchmark.report_markdown import comparison_to_markdown, to_markdown, warnings
+    from ladle_rt.benchmark.report_tables import reasons, summary_table
+    from ladle_rt.benchmark.run_benchmark import run_benchmark
 
-    settings = choose_settings(quick, **options)
+    truth = None if data is None else find_truth(data, pairs)
+    settings = choose_settings(quick, truth=truth, **options)
     old = None if earlier is None else read_report(earlier)
     if old is not None and not force:
-        check_comparable(old, machine(), FRAME_SIZE)
+        check_comparable(old, machine(), settings.frame_size)
     found: BenchmarkReport | None = None
 
     def keep(report: BenchmarkReport) -> None:
@@ -110,7 +143,7 @@ def command(
 
     with _folder(output, overwrite):
         try:
-            run_benchmark(settings, _typed(), keep, watch)
+            run_benchmark(settings, _typed(), keep, watch, lambda line: click.echo(line, err=True))
         finally:
             if found is not None:
                 write_text(output / MARKDOWN, to_markdown(found))
@@ -123,14 +156,17 @@ def command(
     show(shown)
     for text in warnings(found):
         click.echo(f"ladle-rt: warning: {text}", err=True)
-    click.echo(f"{output}: {len(found.cases)} cases")
+    for text in reasons(found):
+        click.echo(text)
+    measured = sum(case.status == "measured" for case in found.cases)
+    click.echo(f"{output}: {measured} of {len(found.cases)} cases measured")
     if old is not None:
         comparison = compare_reports(old, found, force=force)
         text = comparison_to_markdown(comparison)
         write_text(output / MARKDOWN, f"{to_markdown(found)}\n{text}")
         click.echo(text)
         if comparison.regressed:
-            click.echo("ladle-rt: error: slower or further from fp32 than before", err=True)
+            click.echo("ladle-rt: error: worse than before, see above", err=True)
             context.exit(1)
 
 

@@ -103,8 +103,13 @@ class TensorRT:
             # TensorRT-RTX otherwise allocates while it runs, which no CUDA graph can capture.
             config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
 
-    def set_timing_cache(self, config: Any, path: Path) -> None:
+    def set_timing_cache(self, config: Any, path: Path, own: bool = False) -> None:
         """Start from the timings in a file, if there is one.
+
+        Args:
+            config: of the builder.
+            path: the file; may be missing.
+            own: this program keeps it: one that does not fit is begun anew, in a line.
 
         Raises:
             ConfigError: on TensorRT-RTX, which measures nothing at build time.
@@ -117,7 +122,9 @@ class TensorRT:
             )
         cache = config.create_timing_cache(path.read_bytes() if path.is_file() else b"")
         # False: a cache of another device or version is refused, not used.
-        if not config.set_timing_cache(cache, False):
+        if config.set_timing_cache(cache, False):
+            return
+        if not own or not config.set_timing_cache(config.create_timing_cache(b""), False):
             raise BackendError(
                 f"{path}: not a timing cache of this device and TensorRT {self.version}; "
                 "name another file"

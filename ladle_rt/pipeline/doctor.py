@@ -16,6 +16,7 @@ import numpy as np
 
 from ladle_rt.cuda.compile import find_compiler
 from ladle_rt.cuda.driver import check_bindings
+from ladle_rt.cuda.nvml import busy_gpu, mig_slices
 from ladle_rt.cuda.probe import CudaUnavailableError, cuda_devices, probe_cuda
 from ladle_rt.device import usable_cores
 from ladle_rt.errors import LadleError
@@ -96,6 +97,18 @@ def _gpu() -> Iterator[Finding]:
     for device in devices:
         detail = f"{device.name} ({device.sm}, CUDA {device.driver_version})"
         yield Finding("GPU", True, detail)
+    slices = mig_slices()
+    if slices:
+        # CUDA shows a process one slice alone, the first unless it is told another.
+        yield Finding("MIG", True, f"{', '.join(slices)}; choose with --gpu {slices[-1]}")
+    busy = busy_gpu() if devices else ""
+    if busy:
+        yield Finding(
+            "GPU load",
+            False,
+            busy,
+            "end them, or expect frames to wait and no speed to be measured",
+        )
 
 
 def _cuda() -> Iterator[Finding]:

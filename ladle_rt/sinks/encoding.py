@@ -60,7 +60,8 @@ LIVE = {
     "mpeg4": FIXED_OPTIONS["mpeg4"],
 }
 """Encoders for live video in the order they are tried, with options for low delay: hardware of
-desktop GPUs, hardware of Jetsons and single-board computers (Orin Nano has neither), software."""
+desktop GPUs, hardware of single-board computers, software. A Jetson's own encoder is none of
+them: FFmpeg does not reach it, and encodes in software there."""
 MPEG4_TICKS = 60_000
 """MPEG-4 Part 2 stores its ticks per second in 16 bits."""
 

@@ -49,9 +49,14 @@ class OpenVinoNetwork:
         check_operators(artifact)
         if len(model.outputs) > 1:
             model = openvino.Model([model.output(output)], model.get_parameters())
-        self._compiled = core.compile_model(
-            model, "CPU", {"NUM_STREAMS": workers, "INFERENCE_NUM_THREADS": workers}
-        )
+        # Left to itself OpenVINO computes fp32 graphs in bfloat16 where the processor has it: 46 dB
+        # from fp32, measured.
+        settings = {
+            "NUM_STREAMS": workers,
+            "INFERENCE_NUM_THREADS": workers,
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+        self._compiled = core.compile_model(model, "CPU", settings)
         check_output(artifact, self.runner(), output)
         if artifact.info.precision == "int8" and output == "rgb":
             _check_int8(artifact, self.runner())

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ladle_rt.cuda.nvml import driver_release
 from ladle_rt.cuda.probe import CudaDevice, gpu_facts, target_of
 from ladle_rt.cuda.tensorrt_edition import TensorRT, same_version
 from ladle_rt.engines.plan.background import POLL_S, Say, build_in_subprocess
@@ -41,6 +42,7 @@ def fitting_plan(
         tensorrt: who will load the plan.
         shapes: heights and widths that the network may be given, the first most often.
     """
+    driver = driver_release() or device.driver_version
     found: list[tuple[Entry, bool, bool, float, int]] = []
     for entry in _entries(folder):
         manifest = entry.manifest
@@ -56,7 +58,10 @@ def fitting_plan(
             and same_version(manifest.version, tensorrt.version)
             and all(takes(manifest.profiles, shape) for shape in shapes)
         ):
-            measured = float("inf") if manifest.latency_ms is None else manifest.latency_ms
+            # What was measured under another driver may have changed with it.
+            measured = manifest.latency_ms
+            if measured is None or manifest.latency_driver != driver:
+                measured = float("inf")
             other = all(list(best[2:]) != list(shapes[0]) for _, best, _ in manifest.profiles)
             slow = manifest.precision == "int8" and not tensorrt.fuses_int8
             found.append((entry, other, slow, measured, PRECISIONS.index(manifest.precision)))

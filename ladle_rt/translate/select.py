@@ -5,7 +5,7 @@
           onnxruntime   always
 
 The sizes are known before anything is chosen or built. A backend asked for by name is taken or
-refused, never replaced.
+refused, never replaced; under ``auto`` the CPU goes on where the GPU is lost in the middle.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda.engine import EnqueueEngine
+from ladle_rt.translate.failover import FailoverTranslator
 from ladle_rt.translate.gpu_selection import select_gpu
 from ladle_rt.translate.network import Network, Output
 from ladle_rt.translate.network_size import NetworkSize, Size
@@ -173,15 +174,18 @@ class _Choice:
             return self._without_gpu(str(error))
         if backend in ("torch", "torch-tensorrt"):
             return self._torch(backend)
+        if backend == "tensorrt":
+            require_binding(self.options.cuda)
+            return self._tensorrt(device, find_tensorrt())
+        return FailoverTranslator(self._best(device), self._on_cpu)
+
+    def _best(self, device: CudaDevice) -> Translator:
+        """What is fastest on this GPU; the CPU where nothing runs on it."""
         try:
             require_binding(self.options.cuda)
             tensorrt = find_tensorrt()
         except (MissingDependencyError, BackendError) as error:
-            if backend == "tensorrt":
-                raise
             return self._second_best(str(error))
-        if backend == "tensorrt":
-            return self._tensorrt(device, tensorrt)
         if self.options.warm_start:
             return WarmStartTranslator(
                 self._second_best("until the TensorRT plan is ready"),

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from ladle_rt.benchmark import run_benchmark
-from ladle_rt.benchmark.case_worker import CaseRequest, measure_case
+from ladle_rt.benchmark import benchmark_cases, run_benchmark
+from ladle_rt.benchmark.benchmark_cases import Case
+from ladle_rt.benchmark.benchmark_settings import BenchmarkSettings
+from ladle_rt.benchmark.case_worker import measure_case
 from ladle_rt.cli.benchmark import command
-from ladle_rt.errors import ConfigError, InputError, OutputError
+from ladle_rt.errors import ConfigError, DatasetError, InputError, OutputError
 
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cases run for real, but here: starting processes is `test_run_benchmark`'s."""
 
-    def ask(case: run_benchmark._Case, settings: run_benchmark.BenchmarkSettings) -> object:
-        return measure_case(
-            CaseRequest(
-                case.model, case.backend, case.size, (96, 128), settings.limits, (),
-                case.reference, started_s=0,
-            )
-        )  # fmt: skip
+    def ask(case: Case, settings: BenchmarkSettings, folder: Path) -> object:
+        request = run_benchmark.case_request(case, settings, folder)
+        return measure_case(replace(request, frame_size=(96, 128), streams=()))
 
     monkeypatch.setattr(run_benchmark, "_ask", ask)
 
@@ -118,4 +117,24 @@ def test_nothing_is_left_where_nothing_was_measured(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = run(tmp_path / "none.onnx", tmp_path / "file")
     assert isinstance(result.exception, OutputError) and "a folder" in str(result.exception)
-    assert CliRunner().invoke(command, ["--backend", "tensorrt"]).exit_code == 2
+    for words in (["--backend", "tpu"], ["--precision", "fp8"]):
+        assert CliRunner().invoke(command, words).exit_code == 2
+
+
+def test_data_without_pairs_is_refused_before_the_work(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    result = run(tiny_model, tmp_path / "out", "--data", tmp_path / "data")
+    assert isinstance(result.exception, DatasetError), result.exception
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_engine_without_a_gpu_is_named_with_the_reason(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark_cases, "why_no_gpu", lambda: "no NVIDIA GPU to use: none")
+    result = run(tiny_model, tmp_path / "out", "--backend", "tensorrt")
+    assert result.exit_code == 0, result.output
+    assert (
+        "skipped: tiny, fp16, tensorrt (cuda), 96x64: no NVIDIA GPU to use: none" in result.stdout
+    )
+    assert "1 of 2 cases measured" in result.stdout

@@ -31,6 +31,15 @@ def test_for_programs_and_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["GPU"]["ok"] and found["GPU"]["detail"] == "Orin (sm_87, CUDA 12.6)"
 
 
+def test_mig_slices_and_another_program_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "probe_cuda", lambda: (CudaDevice("H200", (9, 0), "13.0"),))
+    monkeypatch.setattr(rooms, "mig_slices", lambda: ("MIG-aa", "MIG-bb"))
+    monkeypatch.setattr(rooms, "busy_gpu", lambda: "others use 90 % of the GPU (processes 7)")
+    gpu, mig, load = rooms._gpu()
+    assert gpu.ok and mig.ok and mig.detail == "MIG-aa, MIG-bb; choose with --gpu MIG-bb"
+    assert not load.ok and "processes 7" in load.detail and load.remedy
+
+
 @pytest.mark.parametrize(
     ("driver", "remedy"),
     [

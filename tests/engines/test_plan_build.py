@@ -254,6 +254,33 @@ def test_timing_cache_is_read_and_refused(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="not a timing cache of this device"):
         tensorrt.set_timing_cache(config, path)
     assert given == [b"", b"of another device"]
+    # Its own it begins anew.
+    tensorrt.set_timing_cache(config, path, own=True)
+    assert given[2:] == [b"of another device", b""]
+
+
+def test_kernel_times_of_two_builds_are_kept(tmp_path: Path) -> None:
+    """Each began before the other ended; what the file has is joined, not replaced."""
+
+    class Times(set[str]):
+        def combine(self, other: Times, ignore_mismatch: bool) -> None:
+            assert not ignore_mismatch
+            self |= other
+
+        def serialize(self) -> bytes:
+            return " ".join(sorted(self)).encode()
+
+    def config(*measured: str) -> SimpleNamespace:
+        return SimpleNamespace(
+            get_timing_cache=lambda: Times(measured),
+            create_timing_cache=lambda data: Times(data.decode().split()),
+        )
+
+    path = tmp_path / "timings"
+    builder._save_timings(config("a", "b"), path)
+    builder._save_timings(config("c"), path)
+    assert path.read_text() == "a b c"
+    assert [one.name for one in tmp_path.iterdir()] == ["timings"]
 
 
 def test_no_result_is_one_line(rtx: TensorRT, tiny: ModelArtifact) -> None:

@@ -16,7 +16,7 @@ from ladle_rt.engines.plan import produce as module
 from ladle_rt.engines.plan.builder import Built
 from ladle_rt.engines.plan.cache import inspect_plan
 from ladle_rt.engines.plan.layers import Layer
-from ladle_rt.engines.plan.measure import Measured, measure_plan
+from ladle_rt.engines.plan.measure import Measured, measure_plans
 from ladle_rt.engines.plan.produce import Produced, Request, faster, produce
 from ladle_rt.engines.plan.settings import BuildSettings
 from ladle_rt.engines.prepare import Prepared
@@ -42,7 +42,7 @@ class World:
         self.built: list[str] = []
         self.measured: list[str] = []
         self.said: list[str] = []
-        self.base = ""
+        self.base, self.driver, self.busy = "", "580.65", ""
         self.folder = at / "engines"
         self.graphs = {}
         base = load_artifact(make_model(at / "tiny.onnx")).info
@@ -54,7 +54,8 @@ class World:
         monkeypatch.setattr(module, "cuda_devices", lambda: self.devices)
         monkeypatch.setattr(module, "prepare", self._prepare)
         monkeypatch.setattr(module, "build_plan", self._build)
-        monkeypatch.setattr(module, "measure_plan", self._measure)
+        monkeypatch.setattr(module, "measure_plans", self._measure)
+        monkeypatch.setattr(module, "driver_release", lambda: self.driver)
 
     def _prepare(
         self,
@@ -76,10 +77,13 @@ class World:
         tag = HEADERS[tensorrt.edition]
         return Built(tag + bytes(20) + version + artifact.info.precision.encode(), 0.5)
 
-    def _measure(self, plan: Path, tensorrt: TensorRT) -> Measured:
-        precision = plan.read_bytes()[28:].decode()
-        self.measured.append(precision)
-        return Measured(self.times[precision], (Layer("a", "Conv", "Int8", "t"),))
+    def _measure(self, plans: list[Path], tensorrt: TensorRT) -> list[Measured]:
+        layers = (Layer("a", "Conv", "Int8", "t"),)
+        precisions = [plan.read_bytes()[28:].decode() for plan in plans]
+        self.measured += precisions
+        if self.busy:
+            return [Measured(None, layers, self.busy) for _ in plans]
+        return [Measured(self.times[precision], layers) for precision in precisions]
 
     def run(self, precision: Any = "auto", **settings: Any) -> Produced:
         calibration = None if precision in ("fp32", "fp16") else Path("calibration")
@@ -111,6 +115,32 @@ def test_int8_stays_where_it_is_faster(world: World) -> None:
     assert manifest and manifest.latency_ms == 1.0 and manifest.layers
     assert world.run().plan.built is False
     assert world.measured == ["int8", "fp16"], "measured once"
+
+
+def test_another_driver_is_measured_again_and_may_decide_otherwise(world: World) -> None:
+    world.tensorrt = PLAIN
+    assert world.run().precision == "int8"
+    world.driver, world.times["int8"] = "590.10", 2.5
+    assert world.run().precision == "fp16"
+    assert world.measured == ["int8", "fp16"] * 2 and len(world.built) == 2
+
+
+def test_kernel_times_are_kept_for_each_gpu_driver_and_version(world: World) -> None:
+    first = module._timings(PLAIN, (ADA,))
+    assert first is not None and first.name == "trt11.4.0-Ada-sm89-580.65.timings"
+    world.driver = ""
+    assert module._timings(PLAIN, (ADA,)) == first.with_name("trt11.4.0-Ada-sm89-13.1.timings")
+    assert module._timings(PLAIN, ()) is None
+    assert module._timings(RTX, (ADA,)) is None, "it times nothing while it builds"
+
+
+@pytest.mark.parametrize(("asked", "kept"), [("auto", "fp16"), ("int8", "int8")])
+def test_two_programs_on_one_gpu_decide_nothing(world: World, asked: str, kept: str) -> None:
+    world.tensorrt, world.busy = PLAIN, "others use 90 % of the GPU (processes 7)"
+    produced = world.run(asked)
+    assert produced.precision == kept and "others use 90 %" in produced.speed
+    world.busy = ""
+    assert world.run().precision == "int8", "measured when it is idle"
 
 
 @pytest.mark.parametrize("asked", ["auto", "int8"])
@@ -199,4 +229,4 @@ def test_measuring_without_a_driver_is_one_line(
 
     monkeypatch.setattr("ctypes.CDLL", missing)
     with pytest.raises(BackendError, match="no CUDA driver"):
-        measure_plan(tmp_path / "x.plan", RTX)
+        measure_plans([tmp_path / "x.plan"], RTX)

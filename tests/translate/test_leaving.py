@@ -43,7 +43,7 @@ translator = factory((64, 96))
 translator.submit(Frame(np.zeros((64, 96), np.uint8), 0, timestamp_ns=0))
 translator.collect(60)
 if how == "wait":
-    assert translator.ready.wait(240)
+    assert translator.engine.ready.wait(240)
 time.sleep(float(after_s))
 if how == "close":
     translator.close()

@@ -92,8 +92,26 @@ class TestPlans:
         put("fp16", precision="fp16", onnx_sha256="1" * 64, model=made_from)
         put("int8", precision="int8", onnx_sha256="2" * 64, model=made_from)
         assert self.chosen(tmp_path, tiny_model) == "fp16", "int8 is not faster everywhere"
-        put("slow", precision="int8", onnx_sha256="3" * 64, model=made_from, latency_ms=3.0)
-        put("fast", precision="fp16", onnx_sha256="4" * 64, model=made_from, latency_ms=2.0)
+        put(
+            "slow",
+            precision="int8",
+            onnx_sha256="3" * 64,
+            model=made_from,
+            latency_ms=3.0,
+            latency_driver="13.1",
+        )
+        put(
+            "fast",
+            precision="fp16",
+            onnx_sha256="4" * 64,
+            model=made_from,
+            latency_ms=2.0,
+            latency_driver="13.1",
+        )
+        assert self.chosen(tmp_path, tiny_model) == "fast"
+        # Under the driver before; here it may be slow.
+        put("old", precision="int8", onnx_sha256="5" * 64, model=made_from, latency_ms=0.5,
+            latency_driver="12.8")  # fmt: skip
         assert self.chosen(tmp_path, tiny_model) == "fast"
 
     def test_int8_comes_last_where_it_is_not_fused(

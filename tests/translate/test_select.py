@@ -145,7 +145,7 @@ class TestWithAGpu:
             create_translator(load_artifact(tiny_model), options, RGB) as made,
         ):
             if warm_start:
-                assert made.ready.wait(30)  # type: ignore[attr-defined]
+                assert made.engine.ready.wait(30)  # type: ignore[attr-defined]
             made.submit(frame)
             assert made.collect(30).frame is frame
             assert made.name == "onnxruntime (1 workers)"

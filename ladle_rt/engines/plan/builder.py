@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import threading
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ladle_rt.cuda.tensorrt_edition import TensorRT
+from ladle_rt.engines.plan.lock import locked
 from ladle_rt.engines.plan.settings import BuildSettings
 from ladle_rt.errors import BackendError, OutputError
 from ladle_rt.files import write_whole
@@ -21,6 +23,7 @@ from ladle_rt.models.artifact import INPUT_NAME, OUTPUT_NAME, ModelArtifact
 
 Progress = Callable[[str, float], object]
 """Called with the builder's phase and how far that phase is, 0 to 1."""
+told = logging.getLogger("ladle_rt.engine")
 _KEPT_MESSAGES = 3
 
 
@@ -39,6 +42,7 @@ def build_plan(
     tensorrt: TensorRT,
     progress: Progress | None = None,
     log: Path | None = None,
+    timings: Path | None = None,
 ) -> Built:
     """Build a plan in the precision of the graph.
 
@@ -48,6 +52,7 @@ def build_plan(
         tensorrt: who builds.
         progress: told about every finished step; may raise to stop the build.
         log: file to which everything that TensorRT says is added.
+        timings: where kernel times are kept if the settings name no file.
 
     Raises:
         ConfigError: settings that the model or this TensorRT cannot serve.
@@ -57,7 +62,7 @@ def build_plan(
     settings = settings.for_model(artifact.info)
     with _opened(log) as stream:
         try:
-            return _build(artifact, settings, tensorrt, progress, stream)
+            return _build(artifact, settings, tensorrt, progress, stream, timings)
         except BaseException as error:
             # TensorRT holds a lock while it logs. Were the failed build's objects left to the
             # garbage collector, one that begins in a later build's logger would free them there;
@@ -72,6 +77,7 @@ def _build(
     tensorrt: TensorRT,
     progress: Progress | None,
     stream: TextIO | None,
+    timings: Path | None,
 ) -> Built:
     trt = tensorrt.module
     messages: deque[str] = deque(maxlen=_KEPT_MESSAGES)
@@ -98,8 +104,9 @@ def _build(
         profile = builder.create_optimization_profile()
         profile.set_shape(INPUT_NAME, smallest, best, largest)
         config.add_optimization_profile(profile)
-    if settings.timing_cache is not None:
-        tensorrt.set_timing_cache(config, settings.timing_cache)
+    times = settings.timing_cache or timings
+    if times is not None:
+        tensorrt.set_timing_cache(config, times, own=settings.timing_cache is None)
     with _held_interrupt() as interrupt:
         monitor = _make_monitor(trt, progress, interrupt)
         config.progress_monitor = monitor
@@ -114,6 +121,13 @@ def _build(
         raise BackendError(_explain(messages))
     if settings.timing_cache is not None:
         _save_timings(config, settings.timing_cache)
+    elif timings is not None:
+        try:
+            timings.parent.mkdir(parents=True, exist_ok=True)
+            _save_timings(config, timings)
+        except (OutputError, OSError) as error:
+            # Nobody asked for them, and the plan is there.
+            told.warning("kernel times are not kept: %s", error)
     return Built(bytes(serialized), seconds)
 
 
@@ -155,8 +169,13 @@ def _parser_words(parser: Any, messages: deque[str]) -> str:
 
 
 def _save_timings(config: Any, path: Path) -> None:
-    data = bytes(config.get_timing_cache().serialize())
-    write_whole(path, lambda target: target.write_bytes(data))
+    """Add what was measured to the file; another build may have added to it meanwhile."""
+    timings = config.get_timing_cache()
+    with locked(path.with_name(f".{path.name}.lock"), lambda: None):
+        if path.is_file():
+            timings.combine(config.create_timing_cache(path.read_bytes()), False)
+        data = bytes(timings.serialize())
+        write_whole(path, lambda target: target.write_bytes(data))
 
 
 @contextlib.contextmanager

@@ -59,7 +59,9 @@ class PlanManifest:
     layers: list[dict[str, str]] | None = None
     """The inspector's report, if a GPU was at hand."""
     latency_ms: float | None = None
-    """Measured on the device, if one was at hand: median of one frame."""
+    """Measured on the device, if one was at hand and idle: median of one frame."""
+    latency_driver: str = ""
+    """Release of the driver that it was measured under; under another it is measured again."""
     note: str = ""
     """Why this precision."""
     format: int = FORMAT

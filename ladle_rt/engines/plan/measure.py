@@ -1,66 +1,79 @@
-"""Run a plan on the GPU at hand: its layers and the time of a frame. Never without a driver."""
+"""Run plans on the GPU at hand: their layers and the time of a frame. Never without a driver."""
 
 from __future__ import annotations
 
-import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ladle_rt.cuda.gpu import Gpu
+from ladle_rt.cuda.nvml import busy_gpu
 from ladle_rt.cuda.resources import ResourceStack
 from ladle_rt.cuda.select import open_gpu
 from ladle_rt.cuda.tensorrt_edition import TensorRT
 from ladle_rt.engines.plan.layers import Layer, inspect_layers
+from ladle_rt.engines.plan.timing import GraphTimer, medians_in_turns
 from ladle_rt.errors import BackendError
-
-_WARM_UP = 20
-_TIMED = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """A plan on this machine's GPU."""
 
-    latency_ms: float
-    """Median time of one frame of the first profile, on the device, copies left out."""
+    latency_ms: float | None
+    """Median time of one frame of the first profile, on the device, copies left out; ``None``:
+    others kept the GPU busy, and a time would say nothing."""
     layers: tuple[Layer, ...]
     """What the engine is made of."""
+    busy: str = ""
+    """Who uses the GPU, where nothing was timed."""
 
 
-def measure_plan(plan: Path, tensorrt: TensorRT) -> Measured:
-    """Time a plan on the first GPU.
+def measure_plans(plans: Sequence[Path], tensorrt: TensorRT) -> list[Measured]:
+    """Time plans against each other on the first GPU.
 
     Args:
-        plan: plan file, trusted.
-        tensorrt: the edition and version that built it.
+        plans: plan files, trusted.
+        tensorrt: the edition and version that built them.
 
     Raises:
         BackendError: no driver, not for this GPU or TensorRT, or out of device memory.
     """
+    # Before this process is on the GPU itself.
+    busy = busy_gpu()
     resources = ResourceStack()
     try:
         gpu = open_gpu()
         resources.callback(gpu.close)
-        return _measure(plan, tensorrt, gpu, resources)
+        engines = [_load(plan, tensorrt) for plan in plans]
+        layers = [inspect_layers(tensorrt, engine) for engine in engines]
+        if busy:
+            return [Measured(None, found, busy) for found in layers]
+        timers = [
+            _timer(tensorrt.module, engine, gpu, resources, plan)
+            for engine, plan in zip(engines, plans, strict=True)
+        ]
+        times = medians_in_turns(timers)
+        return [Measured(ms, found) for ms, found in zip(times, layers, strict=True)]
     finally:
         resources.close()
 
 
-def _measure(plan: Path, tensorrt: TensorRT, gpu: Gpu, resources: ResourceStack) -> Measured:
+def _load(plan: Path, tensorrt: TensorRT) -> Any:
     trt = tensorrt.module
-    logger = trt.Logger(trt.Logger.ERROR)
-    runtime = trt.Runtime(logger)
+    runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
     engine = runtime.deserialize_cuda_engine(plan.read_bytes())
     if engine is None:
         raise BackendError(
             f"{plan}: TensorRT {tensorrt.version} cannot load it on this GPU; build it again"
         )
-    latency_ms = _median_ms(trt, engine, gpu, resources, plan)
-    return Measured(latency_ms, inspect_layers(tensorrt, engine))
+    return engine
 
 
-def _median_ms(trt: Any, engine: Any, gpu: Gpu, resources: ResourceStack, plan: Path) -> float:
+def _timer(trt: Any, engine: Any, gpu: Gpu, resources: ResourceStack, plan: Path) -> GraphTimer:
+    """An engine with memory for the best size of its first profile."""
+
     def memory(size: int) -> int:
         pointer = gpu.allocate(size)
         resources.callback(gpu.free, pointer)
@@ -76,9 +89,6 @@ def _median_ms(trt: Any, engine: Any, gpu: Gpu, resources: ResourceStack, plan: 
         context.set_device_memory(memory(scratch), scratch)
     stream = gpu.create_stream()
     resources.callback(gpu.destroy_stream, stream)
-    start, end = gpu.create_event(timing=True), gpu.create_event(timing=True)
-    for event in (start, end):
-        resources.callback(gpu.destroy_event, event)
     context.set_optimization_profile_async(0, stream)
     gpu.synchronize_stream(stream)
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
@@ -90,17 +100,8 @@ def _median_ms(trt: Any, engine: Any, gpu: Gpu, resources: ResourceStack, plan: 
         size = trt.volume(context.get_tensor_shape(name)) * item
         context.set_tensor_address(name, memory(size))
 
-    def enqueue() -> None:
-        if not context.execute_async_v3(stream):
+    def enqueue(on: int) -> None:
+        if not context.execute_async_v3(on):
             raise BackendError(f"{plan}: the engine refused to run; build it again")
 
-    def timed() -> float:
-        gpu.record_event(start, stream)
-        enqueue()
-        gpu.record_event(end, stream)
-        gpu.synchronize_event(end)
-        return gpu.elapsed_ms(start, end)
-
-    for _ in range(_WARM_UP):
-        enqueue()
-    return statistics.median(timed() for _ in range(_TIMED))
+    return GraphTimer(gpu, resources, enqueue)

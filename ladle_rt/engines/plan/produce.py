@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ladle_rt.cuda.compile import cache_folder
+from ladle_rt.cuda.nvml import driver_release
 from ladle_rt.cuda.probe import CudaDevice, cuda_devices, gpu_facts, target_of
 from ladle_rt.cuda.tensorrt_edition import TensorRT, find_tensorrt
 from ladle_rt.engines.calibration.calibration_set import MISSING
 from ladle_rt.engines.plan.builder import Progress, build_plan
 from ladle_rt.engines.plan.cache import Obtained, obtain, write_manifest
 from ladle_rt.engines.plan.manifest import PlanManifest
-from ladle_rt.engines.plan.measure import measure_plan
+from ladle_rt.engines.plan.measure import measure_plans
 from ladle_rt.engines.plan.settings import BuildSettings
 from ladle_rt.engines.prepare import prepare
 from ladle_rt.errors import BackendError, ConfigError
@@ -102,14 +105,18 @@ def produce(request: Request, say: Say, progress: Progress | None = None) -> Pro
         if slow and prepared.precision == "int8":
             skipped += f"; {slow}"
         return Produced(plan, prepared.precision, prepared.reason, skipped)
-    plan = _measured(plan, tensorrt)
-    speed = f"{plan.manifest.latency_ms:.3f} ms a frame on {at_hand.name}"
+    driver = driver_release() or at_hand.driver_version
     if prepared.precision != "int8":
+        (plan,), busy = _measured([plan], tensorrt, driver)
+        speed = busy or f"{plan.manifest.latency_ms:.3f} ms a frame on {at_hand.name}"
         return Produced(plan, prepared.precision, prepared.reason, speed)
     other = prepare(request.model, "fp16", None, graphs, say)
-    half = _measured(
-        _obtain(request, other.artifact, tensorrt, devices, "to compare", say, progress), tensorrt
-    )
+    half = _obtain(request, other.artifact, tensorrt, devices, "to compare", say, progress)
+    (plan, half), busy = _measured([plan, half], tensorrt, driver)
+    if busy:
+        if request.precision == "int8":
+            return Produced(plan, "int8", prepared.reason, busy)
+        return Produced(half, "fp16", "INT8 has to be measured before it is chosen", busy)
     kept, why = faster(plan.manifest.latency_ms, half.manifest.latency_ms)
     speed = f"{why} on {at_hand.name}"
     if kept:
@@ -196,20 +203,47 @@ def _obtain(
         request.folder,
         wanted,
         tensorrt.label,
-        lambda: build_plan(artifact, settings, tensorrt, progress, request.log),
+        lambda: build_plan(
+            artifact, settings, tensorrt, progress, request.log, _timings(tensorrt, devices)
+        ),
         say,
     )
 
 
-def _measured(plan: Obtained, tensorrt: TensorRT) -> Obtained:
-    """With latency and layers in the manifest; measured once."""
-    if plan.manifest.latency_ms is not None:
-        return plan
-    measured = measure_plan(plan.path, tensorrt)
-    manifest = replace(
-        plan.manifest,
-        latency_ms=measured.latency_ms,
-        layers=[asdict(layer) for layer in measured.layers],
-    )
-    write_manifest(plan.path, manifest)
-    return replace(plan, manifest=manifest)
+def _timings(tensorrt: TensorRT, devices: tuple[CudaDevice, ...]) -> Path | None:
+    """Where kernel times are kept between builds, one file for each GPU, driver and version.
+
+    ``None`` for TensorRT-RTX, which times nothing while it builds.
+    """
+    if tensorrt.is_rtx or not devices:
+        return None
+    name = re.sub(r"[^A-Za-z0-9]+", "-", devices[0].name).strip("-")
+    driver = driver_release() or devices[0].driver_version
+    return cache_folder() / f"{tensorrt.label}-{name}-{target_of(devices[0])}-{driver}.timings"
+
+
+def _measured(plans: list[Obtained], tensorrt: TensorRT, driver: str) -> tuple[list[Obtained], str]:
+    """With latency and layers in the manifests, and why nothing was timed.
+
+    Measured once for each driver, and always together: times of different days do not compare.
+    """
+    if all(
+        plan.manifest.latency_ms is not None and plan.manifest.latency_driver == driver
+        for plan in plans
+    ):
+        return plans, ""
+    found, busy = [], ""
+    for plan, measured in zip(
+        plans, measure_plans([plan.path for plan in plans], tensorrt), strict=True
+    ):
+        if measured.busy:
+            busy = f"not measured: {measured.busy}; build again when it is idle"
+        manifest = replace(
+            plan.manifest,
+            latency_ms=measured.latency_ms,
+            latency_driver=driver,
+            layers=[asdict(layer) for layer in measured.layers],
+        )
+        write_manifest(plan.path, manifest)
+        found.append(replace(plan, manifest=manifest))
+    return found, busy
