@@ -76,7 +76,9 @@ def measure(
         One row per strength, and the truth's where there is one.
     """
     spec = artifact.info.thermal
-    options = TranslateOptions(backend="onnxruntime", threads=1, smoothing_s=smoothing_s)
+    options = TranslateOptions(
+        backend="onnxruntime", threads=1, smoothing_s=smoothing_s, steady=0.0
+    )
     blenders = [Blender(strength, spec) for strength in strengths]
     meters = [TemporalMeter() for _ in strengths]
     truth_meter = TemporalMeter()

@@ -43,17 +43,18 @@ from ladle_rt.geometry import fit_box
 from ladle_rt.models.artifact import load_artifact
 from ladle_rt.translate import PictureSpec, create_translator
 from ladle_rt.translate.base import Translator
-from ladle_rt.translate.cuda.frame_kernels import FrameKernels
+from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT, Buffers, FrameKernels
 from ladle_rt.translate.cuda.kernels import frame_cubin
 from ladle_rt.translate.cuda.translator import GpuTranslator
+from ladle_rt.translate.postprocess import PostProcessingTranslator
 from ladle_rt.translate.torch_backend import TorchEngine
 from ladle_rt.translate.workers import CpuTranslator
 
 SHAPE = (512, 640)
 FRAMES = 300
 PICTURE = PictureSpec("yuv420p", True)
-# With detail every kernel runs.
-OPTIONS = TranslateOptions(detail="guided", warm_start=False)
+# With detail planes are used too. Engines on the CPU leave flicker suppression to others.
+OPTIONS = TranslateOptions(detail="guided", warm_start=False, steady=0.0)
 ARTIFACT = load_artifact()
 COPY_BYTES = 256 << 20
 REPEATS = 50
@@ -92,14 +93,44 @@ class CopyNetwork:
         return lambda thermal: np.repeat(thermal, 3, axis=1)
 
 
-def copy_translator() -> Translator:
+def copy_translator(options: TranslateOptions | None = None) -> Translator:
     """The ring with frame kernels alone."""
-    return GpuTranslator(open_gpu, lambda gpu: CopyEngine(), ARTIFACT.info, OPTIONS, PICTURE)
+    chosen = options or OPTIONS
+    return GpuTranslator(
+        open_gpu,
+        lambda gpu: CopyEngine(),
+        ARTIFACT.info,
+        chosen,
+        PICTURE,
+        image=frame_cubin,
+    )
 
 
 def copy_reference() -> Translator:
     """The same pictures by the CPU."""
     return CpuTranslator(CopyNetwork(), ARTIFACT.info, OPTIONS, PICTURE, 1)
+
+
+def steady_options() -> TranslateOptions:
+    """Flicker suppression, and the picture straight from the network's output."""
+    return replace(OPTIONS, steady=1.0, detail="none", drift_warning=False)
+
+
+def steady_reference() -> Translator:
+    """Made steady by the CPU."""
+    options, info = steady_options(), ARTIFACT.info
+    inner = CpuTranslator(CopyNetwork(), info, options, PICTURE, 1)
+    return PostProcessingTranslator(inner, options, info.thermal)
+
+
+def steady_cost() -> dict[str, Any]:
+    """Rate and latency of the frame kernels without and with flicker suppression."""
+    frames = noise_frames(FRAMES, SHAPE, np.uint8)
+    figures = {}
+    for name, strength in (("off", 0.0), ("on", 1.0)):
+        with copy_translator(replace(steady_options(), steady=strength)) as translator:
+            figures[name] = latency_and_rate(translator, frames)
+    return figures
 
 
 def torch_translator(dtype: str = "float16", graphs: bool = True) -> Translator:
@@ -261,46 +292,67 @@ def kernel_bandwidth() -> dict[str, Any]:
                 times.append(gpu.elapsed_ms(start, end))
             return percentiles(times)["p50"]
 
-        fit = fit_box(*SHAPE, ARTIFACT.info.train_size, ARTIFACT.info.size_multiple)
-        thermal = ARTIFACT.info.thermal
-        kernels = FrameKernels(
-            *SHAPE, np.uint8, fit, thermal, PICTURE, True, "colour", False, "float16"
-        )
-        frame = noise_frames(1, SHAPE, np.uint8)[0].pixels
-        pinned = gpu.allocate_pinned(frame.nbytes)
-        pinned[:] = frame.reshape(-1)
-        sizes = {
-            "input": kernels.input_bytes,
-            "state": kernels.state_bytes,
-            "thermal": kernels.thermal_bytes,
-            "rgb": 3 * kernels.thermal_bytes,
-            "scratch": kernels.scratch_bytes,
-            "time": 8,
-            "output": kernels.output_bytes,
-        }
-        at = {name: gpu.allocate(size) for name, size in sizes.items()}
-        gpu.copy_to_device(at["input"], pinned, stream)
-        before = kernels.before(at["input"], at["state"], at["thermal"], at["scratch"], at["time"])
-        after = kernels.after(at["input"], at["rgb"], at["scratch"], at["output"])
-        moved = kernels.bytes_moved()
         copies = [gpu.allocate(COPY_BYTES) for _ in range(2)]
         copy_ms = timed(lambda: gpu.copy_on_device(*copies, COPY_BYTES, stream))
         copied = float(f"{2 * COPY_BYTES / copy_ms / 1e6:.4g}")
         figures: dict[str, Any] = {"copy_gb_per_s": copied}
-        for name, launches, kinds in (
-            ("before", before, moved.before),
-            ("after", after, moved.after),
+        for name, detail, steady in (
+            ("plain", False, 0.0),
+            ("steady", False, 1.0),
+            ("detail", True, 0.0),
         ):
-            ms = timed(lambda launches=launches: [gpu.launch(one, stream) for one in launches])
-            reached = sum(kinds.values()) / ms / 1e6
-            figures[name] = {
-                "ms": ms,
-                "gb_per_s": float(f"{reached:.4g}"),
-                "of_copy": float(f"{reached / copied:.3g}"),
-            }
+            kernels, buffers = frame_buffers(gpu, stream, detail, steady)
+            before, after = kernels.before(buffers), kernels.after(buffers)
+            moved = kernels.bytes_moved()
+            for launch, least in zip(
+                before + after, [*moved.before.values(), *moved.after.values()], strict=True
+            ):
+                ms = timed(lambda launch=launch: gpu.launch(launch, stream))
+                reached = least / ms / 1e6
+                figures[f"{name} {launch.kernel}"] = {
+                    "ms": ms,
+                    "of_copy": float(f"{reached / copied:.3g}"),
+                }
+            figures[f"{name} launches"] = len(before + after)
         return figures
     finally:
         gpu.close()
+
+
+def frame_buffers(
+    gpu: Gpu, stream: int, detail: bool, steady: float
+) -> tuple[FrameKernels, Buffers]:
+    """Kernels of one frame with everything they need; the GPU frees it when it is closed."""
+    box = OPTIONS.size or ARTIFACT.info.train_size
+    fit = fit_box(*SHAPE, box, ARTIFACT.info.size_multiple)
+    kernels = FrameKernels(
+        *SHAPE,
+        np.uint8,
+        fit,
+        ARTIFACT.info.thermal,
+        PICTURE,
+        detail,
+        "colour",
+        False,
+        "float16",
+        steady=steady,
+    )
+    frame = noise_frames(1, SHAPE, np.uint8)[0].pixels
+    pinned = gpu.allocate_pinned(frame.nbytes)
+    pinned[:] = frame.reshape(-1)
+    buffers = Buffers(
+        input=gpu.allocate(kernels.input_bytes),
+        clock=gpu.allocate(ALIGNMENT),
+        state=gpu.allocate(kernels.state_bytes),
+        steady=gpu.allocate(max(kernels.steady_bytes, 1)),
+        thermal=gpu.allocate(kernels.thermal_bytes),
+        rgb=gpu.allocate(3 * kernels.thermal_bytes),
+        scratch=gpu.allocate(kernels.scratch_bytes),
+        output=gpu.allocate(kernels.output_bytes),
+    )
+    gpu.copy_to_device(buffers.input, pinned, stream)
+    gpu.synchronize_stream(stream)
+    return kernels, buffers
 
 
 def sanitizer() -> dict[str, Any]:
@@ -319,6 +371,7 @@ def parts() -> dict[str, Callable[[], dict[str, Any]]]:
     """Every part, in the order of their dependence."""
     return {
         "kernels": parity(copy_translator, 1, 0.005, copy_reference),
+        "steady": parity(lambda: copy_translator(steady_options()), 1, 0.005, steady_reference),
         "torch fp32": parity(lambda: torch_translator("float32"), 1, 0.005),
         "torch fp16": parity(torch_translator, 4, 0.01),
         "tensorrt": parity(tensorrt_translator, 4, 0.01),
@@ -326,6 +379,7 @@ def parts() -> dict[str, Callable[[], dict[str, Any]]]:
         "ring, torch": against_bare_loop(torch_translator, bare_torch_fps),
         "ring, tensorrt": against_bare_loop(tensorrt_translator, bare_tensorrt_fps),
         "bandwidth": kernel_bandwidth,
+        "steady, cost": steady_cost,
         "compute-sanitizer": sanitizer,
     }
 

@@ -111,6 +111,8 @@ class TranslatedFrame:
     picture: Picture
     thermal: ThermalImage | None = None
     """What the network saw; ``None`` of translators that do not say."""
+    steady: bool = False
+    """Whether flicker suppression is done; otherwise it is left to what comes after."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,13 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["P", "i", "d"]
-"""Of an argument, as in `struct`: pointer, int32, float64."""
+Kind = Literal["P", "i", "f"]
+"""Of an argument, as in `struct`: pointer, int32, float32."""
 
 _CTYPES: dict[Kind, Any] = {
     "P": ctypes.c_void_p,
     "i": ctypes.c_int,
-    "d": ctypes.c_double,
+    "f": ctypes.c_float,
 }
 
 Size = tuple[int, int, int]
@@ -85,6 +85,6 @@ def int32(value: int) -> Arg:
     return Arg("i", value)
 
 
-def float64(value: float) -> Arg:
-    """A C ``double``."""
-    return Arg("d", value)
+def float32(value: float) -> Arg:
+    """A C ``float``."""
+    return Arg("f", value)

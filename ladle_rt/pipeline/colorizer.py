@@ -273,7 +273,7 @@ class Colorizer:
         if first is None:
             return
         self._require_open()
-        made = self._for_streams(frame_size(first))
+        made = replace(self._for_streams, options=options)(frame_size(first))
         processing = Processing(made, options, self._info.thermal)
         translator = processing.translator
         with closing(translator):

@@ -18,6 +18,7 @@ from ladle_rt.translate.steady import Blender, picture_planes
 class PostProcessingTranslator:
     """A `Translator` that works on another one's pictures, as they are collected.
 
+    An engine that made a picture steady itself, as those on a GPU do, says so with it.
     The isotherm is painted over the steady picture, so that switching it shows at once, and the
     levels are those that the engine measured.
     """
@@ -87,14 +88,18 @@ class PostProcessingTranslator:
         if self._drift is not None and thermal is not None:
             self._drift.update(thermal, frame.time_s)
         if self._blender is not None:
-            levels = None if thermal is None else thermal.levels
-            picture = self._blender.blend(frame, picture, levels)
+            if result.steady:
+                # What an engine before this one showed is out of date.
+                self._blender.forget()
+            else:
+                levels = None if thermal is None else thermal.levels
+                picture = self._blender.blend(frame, picture, levels)
         beside = self._options.layout == "side-by-side"
         if beside and self._options.palette != "white-hot":
             paint_palette(picture, self._options.palette)
         if self._switch.on:
             self._mark_hot(frame, picture, picture.width // 2 if beside else 0)
-        return TranslatedFrame(frame, picture, thermal)
+        return TranslatedFrame(frame, picture, thermal, result.steady)
 
     def _mark_hot(self, frame: Frame, picture: Picture, left: int) -> None:
         hot = self._hot.read(frame)

@@ -150,6 +150,10 @@ class Blender:
             self._blend_planes(parts, self._shown, moving, targets)
         return result
 
+    def forget(self) -> None:
+        """Begin anew with the next picture."""
+        self._shown = None
+
     def _blend_planes(
         self, parts: list[Bytes], before: list[Plane], moving: Plane, targets: list[Bytes]
     ) -> None:

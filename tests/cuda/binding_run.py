@@ -25,9 +25,10 @@ from ladle_rt.models.artifact import ModelInfo, load_artifact
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda.kernels import frame_cubin
 from ladle_rt.translate.cuda.translator import GpuTranslator
+from ladle_rt.translate.postprocess import PostProcessingTranslator
 from ladle_rt.translate.workers import CpuTranslator
 
-OPTIONS = TranslateOptions(size=(64, 96), detail="guided", mark=True)
+OPTIONS = TranslateOptions(size=(64, 96), detail="guided", mark=True, drift_warning=False)
 PICTURE = PictureSpec("yuv420p", True)
 FAILURES = {
     "cuDevicePrimaryCtxRetain": 999,
@@ -181,7 +182,8 @@ def refusal(binding: Any, info: ModelInfo) -> str:
 def main() -> None:
     binding, model, *library = sys.argv[1:]
     info = load_artifact(Path(model)).info
-    expected = drive(CpuTranslator(OnCpu(), info, OPTIONS, PICTURE, 1))
+    on_cpu = CpuTranslator(OnCpu(), info, OPTIONS, PICTURE, 1)
+    expected = drive(PostProcessingTranslator(on_cpu, OPTIONS, info.thermal))
     # Global: pycuda may have been built without a libcuda to link to.
     driver = ctypes.CDLL(library[0], mode=ctypes.RTLD_GLOBAL) if library else None
 

@@ -1,4 +1,4 @@
-// A CUDA driver on the host, as far as the implementations of `Gpu` call one: `kernels.cu` behind
+// A CUDA driver on the host, as far as the implementations of `Gpu` call one: the kernels behind
 // `host_shim.h` runs at once, in the order of enqueuing. To be included behind HOST_LAUNCHER.
 //
 // It counts what is live, and makes one function fail on request, from some call on: pycuda tries

@@ -45,6 +45,12 @@ inline unsigned int atomicAdd(unsigned int* target, unsigned int value) {
     return before;
 }
 
+inline unsigned long long atomicAdd(unsigned long long* target, unsigned long long value) {
+    const unsigned long long before = *target;
+    *target += value;
+    return before;
+}
+
 inline float half_to_float(unsigned short bits) {
     const int exponent = bits >> 10 & 31;
     const int mantissa = bits & 1023;
@@ -159,6 +165,7 @@ struct Entry {
 }  // namespace host
 
 #define __syncthreads() host::barrier()
+#define __threadfence()
 #define HOST_KERNEL(NAME) host::Entry{#NAME, host::call<NAME>, host::arg_sizes(NAME)}
 
 extern "C" void run_backwards(int on) { host::backwards = on != 0; }

@@ -18,10 +18,10 @@ from ladle_rt.cuda.probe import cuda_devices
 from ladle_rt.cuda.select import require_binding
 from ladle_rt.errors import MissingDependencyError
 from ladle_rt.translate.cuda.frame_kernels import KERNELS
+from ladle_rt.translate.cuda.kernels import kernel_source
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-SOURCE = ROOT / "ladle_rt" / "translate" / "cuda" / "kernels.cu"
 BINDINGS = ("bindings", "pycuda")
 
 
@@ -67,10 +67,9 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip(f"needs {tool}")
     folder = tmp_path_factory.mktemp("driver")
     table = ", ".join(f"HOST_KERNEL({name})" for name in KERNELS)
-    parts = [HERE / "host_shim.h", SOURCE, HERE / "fake_libcuda.h"]
-    shim, source, fake = (f'#include "{part}"' for part in parts)
+    shim, fake = (f'#include "{HERE / part}"' for part in ("host_shim.h", "fake_libcuda.h"))
     unit, rest = folder / "driver.cpp", folder / "rest.c"
-    unit.write_text(f"{shim}\n{source}\nHOST_LAUNCHER({table})\n{fake}\n")
+    unit.write_text(f"{shim}\n{kernel_source()}\nHOST_LAUNCHER({table})\n{fake}\n")
     known = (HERE / "fake_libcuda.h").read_text()
     # 801: CUDA_ERROR_NOT_SUPPORTED
     rest.write_text(

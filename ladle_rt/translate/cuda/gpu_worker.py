@@ -20,7 +20,6 @@ from ladle_rt.cuda.resources import ResourceStack
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import (
     Frame,
-    Levels,
     Picture,
     ThermalImage,
     ThermalPixels,
@@ -31,7 +30,13 @@ from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.thermal.normalization import FollowedLevels
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda.engine import EnqueueEngine
-from ladle_rt.translate.cuda.frame_kernels import TRACKER_HEAD, FrameKernels
+from ladle_rt.translate.cuda.frame_clock import Clock
+from ladle_rt.translate.cuda.frame_kernels import (
+    TRACKER_HEAD,
+    FrameKernels,
+    pack_levels,
+    read_levels,
+)
 from ladle_rt.translate.cuda.ring import Ring
 
 logger = logging.getLogger("ladle_rt")
@@ -72,6 +77,9 @@ class GpuWorker:
         self._plan: tuple[_Kind, FrameKernels, Ring] | None = None
         self._state: tuple[np.dtype[np.generic], int] | None = None
         """Dtype of the frames whose levels it follows, device address."""
+        self._steady: tuple[object, int] | None = None
+        """Shape and dtype of the frames that it makes steady, device address."""
+        self._clock = Clock(options.smoothing_s)
         self._enqueued: deque[FrameJob] = deque()
         self._resumed: FollowedLevels | None = None
         """What the state will begin with."""
@@ -94,6 +102,7 @@ class GpuWorker:
         self._engine = open_engine(self._gpu)
         self._resources.callback(self._engine.close)
         self._resources.callback(self._free_state)
+        self._resources.callback(self._free_steady)
         return f"{self._engine.name} on {self._gpu.name}"
 
     def supports(self, shape: tuple[int, int]) -> bool:
@@ -140,7 +149,7 @@ class GpuWorker:
             # This size cannot be done; the next frame may be of another.
             result.set_exception(error)
             return
-        ring.submit(frame.pixels, frame.time_s)
+        ring.submit(frame.pixels, self._clock.tick(frame.time_s))
         self._enqueued.append(job)
 
     def _hand_over_all(self) -> None:
@@ -154,7 +163,9 @@ class GpuWorker:
         frame, _, result = self._enqueued.popleft()
         height, width = kernels.picture_size
         picture = Picture(self._picture.pixel_format, data, width, height)
-        result.set_result(TranslatedFrame(frame, picture, ThermalImage(frame.pixels, levels)))
+        thermal = ThermalImage(frame.pixels, levels)
+        steady = kernels.steady_bytes > 0
+        result.set_result(TranslatedFrame(frame, picture, thermal, steady=steady))
 
     def _ring_for(self, pixels: ThermalPixels, box: tuple[int, int]) -> Ring:
         """The ring for frames like this one, made anew when they are others than before."""
@@ -178,12 +189,18 @@ class GpuWorker:
             options.layout,
             options.mark,
             self._engine.network_dtype,
-            smoothing_s=options.smoothing_s,
+            steady=options.steady,
             fixed_range=options.fixed_range,
         )
-        state = self._state_for(pixels.dtype, kernels.state_bytes)
         ring = Ring(
-            self._gpu, self._engine, kernels, (height, width), pixels.dtype, state, self._slots
+            self._gpu,
+            self._engine,
+            kernels,
+            (height, width),
+            pixels.dtype,
+            self._state_for(pixels.dtype, kernels.state_bytes),
+            self._steady_for((pixels.shape, pixels.dtype), kernels.steady_bytes),
+            self._slots,
         )
         self._plan = (kind, kernels, ring)
         if ring.capture_error is not None and not self._told_capture:
@@ -199,8 +216,21 @@ class GpuWorker:
         pointer = self._gpu.allocate(size)
         self._state = (dtype, pointer)
         resumed, self._resumed = self._resumed, None
+        self._clock.resume_levels(None)
         if resumed is not None:
             self._write_levels(resumed)
+        return pointer
+
+    def _steady_for(self, kind: object, size: int) -> int:
+        """What was shown stays when only the network's size changes."""
+        if not size:
+            return 0
+        if self._steady is not None and self._steady[0] == kind:
+            return self._steady[1]
+        self._free_steady()
+        pointer = self._gpu.allocate(size)
+        self._steady = (kind, pointer)
+        self._clock.forget_shown()
         return pointer
 
     def _resume(self, followed: FollowedLevels) -> None:
@@ -212,13 +242,15 @@ class GpuWorker:
 
     def _write_levels(self, followed: FollowedLevels) -> None:
         assert self._state is not None
-        levels = followed.levels
-        head = TRACKER_HEAD.pack(levels.low, levels.mid, levels.high, followed.time_s, 1, 0)
+        head = pack_levels(followed.levels)
         self._transfer(self._gpu.copy_to_device, self._state[1], head)
+        self._clock.resume_levels(followed.time_s)
 
     def _followed_levels(self) -> FollowedLevels | None:
         if self._state is None:
             return self._resumed
+        if self._clock.levels_s is None:
+            return None
         # Frames that were taken count: they must have been through the tracker.
         self._hand_over_all()
         head = self._transfer(
@@ -226,8 +258,7 @@ class GpuWorker:
             self._state[1],
             bytes(TRACKER_HEAD.size),
         )
-        low, mid, high, time_s, started, _ = TRACKER_HEAD.unpack(head)
-        return FollowedLevels(Levels(low, mid, high), time_s) if started else None
+        return FollowedLevels(read_levels(head), self._clock.levels_s)
 
     def _transfer(
         self, copy: Callable[[int, Bytes, int], None], pointer: int, content: bytes
@@ -250,3 +281,8 @@ class GpuWorker:
         state, self._state = self._state, None
         if state is not None:
             self._gpu.free(state[1])
+
+    def _free_steady(self) -> None:
+        steady, self._steady = self._steady, None
+        if steady is not None:
+            self._gpu.free(steady[1])

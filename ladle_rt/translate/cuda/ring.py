@@ -9,11 +9,14 @@
 Each stream works on another frame: while the network computes one, the next is prepared and the
 last is drawn. Buffers and streams are made once for one frame size; a frame then costs no
 allocation and one wait on the host, for its own ``done``. That wait also makes the slot free:
-nothing of the frame is left on any stream. Every slot has buffers of its own; only the level
-tracker's state is shared, by the kernels before the network, which run in the order of frames.
+nothing of the frame is left on any stream. Every slot has buffers of its own; shared is what
+follows the frames, the levels and what moves by the kernels before the network, the picture as
+shown by those after it: either runs in the order of frames.
 
 Before anything is recorded into CUDA graphs everything is allocated, and has run once: a driver
-may load a kernel at its first launch, which no capture allows.
+may load a kernel at its first launch, which no capture allows. Every graph is launched once as
+well, because a driver uploads it then, so that the first frames after a change of engines take as
+long as any other.
 """
 
 from __future__ import annotations
@@ -32,10 +35,16 @@ from ladle_rt.cuda.resources import ResourceStack
 from ladle_rt.errors import BackendError
 from ladle_rt.frames import Levels, ThermalPixels
 from ladle_rt.translate.cuda.engine import EnqueueEngine
-from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT, TRACKER_HEAD, FrameKernels
+from ladle_rt.translate.cuda.frame_clock import LAYOUT as CLOCK_LAYOUT
+from ladle_rt.translate.cuda.frame_clock import FrameClock
+from ladle_rt.translate.cuda.frame_kernels import (
+    ALIGNMENT,
+    TRACKER_HEAD,
+    Buffers,
+    FrameKernels,
+    read_levels,
+)
 
-_TIME_BYTES = 8
-"""The frame's time, float64, travels behind its pixels in one copy."""
 _BEFORE, _NETWORK, _AFTER = range(3)
 """Stages of a frame, each on its own stream."""
 
@@ -47,26 +56,17 @@ class _Slot:
     host_in: Bytes
     pixels: Any
     """View of ``host_in``, HxW in the frame's dtype."""
-    time_s: npt.NDArray[np.float64]
-    """View of ``host_in``, one element."""
+    clock: Bytes
+    """View of ``host_in``: the frame's clock travels behind its pixels in one copy."""
     host_out: Bytes
     host_levels: Bytes
     """The level tracker's head after this frame."""
-    device_in: int
-    thermal: int
-    rgb: int
-    scratch: int
-    device_out: int
+    device: Buffers
     uploaded: int
     computed: int
     done: int
     graphs: dict[int, int] = field(default_factory=dict)
     """By stage; a stage without one is enqueued piece by piece."""
-
-    @property
-    def time_ptr(self) -> int:
-        """Device address of the time."""
-        return self.device_in + self.host_in.size - _TIME_BYTES
 
 
 class Ring:
@@ -82,6 +82,7 @@ class Ring:
         shape: height and width of the frames.
         dtype: of the frames, uint8 or uint16.
         state: device address of the level tracker, ``kernels.state_bytes``; the caller's.
+        steady: of flicker suppression's state, ``kernels.steady_bytes``, likewise; 0 without.
         slots: frames in flight, at least 1.
 
     Raises:
@@ -97,9 +98,11 @@ class Ring:
         shape: tuple[int, int],
         dtype: npt.DTypeLike,
         state: int,
+        steady: int,
         slots: int,
     ) -> None:
-        self._gpu, self._engine, self._kernels, self._state = gpu, engine, kernels, state
+        self._gpu, self._engine, self._kernels = gpu, engine, kernels
+        self._state, self._steady = state, steady
         self._shape, self._dtype = shape, dtype
         self._submitted = 0
         self._collected = 0
@@ -117,8 +120,7 @@ class Ring:
             self._slots = [self._slot() for _ in range(slots)]
             self._start_scratch()
             engine.prepare(kernels.network_shape, gpu, self._compute)
-            self._warm_up()
-            self._capture_all()
+            self._make_ready()
         except BaseException:
             # What made it fail is the news, not what fails after it.
             with contextlib.suppress(BackendError):
@@ -140,12 +142,12 @@ class Ring:
         """Whether the network runs as CUDA graphs of the ring."""
         return all(_NETWORK in slot.graphs for slot in self._slots)
 
-    def submit(self, pixels: ThermalPixels, time_s: float) -> None:
+    def submit(self, pixels: ThermalPixels, clock: FrameClock) -> None:
         """Copy a frame and enqueue its whole way; `full` must be false.
 
         Args:
             pixels: HxW of the ring's size and dtype, any strides; not used after the return.
-            time_s: presentation time, seconds.
+            clock: the frame's.
 
         Raises:
             BackendError: CUDA or the engine refused.
@@ -153,8 +155,8 @@ class Ring:
         gpu, slot = self._gpu, self._slots[self._submitted % len(self._slots)]
         with mark("upload"):
             np.copyto(slot.pixels, pixels)
-            slot.time_s[0] = time_s
-            gpu.copy_to_device(slot.device_in, slot.host_in, self._upload)
+            slot.clock[:] = np.frombuffer(clock.pack(), np.uint8)
+            gpu.copy_to_device(slot.device.input, slot.host_in, self._upload)
             self._run(slot, _BEFORE)
             # On the upload stream: the next frame there moves the levels on.
             gpu.copy_to_host(slot.host_levels, self._state, self._upload)
@@ -166,7 +168,7 @@ class Ring:
         with mark("download"):
             gpu.wait_event(self._download, slot.computed)
             self._run(slot, _AFTER)
-            gpu.copy_to_host(slot.host_out, slot.device_out, self._download)
+            gpu.copy_to_host(slot.host_out, slot.device.output, self._download)
             gpu.record_event(slot.done, self._download)
         self._submitted += 1
 
@@ -183,7 +185,7 @@ class Ring:
         with mark("wait"):
             self._gpu.synchronize_event(slot.done)
         self._collected += 1
-        levels = Levels(*TRACKER_HEAD.unpack(slot.host_levels.tobytes())[:3])
+        levels = read_levels(slot.host_levels.tobytes())
         return slot.host_out.reshape(self._kernels.output_shape).copy(), levels
 
     def close(self) -> None:
@@ -200,21 +202,27 @@ class Ring:
 
     def _slot(self) -> _Slot:
         kernels = self._kernels
-        time_at = -(-kernels.input_bytes // ALIGNMENT) * ALIGNMENT
-        host_in = self._pinned(time_at + _TIME_BYTES)
+        clock_at = -(-kernels.input_bytes // ALIGNMENT) * ALIGNMENT
+        host_in = self._pinned(clock_at + CLOCK_LAYOUT.size)
         host_in.fill(0)
         pixels = host_in[: kernels.input_bytes].view(self._dtype)
+        device_in = self._device(host_in.size)
         return _Slot(
             host_in=host_in,
             pixels=pixels.reshape(self._shape),
-            time_s=host_in[time_at:].view(np.float64),
+            clock=host_in[clock_at:],
             host_out=self._pinned(kernels.output_bytes),
             host_levels=self._pinned(TRACKER_HEAD.size),
-            device_in=self._device(host_in.size),
-            thermal=self._device(kernels.thermal_bytes),
-            rgb=self._device(3 * kernels.thermal_bytes),
-            scratch=self._device(kernels.scratch_bytes),
-            device_out=self._device(kernels.output_bytes),
+            device=Buffers(
+                input=device_in,
+                clock=device_in + clock_at,
+                state=self._state,
+                steady=self._steady,
+                thermal=self._device(kernels.thermal_bytes),
+                rgb=self._device(3 * kernels.thermal_bytes),
+                scratch=self._device(kernels.scratch_bytes),
+                output=self._device(kernels.output_bytes),
+            ),
             uploaded=self._event(),
             computed=self._event(),
             done=self._event(),
@@ -229,16 +237,14 @@ class Ring:
             self._gpu.launch_graph(graph, stream)
 
     def _enqueue_before(self, slot: _Slot) -> None:
-        for launch in self._kernels.before(
-            slot.device_in, self._state, slot.thermal, slot.scratch, slot.time_ptr
-        ):
+        for launch in self._kernels.before(slot.device):
             self._gpu.launch(launch, self._upload)
 
     def _enqueue_network(self, slot: _Slot) -> None:
-        self._engine.enqueue(slot.thermal, slot.rgb, self._compute)
+        self._engine.enqueue(slot.device.thermal, slot.device.rgb, self._compute)
 
     def _enqueue_after(self, slot: _Slot) -> None:
-        for launch in self._kernels.after(slot.device_in, slot.rgb, slot.scratch, slot.device_out):
+        for launch in self._kernels.after(slot.device):
             self._gpu.launch(launch, self._download)
 
     def _start_scratch(self) -> None:
@@ -247,23 +253,33 @@ class Ring:
             staging = self._pinned(start.size)
             staging[:] = start
             for slot in self._slots:
-                self._gpu.copy_to_device(slot.scratch, staging, self._compute)
+                self._gpu.copy_to_device(slot.device.scratch, staging, self._compute)
         # The engine may free what it had for another size: nothing is to be under way then.
         self._gpu.synchronize_stream(self._compute)
 
-    def _warm_up(self) -> None:
-        """Run everything once: kernels are loaded, and engines choose theirs, at the first run.
+    def _make_ready(self) -> None:
+        """Run everything on a black frame, record it, run the recordings; the state outlives it."""
+        sizes = self._kernels.state_bytes, self._kernels.steady_bytes
+        kept = [
+            (pointer, self._device(size), size)
+            for pointer, size in zip((self._state, self._steady), sizes, strict=True)
+            if size
+        ]
+        for pointer, spare, size in kept:
+            self._gpu.copy_on_device(spare, pointer, size, self._compute)
+        self._gpu.synchronize_stream(self._compute)
+        self._run_all()
+        self._capture_all()
+        self._run_all()
+        for pointer, spare, size in kept:
+            self._gpu.copy_on_device(pointer, spare, size, self._compute)
+        self._gpu.synchronize_stream(self._compute)
 
-        On a black frame, with levels that are not the translator's.
-        """
-        state, self._state = self._state, self._device(self._kernels.state_bytes)
-        try:
-            for slot in self._slots:
-                for stream, enqueue in self._stages:
-                    enqueue(slot)
-                    self._gpu.synchronize_stream(stream)
-        finally:
-            self._state = state
+    def _run_all(self) -> None:
+        for slot in self._slots:
+            for stage, (stream, _) in enumerate(self._stages):
+                self._run(slot, stage)
+                self._gpu.synchronize_stream(stream)
 
     def _capture_all(self) -> None:
         recorded = [_BEFORE, _NETWORK, _AFTER] if self._engine.capturable else [_BEFORE, _AFTER]

@@ -1,4 +1,4 @@
-"""Runs ``kernels.cu`` on the CPU: compiled for the host behind ``host_shim.h``."""
+"""Runs the CUDA kernels on the CPU: compiled for the host behind ``host_shim.h``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ import pytest
 
 from ladle_rt.cuda.launch import Launch
 from ladle_rt.frames import ThermalPixels
-from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT, KERNELS, FrameKernels
+from ladle_rt.translate.cuda.frame_clock import Clock
+from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT, KERNELS, Buffers, FrameKernels
+from ladle_rt.translate.cuda.kernels import kernel_source
 
 SHIM = Path(__file__).resolve().parents[2] / "cuda" / "host_shim.h"
-SOURCE = Path(__file__).resolve().parents[3] / "ladle_rt" / "translate" / "cuda" / "kernels.cu"
 FLAGS = ("-std=c++17", "-O2", "-ffp-contract=off", "-shared", "-fPIC")
 """No fused multiply-add: whether the host has one must not change results."""
 GUARD = 0xA5
@@ -78,9 +79,12 @@ class Buffer:
 class HostKernels:
     """One translator's buffers and one frame's at a time."""
 
-    def __init__(self, gpu: HostGpu, kernels: FrameKernels) -> None:
+    def __init__(self, gpu: HostGpu, kernels: FrameKernels, smoothing_s: float = 1.0) -> None:
         self._gpu, self._kernels, self._dtype = gpu, kernels, kernels.network_dtype
+        self._clock = Clock(smoothing_s)
         self.state = Buffer(kernels.state_bytes, 0)
+        self._steady = Buffer(kernels.steady_bytes, 0)
+        self._thermal = Buffer(kernels.thermal_bytes)
         self._scratch = Buffer(kernels.scratch_bytes)
         start = kernels.scratch_start
         self._scratch.bytes[: start.size] = start
@@ -89,38 +93,37 @@ class HostKernels:
     def before(self, pixels: ThermalPixels, time_s: float) -> npt.NDArray[Any]:
         """Frame to network input, HxW."""
         self._input.bytes[:] = np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
-        thermal = Buffer(self._kernels.thermal_bytes)
-        time = Buffer(8)
-        time.bytes[:] = np.frombuffer(np.float64(time_s).tobytes(), np.uint8)
-        self._run(
-            self._kernels.before(
-                self._input.pointer,
-                self.state.pointer,
-                thermal.pointer,
-                self._scratch.pointer,
-                time.pointer,
-            ),
-            thermal,
-        )
-        return thermal.bytes.view(self._dtype).reshape(self._kernels.network_shape)
+        self._thermal.bytes[:] = GUARD
+        packed = self._clock.tick(time_s).pack()
+        clock = Buffer(len(packed))
+        clock.bytes[:] = np.frombuffer(packed, np.uint8)
+        self._run(self._kernels.before(self._buffers(clock=clock)), self._thermal)
+        return self._thermal.bytes.view(self._dtype).reshape(self._kernels.network_shape).copy()
 
     def after(self, rgb: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         """Network output 3xHxW of the same frame to ``Picture.data``."""
         output = Buffer(self._kernels.output_bytes)
         source = Buffer(3 * self._kernels.thermal_bytes)
         source.bytes[:] = np.ascontiguousarray(rgb, self._dtype).reshape(-1).view(np.uint8)
-        self._run(
-            self._kernels.after(
-                self._input.pointer, source.pointer, self._scratch.pointer, output.pointer
-            ),
-            output,
-        )
+        self._run(self._kernels.after(self._buffers(rgb=source, output=output)), output)
         return output.bytes.reshape(self._kernels.output_shape)
+
+    def _buffers(self, **more: Buffer) -> Buffers:
+        addresses = dict.fromkeys(("clock", "rgb", "output"), 0)
+        return Buffers(
+            input=self._input.pointer,
+            state=self.state.pointer,
+            steady=self._steady.pointer,
+            thermal=self._thermal.pointer,
+            scratch=self._scratch.pointer,
+            **{**addresses, **{name: buffer.pointer for name, buffer in more.items()}},
+        )
 
     def _run(self, launches: Sequence[Launch], result: Buffer) -> None:
         for launch in launches:
             self._gpu.launch(launch)
-        for buffer in (self.state, self._scratch, self._input, result):
+        kept = self.state, self._steady, self._scratch, self._input, self._thermal, result
+        for buffer in kept:
             buffer.check()
 
 
@@ -134,7 +137,7 @@ def host_gpu(tmp_path_factory: pytest.TempPathFactory) -> HostGpu:
     table = ", ".join(f"HOST_KERNEL({name})" for name in KERNELS)
     unit = folder / "kernels.cpp"
     unit.write_text(
-        f'#include "{SHIM}"\n#include "{SOURCE}"\nHOST_LAUNCHER({table})\n',
+        f'#include "{SHIM}"\n{kernel_source()}\nHOST_LAUNCHER({table})\n',
         encoding="utf-8",
     )
     library = folder / "kernels.so"

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ladle_rt.cuda.launch import Launch, float64, int32, pointer
+from ladle_rt.cuda.launch import Launch, float32, int32, pointer
 from ladle_rt.errors import ConfigError
 from ladle_rt.geometry import Fit, fit_box
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate.colorize import PictureSpec
-from ladle_rt.translate.cuda.frame_kernels import KERNELS, FrameKernels
+from ladle_rt.translate.cuda.frame_kernels import KERNELS, Buffers, FrameKernels
 
 YUV, RGB = PictureSpec("yuv420p", True), PictureSpec("rgb24", False)
 
@@ -34,8 +34,12 @@ def plan(
     return FrameKernels(height, width, dtype, **settings)
 
 
+def launches_in(kernels: FrameKernels, buffers: Buffers) -> list[Launch]:
+    return kernels.before(buffers) + kernels.after(buffers)
+
+
 def launches(kernels: FrameKernels) -> list[Launch]:
-    return kernels.before(1, 2, 3, 4, 5) + kernels.after(1, 3, 4, 6)
+    return launches_in(kernels, Buffers(*range(1, 9)))
 
 
 def test_sizes_of_buffers() -> None:
@@ -63,43 +67,56 @@ def test_shape_of_the_picture(picture: PictureSpec, layout: str, expected: tuple
 
 
 @pytest.mark.parametrize("network_dtype", ["float32", "float16"])
+@pytest.mark.parametrize("steady", [0.0, 1.0])
 @pytest.mark.parametrize("detail", [False, True])
 @pytest.mark.parametrize("picture", [YUV, RGB])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_five_launches_of_known_kernels(
-    dtype: type, picture: PictureSpec, detail: bool, network_dtype: str
+def test_few_launches_of_known_kernels(
+    dtype: type, picture: PictureSpec, detail: bool, steady: float, network_dtype: str
 ) -> None:
-    kernels = plan(dtype=dtype, picture=picture, detail=detail, network_dtype=network_dtype)
+    """Three, where there were five; one more for detail, two more for flicker suppression."""
+    kernels = plan(
+        dtype=dtype, picture=picture, detail=detail, steady=steady, network_dtype=network_dtype
+    )
     names = [launch.kernel for launch in launches(kernels)]
-    assert len(names) == 5 and set(names) <= set(KERNELS)
+    assert len(names) == 3 + detail + 2 * bool(steady) and set(names) <= set(KERNELS)
     moved = kernels.bytes_moved()
     assert [*moved.before, *moved.after] == names
     assert moved.total > kernels.input_bytes + kernels.output_bytes
 
 
+def test_a_picture_smaller_than_the_network_goes_through_planes() -> None:
+    names = [launch.kernel for launch in launches(plan(96, 128, np.uint8, detail=False))]
+    assert names[2:] == ["to_planes_f32", "planes_picture_yuv420p_u8"]
+
+
 def test_bytes_count_the_frame_twice_only_where_it_is_seen_again() -> None:
-    seen, unseen = plan().bytes_moved(), plan(detail=False).bytes_moved()
-    name = "picture_yuv420p_u16"
-    assert seen.after[name] - unseen.after[name] == plan().input_bytes + 4 * 192 * 240
+    alone, beside = (plan(detail=False, layout=layout) for layout in ("colour", "side-by-side"))
+    seen = [kernels.bytes_moved().after["picture_yuv420p_u16"] for kernels in (alone, beside)]
+    assert seen[1] - seen[0] == alone.input_bytes + alone.output_bytes
 
 
 def test_every_pointer_lies_in_its_buffer() -> None:
-    kernels = plan(mark=True, layout="side-by-side")
+    kernels = plan(mark=True, layout="side-by-side", steady=1.0)
     sizes = {
-        1 << 40: kernels.input_bytes,
-        2 << 40: kernels.state_bytes,
-        3 << 40: 3 * kernels.thermal_bytes,
-        4 << 40: kernels.scratch_bytes,
-        5 << 40: 8,
-        6 << 40: kernels.output_bytes,
+        "input": kernels.input_bytes,
+        "clock": 8,
+        "state": kernels.state_bytes,
+        "steady": kernels.steady_bytes,
+        "thermal": kernels.thermal_bytes,
+        "rgb": 3 * kernels.thermal_bytes,
+        "scratch": kernels.scratch_bytes,
+        "output": kernels.output_bytes,
     }
-    made = kernels.before(*(i << 40 for i in range(1, 6)))
-    made += kernels.after(*(i << 40 for i in (1, 3, 4, 6)))
+    buffers = Buffers(**{name: (n + 1) << 40 for n, name in enumerate(sizes)})
+    by_address = [0, *sizes.values()]
+    made = launches_in(kernels, buffers)
     for launch in made:
         for arg in launch.args:
             if arg.kind == "P":
-                buffer = int(arg.value) >> 40 << 40
-                assert arg.value - buffer < sizes[buffer] and arg.value % 256 == 0
+                buffer = int(arg.value) >> 40
+                offset = int(arg.value) - (buffer << 40)
+                assert offset < by_address[buffer] and offset % 256 == 0
 
 
 def test_label_is_the_start_of_scratch() -> None:
@@ -110,13 +127,13 @@ def test_label_is_the_start_of_scratch() -> None:
 
 
 def test_arguments_pack_as_the_driver_reads_them() -> None:
-    launch = Launch("f", (1, 2, 3), (4, 5, 6), (pointer(1 << 40), int32(-7), float64(0.5)))
-    assert launch.format == "Pid" and launch.values == (1 << 40, -7, 0.5)
-    assert launch.ctypes == (ctypes.c_void_p, ctypes.c_int, ctypes.c_double)
+    launch = Launch("f", (1, 2, 3), (4, 5, 6), (pointer(1 << 40), int32(-7), float32(0.5)))
+    assert launch.format == "Pif" and launch.values == (1 << 40, -7, 0.5)
+    assert launch.ctypes == (ctypes.c_void_p, ctypes.c_int, ctypes.c_float)
     assert [arg.pack() for arg in launch.args] == [
         struct.pack("=Q", 1 << 40),
         struct.pack("=i", -7),
-        struct.pack("=d", 0.5),
+        struct.pack("=f", 0.5),
     ]
 
 
@@ -129,7 +146,7 @@ def test_arguments_pack_as_the_driver_reads_them() -> None:
         ({"dtype": np.float32}, "uint8 or uint16, received float32"),
         ({"network_dtype": "int8"}, "network_dtype.*'int8'"),
         ({"picture": PictureSpec("yuv420p", False)}, "yuv420p needs even sides"),
-        ({"smoothing_s": -1.0}, "smoothing_s must be >= 0, received -1.0"),
+        ({"steady": 1.5}, "steady must be within 0-1, received 1.5"),
     ],
 )
 def test_what_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> None:

@@ -15,7 +15,7 @@ from ladle_rt.frames import PixelFormat, ThermalPixels
 from ladle_rt.geometry import Fit, crop, fit_box, pad, shrink
 from ladle_rt.thermal.normalization import LevelTracker, ThermalNormalization, apply_levels
 from ladle_rt.translate.colorize import PictureSpec, Rendering, render
-from ladle_rt.translate.cuda.frame_kernels import FrameKernels
+from ladle_rt.translate.cuda.frame_kernels import Buffers, FrameKernels
 
 SPEC = ThermalNormalization()
 BOX, MULTIPLE = (96, 128), 32
@@ -75,31 +75,31 @@ def plan(shape: tuple[int, int], dtype: npt.DTypeLike, fit: Fit, **changes: Any)
 
 
 def assert_same_picture(
-    actual: npt.NDArray[np.uint8], expected: npt.NDArray[np.uint8], different: float = 2e-3
+    actual: npt.NDArray[np.uint8], expected: npt.NDArray[np.uint8], different: float
 ) -> None:
     """Equal within one step everywhere, and equal in all but this share of the bytes.
 
-    What is left is rounding: two floats on either side of a half.
+    What is left is rounding: two floats on either side of a half, the fixed point of planes.
     """
     assert actual.shape == expected.shape
     error = np.abs(actual.astype(int) - expected)
     assert error.max() <= 1
     # In a picture of a few pixels one byte is a large share.
-    assert np.count_nonzero(error) <= max(different * error.size, 1)
+    assert np.count_nonzero(error) <= max(different * error.size, 6)
 
 
 def assert_same_way(
     make: Make,
     pixels: ThermalPixels,
     picture: PictureSpec,
-    different: float = 2e-3,
     box: tuple[int, int] = BOX,
     **options: Any,
 ) -> None:
     """One frame's whole way, both sides."""
     settings: dict[str, Any] = {"detail": True, "layout": "colour", "mark": False, **options}
     fit = fit_box(*pixels.shape, box, MULTIPLE)
-    gpu = make(plan(pixels.shape, pixels.dtype, fit, picture=picture, **settings))
+    kernels = plan(pixels.shape, pixels.dtype, fit, picture=picture, **settings)
+    gpu = make(kernels)
     thermal = gpu.before(pixels, 0.0)
 
     small = shrink(pixels, fit)
@@ -109,7 +109,15 @@ def assert_same_way(
 
     rgb = network(pad(expected, fit))
     item = Rendering(np.ascontiguousarray(crop(rgb, fit)), expected, pixels, levels)
-    assert_same_picture(gpu.after(rgb), render(item, SPEC, picture, **settings).data, different)
+    assert_same_picture(
+        gpu.after(rgb), render(item, SPEC, picture, **settings).data, share(kernels)
+    )
+
+
+def share(kernels: FrameKernels) -> float:
+    """Of bytes that may be a step off: planes hold 1/64 of a step of luma, 1/256 of chroma."""
+    names = [launch.kernel for launch in kernels.after(Buffers(*range(1, 9)))]
+    return 6e-3 if any("planes" in name for name in names) else 2e-3
 
 
 def atol(dtype: npt.DTypeLike) -> float:
@@ -175,7 +183,7 @@ def test_levels_follow_a_sequence(
 ) -> None:
     """A drift, a cut, a long pause, time that goes backwards."""
     shape, fit = (60, 80), fit_box(60, 80, BOX, MULTIPLE)
-    gpu = host_kernels(plan(shape, dtype, fit, smoothing_s=smoothing_s, fixed_range=fixed))
+    gpu = host_kernels(plan(shape, dtype, fit, fixed_range=fixed), smoothing_s)
     tracker = LevelTracker(SPEC, smoothing_s, fixed)
     base = scene(shape, dtype).astype(np.int64)
     steps = [(0.0, 0), (0.04, 3), (0.08, 6), (0.12, 9), (0.16, 100), (0.2, 97), (9.0, 90)]
@@ -204,7 +212,7 @@ def test_histograms_are_clean_between_frames(host_kernels: Make) -> None:
     kernels = plan((60, 80), np.uint16, fit_box(60, 80, BOX, MULTIPLE))
     gpu = host_kernels(kernels)
     gpu.before(scene((60, 80), np.uint16), 0.0)
-    assert not gpu.state.bytes[40:].any() and gpu.state.bytes[:40].any()
+    assert not gpu.state.bytes[24:].any() and gpu.state.bytes[:24].any()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -214,7 +222,8 @@ def test_half_precision_network(host_kernels: Make, dtype: type, detail: bool) -
     pixels = scene((131, 173), dtype)
     fit = fit_box(*pixels.shape, BOX, MULTIPLE)
     settings: dict[str, Any] = {"detail": detail, "layout": "colour", "mark": False}
-    gpu = host_kernels(plan(pixels.shape, dtype, fit, network_dtype="float16", **settings))
+    kernels = plan(pixels.shape, dtype, fit, network_dtype="float16", **settings)
+    gpu = host_kernels(kernels)
     thermal = gpu.before(pixels, 0.0)
     small = shrink(pixels, fit)
     levels = LevelTracker(SPEC).update(small, 0.0)
@@ -226,7 +235,8 @@ def test_half_precision_network(host_kernels: Make, dtype: type, detail: bool) -
     rgb = network(pad(expected, fit)).astype(np.float16)
     seen = np.ascontiguousarray(crop(rgb, fit), np.float32)
     item = Rendering(seen, expected, pixels, levels)
-    assert_same_picture(gpu.after(rgb), render(item, SPEC, YUV, **settings).data)
+    expected_picture = render(item, SPEC, YUV, **settings).data
+    assert_same_picture(gpu.after(rgb), expected_picture, share(kernels))
 
 
 @pytest.mark.parametrize("kind", ["8-bit", "16-bit"])

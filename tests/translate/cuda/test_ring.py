@@ -15,6 +15,7 @@ from ladle_rt.errors import BackendError
 from ladle_rt.geometry import fit_box
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate.colorize import PictureSpec
+from ladle_rt.translate.cuda.frame_clock import FrameClock
 from ladle_rt.translate.cuda.frame_kernels import TRACKER_HEAD, FrameKernels
 from ladle_rt.translate.cuda.ring import Ring
 
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fake_gpu import FakeEngine, FakeGpu
 
 SHAPE = (20, 28)
+CLOCK = FrameClock(0.5, False)
 
 
 def ring(gpu: FakeGpu, slots: int = 3, **engine: Any) -> Ring:
@@ -35,9 +37,10 @@ def ring(gpu: FakeGpu, slots: int = 3, **engine: Any) -> Ring:
         True,
         "colour",
         False,
+        steady=1.0,
     )
-    state = gpu.allocate(kernels.state_bytes)
-    return Ring(gpu, FakeEngine(gpu, **engine), kernels, SHAPE, np.uint8, state, slots)
+    state, steady = (gpu.allocate(size) for size in (kernels.state_bytes, kernels.steady_bytes))
+    return Ring(gpu, FakeEngine(gpu, **engine), kernels, SHAPE, np.uint8, state, steady, slots)
 
 
 def test_frames_in_flight() -> None:
@@ -45,8 +48,8 @@ def test_frames_in_flight() -> None:
     made = ring(gpu, slots=2)
     assert (made.in_flight, made.full, made.uses_graphs) == (0, False, True)
     pixels = np.zeros(SHAPE, np.uint8)
-    made.submit(pixels, 0.0)
-    made.submit(pixels, 0.1)
+    made.submit(pixels, CLOCK)
+    made.submit(pixels, CLOCK)
     assert made.in_flight == 2 and made.full
     assert made.collect()[0].shape == (30, 28)
     assert made.in_flight == 1 and not made.full
@@ -59,19 +62,19 @@ def test_a_frame_goes_its_way_in_order(seed: int) -> None:
     made = ring(gpu, slots=3)
     start = len(gpu.done)
     for number in range(3):
-        made.submit(np.full(SHAPE, number, np.uint8), number / 10)
+        made.submit(np.full(SHAPE, number, np.uint8), CLOCK)
     for _ in range(3):
         made.collect()
     seen = gpu.done[start:]
-    way = ("upload", "shrink_u8", "follow_levels_u8", "normalize_u8_f32", "network")
-    way += ("to_planes_f32", "picture_yuv420p_u8", f"download {30 * 28}")
+    way = ("upload", "shrink_u8", "normalize_u8_f32", "motion_u8", "follow_motion_u8", "network")
+    way += ("to_planes_f32", "planes_picture_yuv420p_u8", f"download {30 * 28}")
     levels = f"download {TRACKER_HEAD.size}"
     at = {step: [i for i, label in enumerate(seen) if label == step] for step in (*way, levels)}
     assert all(len(turns) == 3 for turns in at.values())
     for earlier, later in itertools.pairwise(way):
         assert all(a < b for a, b in zip(at[earlier], at[later], strict=True))
     # A frame's levels are taken after they followed it and before they follow the next.
-    followed = at["follow_levels_u8"]
+    followed = at["shrink_u8"]
     for number, taken in enumerate(at[levels]):
         assert followed[number] < taken < [*followed, len(seen)][number + 1]
 
@@ -88,7 +91,7 @@ def test_stages_overlap(early: str, late: str) -> None:
         made = ring(gpu, slots=2)
         start = len(gpu.done)
         for number in range(2):
-            made.submit(np.full(SHAPE, number, np.uint8), number / 10)
+            made.submit(np.full(SHAPE, number, np.uint8), CLOCK)
         made.collect()
         seen = gpu.done[start:]
         overlapped |= seen[: seen.index(late)].count(early) == 2
@@ -109,20 +112,29 @@ def test_captured_is_only_what_has_run() -> None:
 def test_the_first_run_leaves_the_levels_as_they_were(host_gpu: Any) -> None:
     gpu = FakeGpu(host_gpu.launch).open()
     ring(gpu)
-    # Those of the caller were the first thing that was allocated.
-    state = next(iter(gpu._memory.values()))
-    assert not state.bytes.any()
+    # Those of the caller were the first things that were allocated.
+    levels, steady = list(gpu._memory.values())[:2]
+    assert not levels.bytes.any() and not steady.bytes.any()
+
+
+def test_every_graph_has_run_before_the_first_frame() -> None:
+    """Whatever a driver leaves for a graph's first launch is not the first frames' to wait for."""
+    gpu = FakeGpu().open()
+    made = ring(gpu, slots=3)
+    launched = gpu.calls.count("launch_graph")
+    assert launched == 9 and not made.in_flight
+    assert gpu.done.count("network") == 6, "piece by piece, then as graphs"
 
 
 def test_close_waits_for_what_is_in_flight_and_gives_all_back_but_the_state() -> None:
     gpu = FakeGpu().open()
     made = ring(gpu)
-    made.submit(np.zeros(SHAPE, np.uint8), 0.0)
+    made.submit(np.zeros(SHAPE, np.uint8), CLOCK)
     made.close()
     made.close()
     assert f"download {30 * 28}" in gpu.done and not gpu.violations
-    # The engine's scratch and the state are others'.
-    assert {kind: len(left) for kind, left in gpu.live.items() if left} == {"device": 2}
+    # The engine's scratch and both states are others'.
+    assert {kind: len(left) for kind, left in gpu.live.items() if left} == {"device": 3}
 
 
 def test_first_of_several_errors_is_told() -> None:

@@ -28,6 +28,7 @@ from ladle_rt.translate.cuda.engine import EnqueueEngine
 from ladle_rt.translate.cuda.tensorrt import TensorRtEngine
 from ladle_rt.translate.cuda.translator import GpuTranslator
 from ladle_rt.translate.onnxruntime import OnnxRuntimeNetwork
+from ladle_rt.translate.postprocess import PostProcessingTranslator
 from ladle_rt.translate.workers import CpuTranslator
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -35,7 +36,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fake_gpu import FakeEngine, FakeGpu
 
 YUV, RGB = PictureSpec("yuv420p", True), PictureSpec("rgb24", False)
-OPTIONS = TranslateOptions(size=(32, 32))
+OPTIONS = TranslateOptions(size=(32, 32), steady=0.0)
+"""Without flicker suppression, which on the CPU is not the engine's."""
 
 
 def frame(number: int, shape: tuple[int, int] = (20, 28), dtype: Any = np.uint8) -> Frame:
@@ -101,7 +103,7 @@ def test_pictures_are_those_of_the_cpu(
     """The whole way of a sequence, ONNX Runtime in place of the engine; sizes change midway."""
     artifact = load_artifact(tiny_model)
     network = OnnxRuntimeNetwork(artifact)
-    options = TranslateOptions(size=(64, 96), detail="guided", layout=layout, mark=True)
+    options = TranslateOptions(size=(64, 96), detail="guided", layout=layout, mark=True, steady=0.0)
     shapes = [(100, 140)] * 4 + [(75, 61)] * 2 + [(100, 140)] * 2
     frames = [frame(number, shape, dtype) for number, shape in enumerate(shapes)]
     cpu = CpuTranslator(network, artifact.info, options, picture, 1)
@@ -113,15 +115,55 @@ def test_pictures_are_those_of_the_cpu(
         error = np.abs(mine.astype(int) - theirs)
         # One step of the picture; in 16 bit OpenCV may round a count of the resize otherwise.
         assert error.max() <= (1 if dtype is np.uint8 else 2)
-        assert np.count_nonzero(error) <= 5e-3 * error.size
+        assert np.count_nonzero(error) <= 8e-3 * error.size
     assert gpu.nothing_left() and not gpu.violations
+
+
+def test_pictures_are_made_steady_as_after_the_cpu(host_gpu: Any, tiny_model: Path) -> None:
+    """By the kernels, where a translator on the CPU leaves it to what comes after."""
+    artifact = load_artifact(tiny_model)
+    network = OnnxRuntimeNetwork(artifact)
+    options = TranslateOptions(size=(64, 96), drift_warning=False)
+    shapes = [(100, 140)] * 6 + [(75, 61)] * 3
+    frames = [frame(number, shape) for number, shape in enumerate(shapes)]
+    cpu = CpuTranslator(network, artifact.info, options, YUV, 1)
+    gpu = FakeGpu(host_gpu.launch, seed=3)
+    ours = translator(gpu, artifact.info, network.runner(), options, YUV)
+    expected, actual = (
+        pictures(PostProcessingTranslator(inner, options, artifact.info.thermal), frames)
+        for inner in (cpu, ours)
+    )
+    for mine, theirs in zip(actual, expected, strict=True):
+        error = np.abs(mine.astype(int) - theirs)
+        assert error.max() <= 1 and np.count_nonzero(error) <= 8e-3 * error.size
+    assert gpu.nothing_left() and not gpu.violations
+
+
+def test_another_box_of_the_network_keeps_the_picture_steady(
+    host_gpu: Any, tiny_model: Path
+) -> None:
+    artifact = load_artifact(tiny_model)
+    options = TranslateOptions(size=(64, 96))
+    still = frame(0, (100, 140)).pixels
+    frames = [Frame(still, number, timestamp_ns=number * 33_000_000) for number in range(3)]
+    shown = []
+    # The network changes its mind with the box, and is not believed at once.
+    with translator(
+        FakeGpu(host_gpu.launch), artifact.info, lambda t: tripled(t) * (t.shape[2] / 96), options
+    ) as ours:
+        for number, item in enumerate(frames):
+            if number == 2:
+                ours.resize((96, 128))
+            ours.submit(item)
+            shown.append(ours.collect(30).picture.data[:100].astype(float).mean())
+    assert shown[1] == pytest.approx(shown[0], abs=0.1) and 2 < shown[2] - shown[1] < 20
 
 
 def test_levels_come_with_each_picture(host_gpu: Any, tiny_model: Path) -> None:
     """With several frames in flight each has its own, those that the CPU measures."""
     artifact = load_artifact(tiny_model)
     network = OnnxRuntimeNetwork(artifact)
-    options = TranslateOptions(size=(64, 96))
+    options = TranslateOptions(size=(64, 96), steady=0.0)
     cpu = CpuTranslator(network, artifact.info, options, YUV, 1)
     gpu = translator(
         FakeGpu(host_gpu.launch, seed=2), artifact.info, network.runner(), options, YUV
@@ -138,7 +180,7 @@ def test_levels_come_with_each_picture(host_gpu: Any, tiny_model: Path) -> None:
                     assert thermal is not None
                     levels.append((thermal.levels.low, thermal.levels.mid, thermal.levels.high))
         found.append(levels)
-    np.testing.assert_allclose(found[1], found[0], rtol=1e-9)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
     assert len(set(found[0])) > 1
 
 
@@ -147,7 +189,7 @@ def test_levels_start_anew_with_another_dtype(host_gpu: Any, tiny_model: Path) -
     network = OnnxRuntimeNetwork(artifact)
     frames = [frame(0), frame(1), frame(2, dtype=np.uint16), frame(3)]
     gpu = FakeGpu(host_gpu.launch)
-    options = TranslateOptions(size=(64, 96), detail="guided")
+    options = TranslateOptions(size=(64, 96), detail="guided", steady=0.0)
     actual = pictures(translator(gpu, artifact.info, network.runner(), options), frames)
     expected = pictures(CpuTranslator(network, artifact.info, options, YUV, 1), frames)
     for mine, theirs in zip(actual, expected, strict=True):
@@ -162,7 +204,7 @@ def test_levels_go_on_from_another_translators(
 ) -> None:
     artifact = load_artifact(tiny_model)
     network = OnnxRuntimeNetwork(artifact)
-    options = TranslateOptions(size=(64, 96))
+    options = TranslateOptions(size=(64, 96), steady=0.0)
     scene = np.linspace(20, 90, 64 * 96).reshape(64, 96)
     frames = [
         Frame((scene + 9 * number).astype(dtype), number, timestamp_ns=number * 10**8)
@@ -192,7 +234,12 @@ def test_levels_go_on_from_another_translators(
         after.submit(frame(9, (64, 96), dtype))
         after.collect(30)
     after.resume_levels(followed)
-    assert after.followed_levels() == followed
+    resumed = after.followed_levels()
+    assert resumed is not None and resumed.time_s == followed.time_s
+    for name in ("low", "mid", "high"):
+        # A GPU holds a level in two floats.
+        expected_level = getattr(followed.levels, name)
+        assert getattr(resumed.levels, name) == pytest.approx(expected_level, rel=1e-12)
     for mine, theirs in zip(pictures(after, frames[3:]), expected[3:], strict=True):
         assert np.abs(mine.astype(int) - theirs).max() <= 2
     assert all(gpu.nothing_left() and not gpu.violations for gpu in gpus)
@@ -218,7 +265,8 @@ def test_graph_and_pieces_are_the_same(host_gpu: Any, info: ModelInfo, capturabl
     other = pictures(translator(FakeGpu(host_gpu.launch), info, tripled), frames)
     assert all(map(np.array_equal, mine, other))
     # Of the frame kernels before and after the network, and of the network where it can be.
-    assert gpu.calls.count("launch_graph") == 5 * (3 if capturable else 2)
+    # Each slot's have run once before the first frame.
+    assert gpu.calls.count("launch_graph") == (3 + 5) * (3 if capturable else 2)
 
 
 def test_half_precision_network(host_gpu: Any, info: ModelInfo) -> None:
