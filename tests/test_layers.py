@@ -63,6 +63,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "thermal",
         "translate",
     },
+    # Many cameras on one machine: one engine, one page.
+    "serve": {"models", "pipeline", "sinks", "sources", "thermal", "translate"},
     # What `import ladle_rt` offers.
     "api": {"models", "pipeline", "sinks", "sources", "thermal", "translate"},
     # Parses, calls the library, formats: may call all of it.
@@ -74,6 +76,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation",
         "models",
         "pipeline",
+        "serve",
         "sinks",
         "sources",
         "thermal",
