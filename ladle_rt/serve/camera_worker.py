@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ladle_rt.addresses import masked
-from ladle_rt.errors import LadleError, OutputError
+from ladle_rt.errors import LadleError, OutputError, PartialResultError
 from ladle_rt.frame_stats import FrameStats
 from ladle_rt.frames import PixelFormat, TranslatedFrame
 from ladle_rt.models.artifact import ModelArtifact
@@ -81,7 +81,6 @@ class CameraWorker:
         artifact: ModelArtifact,
         shared: SharedWorkers,
         storage: Storage,
-        put: Callable[[TranslatedFrame], None],
     ) -> None:
         """
         Args:
@@ -90,11 +89,12 @@ class CameraWorker:
             artifact: the camera's model.
             shared: workers and networks.
             storage: of recordings.
-            put: shows a picture on the page; returns at once.
         """
         self.config = camera
         self.artifact = artifact
-        self._storage, self._put = storage, put
+        self.put: Callable[[TranslatedFrame], None] = lambda translated: None
+        """Shows a picture on the page and returns at once; set before `start`."""
+        self._storage = storage
         options = config.options(camera)
         self._translators = TranslatorFactory(
             artifact, options, "fast", FOR_VIDEO, camera.latency_budget_ms is not None, shared
@@ -162,7 +162,7 @@ class CameraWorker:
     def open(self, stream: OpenedStream) -> Sequence[Sink]:
         """See `Onlooker.open`."""
         self._opened = stream
-        sinks: list[Sink] = [_PageSink(self._put)]
+        sinks: list[Sink] = [_PageSink(self.put)]
         if self.config.record:
             self._segments = SegmentSink(self.config.name, self._storage, stream.context)
             sinks.append(self._segments)
@@ -226,6 +226,7 @@ class CameraWorker:
     def _run_once(self) -> str | None:
         """One run; why it failed, or ``None`` where it came to its end."""
         problem: str | None = None
+        partial: str | None = None
         try:
             stream(
                 self._job,
@@ -236,6 +237,9 @@ class CameraWorker:
                 tell=logger.info,
                 onlooker=self,
             )
+        except PartialResultError as error:
+            # All of a damaged recording that could be read was shown.
+            partial = str(error)
         except LadleError as error:
             problem = str(error)
         except Exception as error:
@@ -246,5 +250,5 @@ class CameraWorker:
             self._opened = self._segments = None
         if problem is not None:
             self._restarts += 1
-        self.account.end("ended" if problem is None else "lost", problem)
+        self.account.end("ended" if problem is None else "lost", problem or partial)
         return problem

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+CLOSE_LIMIT_S = 10.0
+"""Longest wait for a worker's last piece; it is a daemon, so one that hangs holds up nothing."""
 T = TypeVar("T")
 _Call = tuple["Future[Any]", Callable[[], Any]]
 
@@ -102,7 +104,7 @@ class FairPool:
         for future, _ in dropped:
             future.cancel()
         for thread in self._threads:
-            thread.join()
+            thread.join(CLOSE_LIMIT_S)
 
     def enqueue(self, lane: Lane, call: Callable[[], T]) -> Future[T]:
         """See `Lane.submit`."""

@@ -96,7 +96,7 @@ class Pages:
             ("POST", "/api/switches/{name}", self.switch),
             ("GET", "/metrics", self.metrics),
             ("GET", "/healthz", self.health),
-            ("*", "/{rest:.*}", _nothing),
+            NOTHING_ELSE,
         ]
         add_routes(app, routes, prefix)
 
@@ -209,6 +209,10 @@ def add_routes(app: web.Application, routes: Iterable[Route], prefix: str = "") 
 
 async def _nothing(request: web.Request) -> web.StreamResponse:
     raise web.HTTPNotFound
+
+
+NOTHING_ELSE: Route = ("*", "/{rest:.*}", _nothing)
+"""The last route: 404 for all that is left."""
 
 
 async def _expect_nothing(request: web.Request) -> None:
