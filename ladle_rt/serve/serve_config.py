@@ -204,12 +204,11 @@ def _camera(values: Any, path: Path, number: int) -> CameraConfig:
     """One table; messages say whose it is."""
     named = isinstance(values, Mapping) and isinstance(values.get("name"), str)
     where = f"{path}: camera {values['name'] if named else number}"
-    if isinstance(values, Mapping):
-        values = dict(values)
-        options = values.get("options")
-        if isinstance(options, Mapping) and isinstance(options.get("isotherm"), str):
-            values["options"] = {**options, "isotherm": Isotherm.parse(options["isotherm"])}
     try:
+        options = values.get("options") if isinstance(values, Mapping) else None
+        if isinstance(options, Mapping) and isinstance(options.get("isotherm"), str):
+            hot = Isotherm.parse(options["isotherm"])
+            values = {**values, "options": {**options, "isotherm": hot}}
         return structure(CameraConfig, values, where, ConfigError)
     except ConfigError as error:
         text = str(error)
