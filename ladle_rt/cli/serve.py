@@ -9,8 +9,10 @@ import click
 
 @click.command("serve")
 @click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.toml")
+@click.option("--token", envvar="LADLE_RT_TOKEN", help="What the page asks for, rather than the "
+              "file's.")  # fmt: skip
 @click.option("--check", is_flag=True, help="Say whether the file is right, and end.")
-def command(config: Path, check: bool) -> None:
+def command(config: Path, token: str | None, check: bool) -> None:
     """Translate many cameras on one machine, as a file says.
 
     The colours are synthesised, not measured, and objects can vanish in them. Cameras are added,
@@ -32,7 +34,11 @@ def command(config: Path, check: bool) -> None:
     reload = threading.Event()
     with stop_on_signals(reload) as stop:
         figures = serve_file(
-            config, stop=stop, reload=reload, tell=lambda line: click.echo(line, err=True)
+            config,
+            stop=stop,
+            reload=reload,
+            tell=lambda line: click.echo(line, err=True),
+            token=token,
         )
     for name, one in figures.items():
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(one.dropped.items()))

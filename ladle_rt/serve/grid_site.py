@@ -65,7 +65,9 @@ class GridSite:
         self._loop = asyncio.get_running_loop()
         self._connections, self._figures = connections, figures
         self._feed = FiguresFeed(overview)
-        self._exposition = Exposition(lambda: {**figures()}, metrics)
+        self._exposition = Exposition(
+            lambda: {name: one for name, one in figures().items()}, metrics
+        )
         self._streams: dict[str, WatchedStream] = {}
 
     def add_to(self, app: web.Application) -> None:

@@ -47,6 +47,7 @@ def serve_file(
     stop: threading.Event,
     reload: threading.Event,
     tell: Callable[[str], None],
+    token: str | None = None,
 ) -> dict[str, FrameStats]:
     """Run the cameras of a file.
 
@@ -55,6 +56,7 @@ def serve_file(
         stop: ends all in an orderly way.
         reload: when set, the file is read again at once; an edit is seen without it too.
         tell: gets lines for people, such as the page's address.
+        token: what the page asks for; ``None``: what the file says.
 
     Returns:
         The figures of the cameras that ran last.
@@ -63,7 +65,7 @@ def serve_file(
         LadleError: the file, the page or a model cannot be used.
     """
     watch = FileWatch(path)
-    supervisor = Supervisor(load_config(path), tell)
+    supervisor = Supervisor(load_config(path), tell, token)
     with supervisor:
         while not stop.wait(TICK_S):
             changed = watch.changed()

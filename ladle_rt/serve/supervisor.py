@@ -40,12 +40,15 @@ class Supervisor:
     `apply` and `reload` belong to one thread; everything else may be called from any.
     """
 
-    def __init__(self, config: ServeConfig, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: ServeConfig, tell: Callable[[str], None], token: str | None = None
+    ) -> None:
         """Start every camera; those that are not there are waited for.
 
         Args:
             config: what to run.
             tell: gets lines for people, such as the page's address.
+            token: what the page asks for; ``None``: what the configuration says.
 
         Raises:
             LadleError: the page cannot be served, or no such model.
@@ -66,7 +69,9 @@ class Supervisor:
         try:
             made = self._make(config)
             if config.page.address:
-                self._server = PageServer(config.page.address, config.page.token, self._make_site)
+                self._server = PageServer(
+                    config.page.address, token or config.page.token, self._make_site
+                )
                 for url in self._server.urls:
                     tell(f"page: {url}")
             if any(one.record for one in config.camera):
