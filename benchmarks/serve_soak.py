@@ -90,6 +90,7 @@ def soak(clips: list[Path], model: str, seconds: float) -> dict[str, Any]:
             rss_mb.append(process.memory_info().rss / 2**20)
 
     threading.Thread(target=watch, daemon=True).start()
+    began_s = time.monotonic()
     supervisor = Supervisor(configuration(clips, port, model), lambda line: None)
     try:
         with supervisor:
@@ -114,6 +115,8 @@ def soak(clips: list[Path], model: str, seconds: float) -> dict[str, Any]:
     moments = list(phases.values())
     cameras = {name: account(name, last[name], moments) for name in last}
     others = [one for name, one in cameras.items() if name != UNPLUGGED]
+    elapsed_s = time.monotonic() - began_s
+    used = process.cpu_times()
     rates = [one["fps"]["before"] for one in others]
     back = phases["end"][UNPLUGGED].presented - phases["back"][UNPLUGGED].presented
     return {
@@ -126,6 +129,8 @@ def soak(clips: list[Path], model: str, seconds: float) -> dict[str, Any]:
             for phase in ("before", "unplugged", "after")
         ],
         "fps_others_slowest_and_fastest": [min(rates), max(rates)],
+        "cores_used": round((used.user + used.system) / elapsed_s, 2),
+        "load_average": psutil.getloadavg()[1],
         "rss_mb_early_and_last": [round(rss_mb[len(rss_mb) // 4], 1), round(rss_mb[-1], 1)],
         "cameras": cameras,
     }
@@ -174,3 +179,7 @@ def main() -> None:
         settings = {"minutes": options.minutes, "cameras": CAMERAS, "model": options.model}
         write_result(options.output, "serve_soak", settings, results)
     sys.exit(0 if results["accounts_add_up"] and results["came_back"] else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -64,8 +64,8 @@ class EngineConfig:
 class PageConfig:
     """The page with all cameras."""
 
-    address: str = "127.0.0.1:8080"
-    """``[HOST:]PORT``; an empty text serves no page."""
+    address: str = ""
+    """``[HOST:]PORT``; empty: no page, because nobody asked for one."""
     token: str | None = None
     """What the page asks for; made up where others can reach it."""
 

@@ -74,6 +74,8 @@ class Supervisor:
                 )
                 for url in self._server.urls:
                     tell(f"page: {url}")
+            else:
+                tell('no page; for one add address = "8080" under [page]')
             if any(one.record for one in config.camera):
                 self._storage.tidy()
             self._tidier.start()
