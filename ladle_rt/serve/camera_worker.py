@@ -34,6 +34,8 @@ logger = logging.getLogger("ladle_rt.serve")
 
 STOP_TIMEOUT_S = 15.0
 """How long a camera may take to end; a driver that hangs is left behind then."""
+KEPT = "kept"
+"""Below a camera's folder: what people record and snap, which the storage rule does not remove."""
 AGAIN = Backoff(first_s=0.5, longest_s=5.0)
 """Between attempts."""
 
@@ -107,7 +109,7 @@ class CameraWorker:
             policy=camera.policy,
             latency_budget_ms=camera.latency_budget_ms,
             options=options,
-            record_folder=config.storage.folder / camera.name,
+            record_folder=config.storage.folder / camera.name / KEPT,
             log_every_s=config.log_every_s,
             overwrite=camera.overwrite,
         )
@@ -177,7 +179,15 @@ class CameraWorker:
         return None if opened is None else opened.controls.recording
 
     def record(self, on: bool) -> Path | None:
-        """See `Controls.record`."""
+        """See `Controls.record`.
+
+        Raises:
+            OutputError: the camera is not there, or the disk has less room than the rule leaves.
+        """
+        if on:
+            self._storage.tidy()
+            if self._storage.state.problem is not None:
+                raise OutputError(self._storage.state.problem)
         return self._running().controls.record(on)
 
     def snapshot(self) -> Path:

@@ -235,8 +235,18 @@ class Supervisor:
 
     def _tidy(self) -> None:
         while not self._ended.wait(TIDY_EVERY_S):
-            if any(one.record for one in self.config.camera):
-                self._storage.tidy()
+            asked = [worker for worker in self._copy().values() if worker.recording is not None]
+            if not asked and not any(one.record for one in self.config.camera):
+                continue
+            self._storage.tidy()
+            if self._storage.state.problem is None:
+                continue
+            for worker in asked:
+                # What people asked for may not fill the disk either.
+                try:
+                    worker.record(False)
+                except LadleError as error:
+                    logger.error("camera %s: %s", worker.config.name, error)
 
 
 def _thermal(worker: CameraWorker) -> Callable[[], ThermalView]:

@@ -21,6 +21,7 @@ from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import ModelError, OutputError
 from ladle_rt.frame_stats import FrameStats
 from ladle_rt.serve import camera_worker
+from ladle_rt.serve import supervisor as supervisor_module
 from ladle_rt.serve.serve_config import CameraConfig, ServeConfig
 from ladle_rt.serve.serve_file import serve_file
 from ladle_rt.serve.supervisor import Supervisor
@@ -115,6 +116,25 @@ def test_recordings_and_an_output_per_camera(
             with av.open(str(path)) as container:
                 count = sum(1 for _ in container.decode(video=0))
             assert count == supervisor.figures()[name].presented
+
+
+def test_what_people_record_is_kept_and_may_not_fill_the_disk(
+    config: Config, until: Until, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "TIDY_EVERY_S", 0.05)
+    # Nothing that the rule made may stay, and yet what was asked for does.
+    with Supervisor(config(CALM, max_days=1e-9), silent) as supervisor:
+        worker = supervisor._workers["calm"]
+        until(shows(supervisor, "calm", 2))
+        path = worker.record(True)
+        assert path is not None and path.parent == tmp_path / "rec" / "calm" / "kept"
+        assert supervisor.overview()["cameras"][0]["recorded"] == path.name
+        until(shows(supervisor, "calm", 2))
+        supervisor._storage.rule = replace(supervisor._storage.rule, min_free_gb=1e9)
+        until(lambda: worker.recording is None)
+        assert path.is_file()
+        with pytest.raises(OutputError, match="nothing is recorded"):
+            worker.record(True)
 
 
 def test_nothing_starts_where_something_is_wrong(config: Config) -> None:
