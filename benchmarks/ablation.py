@@ -60,6 +60,7 @@ ARMS: dict[str, Step] = {
     "perceptual": _loss("perceptual"),
     "discriminator": _discriminator,
     "moments": _loss("moments", "blurred"),
+    "histogram": _loss("histogram"),
     "stability": _loss("stability"),
     "semantics": _loss("semantics"),
     "new data": lambda arm, whole: replace(arm, data=whole.data),
