@@ -44,7 +44,7 @@ def read_json(path: Path, expected: str, error: type[LadleError]) -> Any:
 
 def read_toml(path: Path, expected: str, error: type[LadleError]) -> dict[str, Any]:
     """The values of a TOML file; arguments and errors as of `read_text`."""
-    # Here, because Python 3.10 has it in a package that only training brings.
+    # Here, because Python 3.10 has it in a package of its own, which few commands need.
     toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     values: dict[str, Any] = _parse(toml.loads, path, expected, error)
     return values

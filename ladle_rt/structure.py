@@ -96,6 +96,7 @@ def _converter() -> Converter:
     for kind, (expected, accepts) in _PLAIN.items():
         converter.register_structure_hook(kind, _plain(kind, expected, accepts))
     converter.register_structure_hook_func(_is_literal, _literal)
+    converter.register_structure_hook_func(lambda hint: hint == int | str | None, _int_or_text)
     for origin, factory in ((tuple, _tuple), (list, _list), (dict, _dict)):
         converter.register_structure_hook_factory(
             functools.partial(_comes_from, origin), functools.partial(factory, converter)
@@ -129,6 +130,13 @@ def _plain(kind: type, expected: str, accepts: Callable[[Any], bool]) -> Callabl
         return kind(value)
 
     return hook
+
+
+def _int_or_text(value: Any, _: Any) -> int | str | None:
+    """The one union of the settings."""
+    if value is None or (isinstance(value, int | str) and not isinstance(value, bool)):
+        return value
+    raise _UnfitError("a whole number or a text", value)
 
 
 def _is_literal(hint: Any) -> bool:

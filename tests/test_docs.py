@@ -55,6 +55,8 @@ def test_recipes_are_understood() -> None:
     recipes = [
         recipe
         for path in PAGES
+        # Cameras are no recipe.
+        if path.name != "serve.md"
         for recipe in re.findall(r"```toml\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
     ]
     assert recipes

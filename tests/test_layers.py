@@ -74,6 +74,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     # Many recordings, on many machines.
     "archive": {"models", "pipeline", "sinks", "sources", "thermal", "translate"},
+    # Many cameras on one machine: one engine, one page.
+    "serve": {"models", "pipeline", "sinks", "sources", "thermal", "translate"},
     # What `import ladle_rt` offers.
     "api": {"models", "pipeline", "sinks", "sources", "thermal", "translate"},
     # Parses, calls the library, formats: may call all of it.
@@ -86,6 +88,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation",
         "models",
         "pipeline",
+        "serve",
         "sinks",
         "sources",
         "thermal",

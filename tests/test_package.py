@@ -66,6 +66,7 @@ def test_running_needs_no_torch() -> None:
         "prometheus-client",
         "psutil",
         "rich",
+        "tomli",
     }
     assert names(PROJECT["dependencies"]) == core
 

@@ -21,6 +21,7 @@ from ladle_rt.errors import LadleError, PartialResultError
 COMMANDS = (
     "video",
     "stream",
+    "serve",
     "sources",
     "doctor",
     "image",

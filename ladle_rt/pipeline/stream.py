@@ -18,6 +18,7 @@ from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.pipeline.budget import LatencyBudget
 from ladle_rt.pipeline.frame_counter import FrameCounter
 from ladle_rt.pipeline.monitor import Monitor, summary
+from ladle_rt.pipeline.onlooker import Onlooker, OpenedStream
 from ladle_rt.pipeline.places import refuse_shared_places
 from ladle_rt.pipeline.processing import Processing
 from ladle_rt.pipeline.run import Policy, run
@@ -111,6 +112,7 @@ def stream(
     *,
     stop: threading.Event,
     tell: Callable[[str], None],
+    onlooker: Onlooker | None = None,
 ) -> StreamResult:
     """Translate a source until it ends, ``max_frames`` came, or ``stop`` is set.
 
@@ -125,6 +127,7 @@ def stream(
             frames; those that the translator cannot do are left out.
         stop: ends the stream in an orderly way; also set by the window and the page.
         tell: gets lines for people, such as the page's address.
+        onlooker: what else looks on and shows pictures.
 
     Raises:
         LadleError: source, outputs or settings that cannot be used; see `ladle_rt.errors`.
@@ -136,6 +139,8 @@ def stream(
             trace = stack.enter_context(Trace(job.trace, job.overwrite))
         counter = FrameCounter(trace)
         monitor = Monitor(counter)
+        if onlooker is not None:
+            onlooker.begin(monitor.figures)
         try:
             source = open_source(job.device, job.source, monitor.hear, stop)
         except StoppedError:
@@ -146,7 +151,7 @@ def stream(
         opening = stack.enter_context(ExitStack())
         opening.callback(sinks.abort)
         isotherm = IsothermSwitch(job.options.isotherm)
-        _open_outputs(job, source.info, artifact, monitor, sinks, isotherm, stop, tell)
+        _open_outputs(job, source.info, artifact, monitor, sinks, isotherm, stop, tell, onlooker)
         rows = None
         if job.stats is not None:
             rows = StatsFile(job.stats, job.overwrite)
@@ -218,6 +223,7 @@ def _open_outputs(
     isotherm: IsothermSwitch,
     stop: threading.Event,
     tell: Callable[[str], None],
+    onlooker: Onlooker | None,
 ) -> None:
     context = SinkContext(
         width=info.width,
@@ -248,8 +254,12 @@ def _open_outputs(
     on_demand = replace(context, overwrite=False, media=None)
     recorder = Recorder(job.record_folder, lambda path: VideoSink(path, on_demand, "growing"), stop)
     switches = [Switch("isotherm", "Isotherm", lambda: isotherm.on, isotherm.turn, "i")]
-    if job.preview is not None or window:
+    if job.preview is not None or window or onlooker is not None:
         sinks.add(recorder, idle=True)
+    if onlooker is not None:
+        seen = OpenedStream(on_demand, recorder, switches, lambda: tuple(sinks.failures))
+        for sink in onlooker.open(seen):
+            sinks.add(sink)
 
     def thermal_view() -> ThermalView:
         return ThermalView(artifact.info.thermal, job.options.palette)

@@ -38,6 +38,7 @@ from ladle_rt.translate.gpu_selection import select_gpu
 from ladle_rt.translate.network import Network, Output
 from ladle_rt.translate.network_size import NetworkSize, Size
 from ladle_rt.translate.plans import obtain_plan
+from ladle_rt.translate.shared_workers import SharedWorkers
 from ladle_rt.translate.warm_start import WarmStartTranslator
 from ladle_rt.translate.workers import CpuTranslator
 
@@ -72,6 +73,8 @@ class TranslatorFactory:
     """What the pictures are for."""
     climbs: bool = False
     """Whether a latency budget moves the network's box."""
+    shared: SharedWorkers | None = None
+    """Workers and networks on the CPU that other translators use too; ``None``: its own."""
 
     @property
     def size(self) -> NetworkSize:
@@ -89,7 +92,7 @@ class TranslatorFactory:
         """
         size = self.size
         return create_translator(
-            self.artifact, size.settled(frame), self.picture, size.shapes(frame)
+            self.artifact, size.settled(frame), self.picture, size.shapes(frame), self.shared
         )
 
 
@@ -98,6 +101,7 @@ def create_translator(
     options: TranslateOptions,
     picture: PictureSpec,
     shapes: tuple[Size, ...] = (),
+    shared: SharedWorkers | None = None,
 ) -> Translator:
     """Make the translator that settled options ask for, or the best that this machine has.
 
@@ -107,6 +111,7 @@ def create_translator(
         picture: what the sink wants.
         shapes: heights and widths that the network may be given, the first at once; empty: those
             of a frame that fills the box.
+        shared: what other translators on the CPU use too; ``threads`` is not looked at then.
 
     Raises:
         BackendError, MissingDependencyError, ModelError, ConfigError: see `TranslatorFactory`.
@@ -114,7 +119,7 @@ def create_translator(
     if not shapes:
         box = options.size or artifact.info.train_size
         shapes = (fit_box(*box, box, artifact.info.size_multiple).padded,)
-    return _Choice(artifact, options, picture, shapes).make()
+    return _Choice(artifact, options, picture, shapes, shared).make()
 
 
 def load_network(
@@ -160,6 +165,7 @@ class _Choice:
     options: TranslateOptions
     picture: PictureSpec
     shapes: tuple[Size, ...]
+    shared: SharedWorkers | None = None
 
     def make(self) -> Translator:
         backend = self.options.backend
@@ -245,10 +251,19 @@ class _Choice:
 
     def _on_cpu(self, backend: Backend = "onnxruntime") -> Translator:
         options = self.options
-        workers = options.threads or usable_cores()
+        shared = self.shared
+        workers = (options.threads or usable_cores()) if shared is None else shared.workers
         output: Output = "classes" if options.layout == "semantic" else "rgb"
-        network = load_network(self.artifact, backend, workers, output)
-        return CpuTranslator(network, self.artifact.info, options, self.picture, workers)
+
+        def load() -> Network:
+            return load_network(self.artifact, backend, workers, output)
+
+        if shared is None:
+            return CpuTranslator(load(), self.artifact.info, options, self.picture, workers)
+        network = shared.network((self.artifact.onnx_path, backend, output), load)
+        return CpuTranslator(
+            network, self.artifact.info, options, self.picture, workers, shared.lane()
+        )
 
     def _tensorrt(
         self, device: CudaDevice, tensorrt: TensorRT, leave: threading.Event | None = None

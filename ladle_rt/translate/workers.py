@@ -24,6 +24,7 @@ from ladle_rt.geometry import Fit, crop, fit_box, pad, shrink
 from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.thermal.normalization import FollowedLevels, LevelTracker, apply_levels
 from ladle_rt.translate.colorize import PictureSpec, Rendering, render
+from ladle_rt.translate.fair_pool import Lane
 from ladle_rt.translate.network import Network, Runner
 from ladle_rt.translate.semantic import class_colours
 
@@ -41,6 +42,8 @@ class CpuTranslator:
         options: how to translate.
         picture: what the sink wants.
         workers: threads, one frame each.
+        lane: of a pool of so many workers that others use too; closed at the end. ``None``: a
+            pool of its own.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class CpuTranslator:
         options: TranslateOptions,
         picture: PictureSpec,
         workers: int,
+        lane: Lane | None = None,
     ) -> None:
         # OpenCV's own thread pool would fight with the workers over the same cores.
         cv2.setNumThreads(1)
@@ -61,8 +65,11 @@ class CpuTranslator:
         self._box = options.size or info.train_size
         self._tracker = LevelTracker(info.thermal, options.smoothing_s, options.fixed_range)
         self._local = threading.local()
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="translate")
-        self._slots = threading.Semaphore(self.depth)
+        self._lane = lane
+        self._pool: ThreadPoolExecutor | Lane = lane or ThreadPoolExecutor(
+            workers, thread_name_prefix="translate"
+        )
+        self._slots = threading.Semaphore(2 * workers)
         self._flying: deque[Future[TranslatedFrame]] = deque()
         self._tickets = 0
         self._closed = False
@@ -71,12 +78,16 @@ class CpuTranslator:
     @property
     def name(self) -> str:
         """Engine and number of workers."""
-        return f"{self._network.name} ({self._workers} workers)"
+        shared = "" if self._lane is None else " shared"
+        return f"{self._network.name} ({self._workers}{shared} workers)"
 
     @property
     def depth(self) -> int:
-        """Two frames per worker: one being translated, one waiting."""
-        return 2 * self._workers
+        """Two frames per worker: one being translated, one waiting.
+
+        Of a shared pool only this translator's part counts, which changes as others come and go.
+        """
+        return 2 * (self._workers if self._lane is None else self._lane.share)
 
     @property
     def network_size(self) -> tuple[int, int]:

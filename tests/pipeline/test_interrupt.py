@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 
 import pytest
 
@@ -30,5 +31,19 @@ def test_nohup_stays_in_force() -> None:
         with stop_on_signals() as stop:
             signal.raise_signal(signal.SIGHUP)
             assert not stop.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_service_reads_its_configuration_instead() -> None:
+    # Under nohup too: nobody hangs up on a service by accident.
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        again = threading.Event()
+        with stop_on_signals(again) as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert again.is_set() and not stop.is_set()
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.is_set()
     finally:
         signal.signal(signal.SIGHUP, before)

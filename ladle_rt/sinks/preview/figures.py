@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,31 +23,31 @@ class Event:
     data: bytes
 
 
+def describe(figures: FrameStats, controls: Controls, switches: Sequence[Switch]) -> dict[str, Any]:
+    """The figures of one stream, what is recorded, and how the switches stand; JSON-ready."""
+    recording = controls.recording
+    return {
+        **figures.to_dict(),
+        "recording": None if recording is None else recording.name,
+        "switches": [
+            {"name": one.name, "label": one.label, "key": one.key, "on": one.is_on()}
+            for one in switches
+        ],
+    }
+
+
 class FiguresFeed:
     """Belongs to the page's event loop."""
 
-    def __init__(
-        self,
-        figures: Callable[[], FrameStats],
-        controls: Controls,
-        switches: Sequence[Switch],
-    ) -> None:
-        self._figures, self._controls, self._switches = figures, controls, switches
+    def __init__(self, state: Callable[[], Mapping[str, Any]]) -> None:
+        """
+        Args:
+            state: the figures of this moment, JSON-ready.
+        """
+        self.state = state
         self._newest = Event(0, b"")
         self._made_s = float("-inf")
         self._ended = False
-
-    def state(self) -> dict[str, Any]:
-        """The figures of this moment, what is recorded, and how the switches stand."""
-        recording = self._controls.recording
-        return {
-            **self._figures().to_dict(),
-            "recording": None if recording is None else recording.name,
-            "switches": [
-                {"name": one.name, "label": one.label, "key": one.key, "on": one.is_on()}
-                for one in self._switches
-            ],
-        }
 
     async def after(self, number: int) -> Event | None:
         """The next figures after those with the given number; ``None`` at the end."""

@@ -1,0 +1,185 @@
+"""Eight cameras on one machine: do their accounts add up, and does one that dies disturb another?
+
+python benchmarks/serve_soak.py --minutes 10 --clips DIR --output results.json
+
+Seven cameras play clips at their own pace, in loops; the eighth comes over UDP from an FFmpeg that
+is killed after a third of the time and started again at half. ``--clips`` is a folder of thermal
+videos; without it, synthetic drives are made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from helpers import write_result
+
+from ladle_rt.config import TranslateOptions
+from ladle_rt.frame_stats import FrameStats
+from ladle_rt.models.artifact import DEFAULT_MODEL
+from ladle_rt.pipeline.sample import write_sample
+from ladle_rt.serve.serve_config import CameraConfig, EngineConfig, PageConfig, ServeConfig
+from ladle_rt.serve.supervisor import Supervisor
+from ladle_rt.sources.base import SourceOptions
+from ladle_rt.sources.synthetic import DriveOptions
+
+CAMERAS = 8
+UNPLUGGED = "camera8"
+
+
+def drive(folder: Path) -> Path:
+    """A synthetic clip."""
+    write_sample(folder / "drive.mp4", DriveOptions(seconds=10))
+    return folder / "drive.mp4"
+
+
+def send(clip: Path, port: int) -> subprocess.Popen[bytes]:
+    """FFmpeg as a camera of the network: a clip in a loop, at its own pace."""
+    target = f"udp://127.0.0.1:{port}?pkt_size=1316"
+    command = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", str(clip), "-an"]
+    command += ["-c:v", "mpeg2video", "-pix_fmt", "yuv420p", "-q:v", "3", "-g", "10"]
+    return subprocess.Popen([*command, "-f", "mpegts", target])
+
+
+def free_port() -> int:
+    """A UDP port that nobody listens on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def configuration(clips: list[Path], port: int, model: str) -> ServeConfig:
+    """Clips in turn, and one camera of the network."""
+    options = TranslateOptions(allow_colour=True, quality="fast")
+    looped = SourceOptions(realtime=True, loop=True)
+    cameras = [
+        CameraConfig(f"camera{number}", str(clip), open=looped, options=options)
+        for number, clip in enumerate(itertools.islice(itertools.cycle(clips), CAMERAS - 1), 1)
+    ]
+    watched = SourceOptions(timeout_s=3.0)
+    cameras.append(
+        CameraConfig(UNPLUGGED, f"udp://127.0.0.1:{port}", open=watched, options=options)
+    )
+    engine = EngineConfig(model=model)
+    return ServeConfig(tuple(cameras), engine, PageConfig("127.0.0.1:0"))
+
+
+def soak(clips: list[Path], model: str, seconds: float) -> dict[str, Any]:
+    """Run, unplug, plug in again, and count."""
+    port = free_port()
+    sender = send(clips[0], port)
+    phases: dict[str, dict[str, FrameStats]] = {}
+    process = psutil.Process()
+    rss_mb: list[float] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(1.0):
+            rss_mb.append(process.memory_info().rss / 2**20)
+
+    threading.Thread(target=watch, daemon=True).start()
+    began_s = time.monotonic()
+    supervisor = Supervisor(configuration(clips, port, model), lambda line: None)
+    try:
+        with supervisor:
+            # Networks are loaded and sources open before anything is measured.
+            time.sleep(min(10.0, seconds / 6))
+            phases["start"] = supervisor.figures()
+            time.sleep(seconds / 3)
+            phases["unplugged"] = supervisor.figures()
+            sender.send_signal(signal.SIGKILL)
+            sender.wait()
+            time.sleep(seconds / 6)
+            during = supervisor.figures()[UNPLUGGED].state
+            phases["back"] = supervisor.figures()
+            sender = send(clips[0], port)
+            time.sleep(seconds / 2)
+            phases["end"] = supervisor.figures()
+    finally:
+        sender.kill()
+        sender.wait()
+        done.set()
+    last = supervisor.figures()
+    moments = list(phases.values())
+    cameras = {name: account(name, last[name], moments) for name in last}
+    others = [one for name, one in cameras.items() if name != UNPLUGGED]
+    elapsed_s = time.monotonic() - began_s
+    used = process.cpu_times()
+    rates = [one["fps"]["before"] for one in others]
+    back = phases["end"][UNPLUGGED].presented - phases["back"][UNPLUGGED].presented
+    return {
+        "accounts_add_up": all(one["adds_up"] for one in cameras.values()),
+        "state_while_unplugged": during,
+        "came_back": during == "lost" and back > 0,
+        "fps_total": round(sum(one["fps"]["before"] for one in cameras.values()), 2),
+        "fps_others_before_during_after": [
+            round(sum(one["fps"][phase] for one in others), 2)
+            for phase in ("before", "unplugged", "after")
+        ],
+        "fps_others_slowest_and_fastest": [min(rates), max(rates)],
+        "cores_used": round((used.user + used.system) / elapsed_s, 2),
+        "load_average": psutil.getloadavg()[1],
+        "rss_mb_early_and_last": [round(rss_mb[len(rss_mb) // 4], 1), round(rss_mb[-1], 1)],
+        "cameras": cameras,
+    }
+
+
+def account(name: str, last: FrameStats, moments: list[dict[str, FrameStats]]) -> dict[str, Any]:
+    """One camera's frames, and its pictures a second between the moments."""
+    pairs = zip(("before", "unplugged", "after"), itertools.pairwise(moments), strict=True)
+    fps = {
+        phase: round(
+            (end[name].presented - begin[name].presented)
+            / (end[name].elapsed_s - begin[name].elapsed_s),
+            2,
+        )
+        for phase, (begin, end) in pairs
+    }
+    dropped = sum(last.dropped.values())
+    return {
+        "captured": last.captured,
+        "presented": last.presented,
+        "dropped": dict(last.dropped),
+        "in_flight": last.in_flight,
+        "adds_up": last.captured == last.presented + dropped + last.in_flight,
+        "reconnects": last.reconnects,
+        "fps": fps,
+        "latency_ms": {
+            "p50": round(last.latency_ms.p50, 1),
+            "p95": round(last.latency_ms.p95, 1),
+            "p99": round(last.latency_ms.p99, 1),
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--clips", type=Path)
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        clips = sorted(options.clips.glob("*.mp4")) if options.clips else [drive(Path(folder))]
+        results = soak(clips, options.model, options.minutes * 60)
+    print(json.dumps(results, indent=2))
+    if options.output is not None:
+        settings = {"minutes": options.minutes, "cameras": CAMERAS, "model": options.model}
+        write_result(options.output, "serve_soak", settings, results)
+    sys.exit(0 if results["accounts_add_up"] and results["came_back"] else 1)
+
+
+if __name__ == "__main__":
+    main()

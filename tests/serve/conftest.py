@@ -1,0 +1,58 @@
+"""Cameras of a tiny model, and a clip that they play."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ladle_rt.pipeline.sample import write_sample
+from ladle_rt.serve.serve_config import (
+    CameraConfig,
+    EngineConfig,
+    PageConfig,
+    ServeConfig,
+    StorageRule,
+)
+from ladle_rt.sources.base import SourceOptions
+from ladle_rt.sources.synthetic import DriveOptions
+
+LOOPED = SourceOptions(realtime=True, loop=True)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("serve") / "t.mp4"
+    write_sample(path, DriveOptions(width=160, height=128, seconds=1))
+    return path
+
+
+@pytest.fixture
+def config(tiny_model: Path, tmp_path: Path) -> Callable[..., ServeConfig]:
+    def make(*cameras: CameraConfig, address: str = "", **storage: Any) -> ServeConfig:
+        rule = StorageRule(tmp_path / "rec", **{"min_free_gb": 0.0, **storage})
+        engine = EngineConfig(model=str(tiny_model), backend="onnxruntime", threads=2)
+        return ServeConfig(cameras, engine, PageConfig(address), rule, 0.0)
+
+    return make
+
+
+def wait_for(condition: Callable[[], Any], limit_s: float = 30.0) -> Any:
+    end_s = time.monotonic() + limit_s
+    while not (found := condition()):
+        assert time.monotonic() < end_s, "it did not get there"
+        time.sleep(0.03)
+    return found
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., Any]:
+    return wait_for
+
+
+@pytest.fixture(scope="session")
+def looped() -> SourceOptions:
+    return LOOPED
