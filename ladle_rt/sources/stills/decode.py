@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -17,6 +17,8 @@ from ladle_rt.datasets.images import SUFFIXES as IMAGES
 from ladle_rt.datasets.images import decode
 from ladle_rt.errors import InputError, InputNotFoundError
 from ladle_rt.sources.stills import flir
+from ladle_rt.sources.stills.tiff_units import tiff_scale
+from ladle_rt.temperature import Temperatures
 from ladle_rt.thermal.reading import ReadOptions
 from ladle_rt.thermal.validity import Mask
 
@@ -56,6 +58,8 @@ class Decoded:
     """HxW of any real dtype, or HxWx3 in RGB order."""
     invalid: Mask | None = None
     """Where it is transparent."""
+    celsius: Temperatures | None = None
+    """Degrees of the values as they are here, where the file says."""
 
 
 def decode_pictures(path: Path, options: ReadOptions) -> Iterator[Decoded]:
@@ -68,8 +72,8 @@ def decode_pictures(path: Path, options: ReadOptions) -> Iterator[Decoded]:
     suffix = path.suffix.lower()
     head = _head(path)
     if head.startswith(flir.MAGIC):
-        for counts in flir.fff_frames(path.read_bytes(), str(path)):
-            yield Decoded(counts)
+        for counts, scale in flir.fff_frames(path.read_bytes(), str(path)):
+            yield Decoded(counts, celsius=scale)
     elif suffix in REFUSED:
         raise InputError(
             f"{path}: {REFUSED[suffix]} files are not read; export 16-bit TIFF in the maker's "
@@ -136,12 +140,12 @@ def _jpeg(path: Path) -> Decoded:
     fff = flir.embedded_fff(jpeg)
     if fff is not None:
         try:
-            counts = next(flir.fff_frames(fff, str(path)))
+            counts, scale = next(flir.fff_frames(fff, str(path)))
         except InputError as error:
             logger.warning("%s; the picture itself is read instead", error)
         else:
             logger.info("%s: FLIR radiometric JPEG; its raw counts are read", path)
-            return Decoded(counts)
+            return Decoded(counts, celsius=scale)
     elif b"DJI" in jpeg[:DJI_HEAD] and b"\xff\xe3" in jpeg[:DJI_HEAD]:
         logger.info(
             "%s: DJI R-JPEG; its raw data needs DJI's Thermal SDK, the picture is read", path
@@ -150,7 +154,7 @@ def _jpeg(path: Path) -> Decoded:
 
 
 def _pages(path: Path) -> Iterator[Decoded]:
-    count = _count(path)
+    count, scale = _count(path), tiff_scale(path)
     for start in range(0, count, PAGES_AT_ONCE):
         try:
             _, pages = cv2.imreadmulti(
@@ -159,7 +163,7 @@ def _pages(path: Path) -> Iterator[Decoded]:
         except cv2.error:
             pages = ()
         for page in pages:
-            yield _rgb(page)
+            yield replace(_rgb(page), celsius=scale)
         if len(pages) < min(PAGES_AT_ONCE, count - start):
             raise InputError(
                 f"{path}: expected {count} pages, received {start + len(pages)} that decode"
