@@ -127,9 +127,9 @@ def test_a_real_camera_shows_the_degrees_that_are_read(cases: Path) -> None:
     height, width = pixels.shape
     spot = pixels[height // 2 - 1 : height // 2 + 1, width // 2 - 1 : width // 2 + 1]
     assert celsius.celsius(float(spot.mean())) == pytest.approx(20.9, abs=0.1)
-    low, high = np.percentile(pixels, [1, 99])
-    assert celsius.celsius(low) == pytest.approx(18.3, abs=0.5)
-    assert celsius.celsius(high) == pytest.approx(23.9, abs=0.5)
+    # The camera sets its scale a little within the extremes.
+    assert 17.3 < celsius.celsius(float(pixels.min())) <= 18.3
+    assert 23.9 <= celsius.celsius(float(pixels.max())) < 24.9
 
 
 def test_stacked_raw_counts_are_64ths_of_a_kelvin(cases: Path) -> None:

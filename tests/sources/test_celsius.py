@@ -13,15 +13,18 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from ladle_rt.config import Isotherm
-from ladle_rt.errors import FalseColourError
+from ladle_rt.errors import FalseColourError, InputError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.recording.recording_sink import RecordingSink
 from ladle_rt.recording.recording_source import RecordingSource
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sources.base import SourceOptions
 from ladle_rt.sources.folder import FolderSource
+from ladle_rt.sources.gstreamer import GStreamerSource
 from ladle_rt.sources.images import read_scenes
+from ladle_rt.sources.network_source import NetworkSource
 from ladle_rt.sources.select import open_source
+from ladle_rt.sources.v4l2.formats import COLOURED, decode_colours
 from ladle_rt.temperature import UNITS, CelsiusScale, PlanckScale
 from ladle_rt.thermal.isotherm import IsothermReader
 from ladle_rt.thermal.reading import ReadOptions, SceneReader
@@ -147,10 +150,9 @@ def test_auto_decides_on_the_first_picture_that_shows_its_palette(
             0, 256, (48, 64, 3), dtype=np.uint8))  # fmt: skip
 
 
-def test_a_network_stream_in_a_palette(tmp_path: Path) -> None:
-    """By the reader of addresses; a file stands in for the network."""
-    from ladle_rt.sources.network_source import NetworkSource
-
+def test_a_network_stream_in_a_palette(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file stands in for the network; what is read ahead of it is not thrown away."""
+    monkeypatch.setattr("ladle_rt.sources.network_source.LOW_DELAY", {})
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=9)
@@ -165,3 +167,58 @@ def test_a_network_stream_in_a_palette(tmp_path: Path) -> None:
     with NetworkSource(str(path), options) as source:
         levels = next(iter(source)).pixels
     assert np.abs(levels[0].astype(int) - np.linspace(0, 255, 64)).max() < 8
+
+
+def test_a_pipeline_in_a_palette() -> None:
+    class Capture:
+        def __init__(self, image: np.ndarray) -> None:
+            self.image = image
+
+        def isOpened(self) -> bool:  # noqa: N802
+            return True
+
+        def read(self) -> tuple[bool, np.ndarray]:
+            return True, self.image
+
+        def get(self, number: int) -> float:
+            return 9.0
+
+        def release(self) -> None:
+            pass
+
+    options = SourceOptions(read=ReadOptions(from_palette="auto"))
+    coloured = Capture(np.ascontiguousarray(drawn(cv2.COLORMAP_INFERNO)[..., ::-1]))
+    with GStreamerSource("x", options, lambda pipeline: coloured) as source:
+        levels = next(iter(source)).pixels
+    assert np.abs(levels[0].astype(int) - np.linspace(0, 255, 64)).max() < 8
+    grey = Capture(np.zeros((48, 64), np.uint8))
+    with (
+        GStreamerSource("x", options, lambda pipeline: grey) as source,
+        pytest.raises(InputError, match="expects colours"),
+    ):
+        next(iter(source))
+
+
+@pytest.mark.parametrize("name", COLOURED)
+def test_cameras_colours(name: str) -> None:
+    rgb = drawn(cv2.COLORMAP_JET)
+    yuv = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
+    luma, chroma = yuv[:48], yuv[48:].reshape(2, 24, 32)
+    if name == "MJPG":
+        data = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])[1].ravel()
+    elif name == "NV12":
+        data = np.concatenate([luma.ravel(), np.stack(chroma, -1).ravel()])
+    else:
+        packed = np.empty((48, 64, 2), np.uint8)
+        first = int(name == "UYVY")
+        packed[..., first] = luma
+        packed[:, 0::2, 1 - first], packed[:, 1::2, 1 - first] = (
+            plane.repeat(2, axis=0) for plane in chroma
+        )
+        data = packed.ravel()
+    found = decode_colours(data, name, 64, 48, 64 if name == "NV12" else 128)
+    assert not isinstance(found, str)
+    assert np.abs(found[:, 4:-4].astype(int) - rgb[:, 4:-4]).mean() < 12
+    levels = PaletteReader("jet", "cam").levels(found)
+    assert np.abs(levels[24, 8:-8] - np.linspace(0, 255, 64)[8:-8]).mean() < 6
+    assert isinstance(decode_colours(data[:100], name, 64, 48, 128), str)
