@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Iterator
@@ -13,9 +14,12 @@ from types import TracebackType
 from ladle_rt.errors import InputError, InputNotFoundError
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sources.base import SourceInfo, SourceOptions
+from ladle_rt.sources.exif import read_exif
 from ladle_rt.sources.images import list_images, read_scenes, scene_reader
 from ladle_rt.sources.stills.decode import SUFFIXES, count_pictures
 from ladle_rt.temperature import Temperatures
+
+logger = logging.getLogger("ladle_rt.input")
 
 DEFAULT_RATE = Fraction(25)
 PATTERN = re.compile(r"%(?:0\d+)?d")
@@ -67,6 +71,11 @@ class FolderSource:
                 f"{float(count / rate):.3f} s"
             )
         height, width = next(self._pictures())[0].shape
+        if read_exif(self._paths[0]) is not None:
+            logger.info(
+                "%s: the EXIF of its pictures (date, place) stays behind; only `image` keeps it",
+                path.name,
+            )
         frames = self._last - self._first
         self.info = SourceInfo(
             width=width,
