@@ -54,6 +54,12 @@ class Isotherm:
                 f"an isotherm's percentile must be within 0-100, received {self.value:g}"
             )
 
+    @property
+    def level(self) -> str:
+        """From where on, as people write it: ``98 %``, ``30000``, ``37 C`` with a degree sign."""
+        units = {"percentile": " %", "counts": "", "celsius": " \N{DEGREE SIGN}C"}
+        return f"{self.value:g}{units[self.unit]}"
+
     @classmethod
     def parse(
         cls, text: str, style: IsothermStyle = "tint", palette: Palette = "ironbow"

@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.temperature import Temperatures
+
 ThermalPixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 """Thermal intensities, HxW, uint8 or uint16, larger is hotter."""
 
@@ -24,16 +26,6 @@ class Levels:
     low: float
     mid: float
     high: float
-
-
-@dataclass(frozen=True, slots=True)
-class CelsiusScale:
-    """What a source knows of temperature: degrees C = ``gain`` x count + ``offset``."""
-
-    gain: float
-    """Degrees per count, > 0."""
-    offset: float
-    """Degrees at count 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +52,8 @@ class Frame:
     """Frames right before this one that the camera made and nobody took in time."""
     counts: ThermalPixels | None = None
     """What isotherms and temperatures are read from, where a tone curve changed ``pixels``."""
-    celsius: CelsiusScale | None = None
-    """What the counts are in degrees, where the source knows."""
+    celsius: Temperatures | None = None
+    """What the counts are in degrees, where the source knows; larger is hotter."""
 
     @property
     def time_s(self) -> float:

@@ -25,6 +25,7 @@ FOUNDATION = {
     "plugins",
     "similarity",
     "structure",
+    "temperature",
 }
 """Single modules that know nothing of the rooms: every room may import every one of them."""
 MAY_IMPORT: dict[str, set[str]] = {
@@ -104,10 +105,12 @@ WITHIN_FOUNDATION = {
     ("config", "errors"),
     ("documents", "errors"),
     ("files", "errors"),
+    ("frames", "temperature"),
     ("geometry", "config"),
     ("geometry", "frames"),
     ("plugins", "errors"),
     ("structure", "errors"),
+    ("temperature", "errors"),
 }
 """Imports from one module of the foundation to another."""
 TORCH_ROOMS = {"models", "training", "evaluation", "engines"}

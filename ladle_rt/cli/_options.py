@@ -12,6 +12,7 @@ from ladle_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from ladle_rt.config import TranslateOptions
+    from ladle_rt.temperature import CelsiusScale
     from ladle_rt.thermal.reading import ReadOptions
 
 QUALITIES = ("fast", "balanced", "best")
@@ -72,6 +73,20 @@ def parse_crop(
         raise click.BadParameter(f"expected X,Y,W,H such as 0,20,320,236, received {value!r}")
     x, y, width, height = (int(part) for part in parts)
     return x, y, width, height
+
+
+def parse_temperature(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> CelsiusScale | None:
+    """A unit's name or GAIN,OFFSET as the library reads them."""
+    from ladle_rt.temperature import parse_scale
+
+    if value is None:
+        return None
+    try:
+        return parse_scale(value)
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def parse_track(
@@ -351,6 +366,13 @@ _READ = (
         help="WIDTHxHEIGHT of raw 16-bit dumps, .y16 and .raw.",
     ),
     click.option("--recursive", is_flag=True, help="Images of sub-folders too."),
+    click.option(
+        "--temperature",
+        callback=parse_temperature,
+        metavar="UNIT|GAIN,OFFSET",
+        help="What the input's values are, for --isotherm 37C: kelvin/100 (Lepton TLinear), "
+        "kelvin/64, celsius, celsius/10, optris, ..., or degrees per count and at 0.",
+    ),
 )
 
 
@@ -364,7 +386,9 @@ def read_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-READ_NAMES = ("polarity", "from_palette", "crop", "mask", "track", "raw_size", "recursive")
+READ_NAMES = (
+    "polarity", "from_palette", "crop", "mask", "track", "raw_size", "recursive", "temperature",
+)  # fmt: skip
 """Keywords that `read_options` gives a command."""
 
 

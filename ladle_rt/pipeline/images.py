@@ -13,8 +13,9 @@ from ladle_rt.files import check_target
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sinks.png import write_png
 from ladle_rt.sources.exif import read_exif
-from ladle_rt.sources.images import list_images, read_stills
+from ladle_rt.sources.images import list_images, read_scenes
 from ladle_rt.sources.stills.decode import count_pictures
+from ladle_rt.temperature import Temperatures
 from ladle_rt.thermal.reading import ReadOptions
 from ladle_rt.translate.base import Translator
 
@@ -83,7 +84,8 @@ def translate_images(
                 return 0
             return 1
 
-        for number, (pixels, target, exif) in enumerate(_read(job, targets, on_failure)):
+        for number, (scene, target, exif) in enumerate(_read(job, targets, on_failure)):
+            pixels, celsius = scene
             height, width = pixels.shape
             if translator is None:
                 translator = stack.enter_context(make_translator((height, width)))
@@ -92,7 +94,8 @@ def translate_images(
                 written += finish(translator)
             translator.resize(network_box((height, width)))
             tell(number - len(pending), total)
-            translator.submit(prepare(Frame(pixels, number, timestamp_ns=number)))
+            frame = Frame(pixels, number, timestamp_ns=number, celsius=celsius)
+            translator.submit(prepare(frame))
             pending.append((target, exif))
         while translator is not None and pending:
             written += finish(translator)
@@ -109,14 +112,14 @@ def _read(
     job: ImageJob,
     targets: dict[Path, tuple[Path, ...]],
     on_failure: Callable[[LadleError], None],
-) -> Iterator[tuple[ThermalPixels, Path, bytes | None]]:
+) -> Iterator[tuple[tuple[ThermalPixels, Temperatures | None], Path, bytes | None]]:
     """Every picture that can be read, where it goes and what its file says of itself."""
     for source, places in targets.items():
-        pictures = read_stills(source, job.allow_colour, job.read)
+        pictures = read_scenes(source, job.allow_colour, job.read)
         exif = read_exif(source)
         try:
-            for pixels, target in zip(pictures, places, strict=False):
-                yield pixels, target, exif
+            for scene, target in zip(pictures, places, strict=False):
+                yield scene, target, exif
         except LadleError as error:
             on_failure(error)
 

@@ -253,7 +253,8 @@ def _open_outputs(
     # Started at any moment: what else the input holds does not belong to it.
     on_demand = replace(context, overwrite=False, media=None)
     recorder = Recorder(job.record_folder, lambda path: VideoSink(path, on_demand, "growing"), stop)
-    switches = [Switch("isotherm", "Isotherm", lambda: isotherm.on, isotherm.turn, "i")]
+    label = f"Isotherm {isotherm.isotherm.level}"
+    switches = [Switch("isotherm", label, lambda: isotherm.on, isotherm.turn, "i")]
     if job.preview is not None or window or onlooker is not None:
         sinks.add(recorder, idle=True)
     if onlooker is not None:

@@ -2,7 +2,8 @@
 
 A file is `MAGIC`, then one record per frame: `HEADER` (little-endian) and the pixels as PNG,
 whose own checksums guard them. Own, because no common container keeps nanosecond capture times,
-sequence gaps and changing sizes beside 16-bit pixels; a file that was cut off anywhere is
+sequence gaps and changing sizes beside 16-bit pixels. What counts are in degrees is text inside
+the PNG. A file that was cut off anywhere is
 readable up to its last whole frame.
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from ladle_rt.errors import InputError
 from ladle_rt.frames import Frame
+from ladle_rt.recording.temperatures import temperatures_of, with_temperatures
 
 MAGIC = b"ladle-rt recording 1\n"
 HEADER = struct.Struct("<4sqqqqqBI")
@@ -37,8 +39,10 @@ def frame_record(frame: Frame) -> bytes:
     Args:
         frame: HxW, uint8 or uint16.
     """
-    encoded, png = cv2.imencode(".png", frame.pixels, FAST)
+    counts = frame.pixels if frame.counts is None else frame.counts
+    encoded, array = cv2.imencode(".png", counts, FAST)
     assert encoded
+    png = with_temperatures(array.tobytes(), frame.celsius)
     base = frame.time_base or Fraction(0)
     header = HEADER.pack(
         MARK,
@@ -50,7 +54,7 @@ def frame_record(frame: Frame) -> bytes:
         frame.pts is not None,
         len(png),
     )
-    return header + png.tobytes()
+    return header + png
 
 
 def read_magic(file: BinaryIO, name: str) -> None:
@@ -87,4 +91,5 @@ def read_frames(file: BinaryIO) -> Iterator[Frame]:
             timestamp_ns,
             pts if has_pts else None,
             Fraction(numerator, denominator) if denominator else None,
+            celsius=temperatures_of(png),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Iterator
@@ -13,8 +14,12 @@ from types import TracebackType
 from ladle_rt.errors import InputError, InputNotFoundError
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sources.base import SourceInfo, SourceOptions
-from ladle_rt.sources.images import list_images, read_stills, scene_reader
+from ladle_rt.sources.exif import read_exif
+from ladle_rt.sources.images import list_images, read_scenes, scene_reader
 from ladle_rt.sources.stills.decode import SUFFIXES, count_pictures
+from ladle_rt.temperature import Temperatures
+
+logger = logging.getLogger("ladle_rt.input")
 
 DEFAULT_RATE = Fraction(25)
 PATTERN = re.compile(r"%(?:0\d+)?d")
@@ -65,7 +70,12 @@ class FolderSource:
                 f"{path}: expected a start within the sequence, received {start_s:g} s of "
                 f"{float(count / rate):.3f} s"
             )
-        height, width = next(self._pictures()).shape
+        height, width = next(self._pictures())[0].shape
+        if read_exif(self._paths[0]) is not None:
+            logger.info(
+                "%s: the EXIF of its pictures (date, place) stays behind; only `image` keeps it",
+                path.name,
+            )
         frames = self._last - self._first
         self.info = SourceInfo(
             width=width,
@@ -83,16 +93,17 @@ class FolderSource:
         Raises:
             InputError: one cannot be read, or shows a colour palette.
         """
-        for number, pixels in enumerate(self._pictures()):
-            yield Frame(pixels, number, time.monotonic_ns(), number, self.info.time_base)
+        for number, (pixels, celsius) in enumerate(self._pictures()):
+            now_ns, base = time.monotonic_ns(), self.info.time_base
+            yield Frame(pixels, number, now_ns, number, base, celsius=celsius)
 
-    def _pictures(self) -> Iterator[ThermalPixels]:
+    def _pictures(self) -> Iterator[tuple[ThermalPixels, Temperatures | None]]:
         # One reader for all: ranges of floats and the polarity hold for the whole sequence.
         reader = scene_reader(self._options.read, self._paths[0].parent.name or str(self._paths[0]))
         everything = (
-            pixels
+            scene
             for path in self._paths
-            for pixels in read_stills(path, self._options.allow_colour, self._options.read, reader)
+            for scene in read_scenes(path, self._options.allow_colour, self._options.read, reader)
         )
         return islice(everything, self._first, self._last)
 

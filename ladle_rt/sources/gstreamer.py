@@ -16,6 +16,7 @@ from ladle_rt.errors import InputError, SourceLostError
 from ladle_rt.frames import Frame
 from ladle_rt.sources.base import SourceInfo, SourceOptions
 from ladle_rt.sources.close_guard import CloseGuard
+from ladle_rt.thermal.reading import live_palette
 
 TIME_BASE = Fraction(1, 1_000_000)
 
@@ -73,13 +74,14 @@ class GStreamerSource:
         """
         Args:
             pipeline: ends in ``appsink``.
-            options: none of them counts here; a pipeline says it all.
+            options: ``read.from_palette`` counts here; a pipeline says the rest.
             open_capture: gives an object like `cv2.VideoCapture`.
 
         Raises:
             InputError: no GStreamer, or a pipeline that gives no frame.
         """
         self._pipeline = pipeline
+        self._palette = live_palette((options or SourceOptions()).read, "GStreamer")
         self._capture = open_capture(pipeline)
         self._guard = CloseGuard(self._capture.release)
         first: Any = None
@@ -113,10 +115,22 @@ class GStreamerSource:
         with self._guard.using():
             while delivered and not self._guard.closing.is_set():
                 now_ns = time.monotonic_ns()
-                yield Frame(_grey(image), number, now_ns, (now_ns - begin_ns) // 1000, TIME_BASE)
+                yield Frame(
+                    self._levels(image), number, now_ns, (now_ns - begin_ns) // 1000, TIME_BASE
+                )
                 number += 1
                 delivered, image = self._capture.read()
         raise SourceLostError("the GStreamer pipeline ended")
+
+    def _levels(self, image: Any) -> Any:
+        if self._palette is None:
+            return _grey(image)
+        if not _is_colour(image):
+            raise InputError(
+                "gst: --from-palette expects colours, received a grey picture; end the pipeline in "
+                "video/x-raw,format=BGR"
+            )
+        return self._palette.levels(np.ascontiguousarray(image[..., ::-1]))
 
     def close(self) -> None:
         """Stop the pipeline; calling it twice is harmless."""
@@ -134,8 +148,12 @@ class GStreamerSource:
         self.close()
 
 
+def _is_colour(image: Any) -> bool:
+    return bool(image.ndim == 3 and image.shape[2] == 3)
+
+
 def _grey(image: Any) -> Any:
-    if image.ndim == 3 and image.shape[2] == 3:
+    if _is_colour(image):
         return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     return np.array(image.reshape(image.shape[:2]))
 

@@ -15,6 +15,7 @@ from ladle_rt.errors import FalseColourError, InputError, InputNotFoundError
 from ladle_rt.frames import ThermalPixels
 from ladle_rt.sources.formats import COLOURED_SHARE, NEUTRAL_TOLERANCE, share_without_bar
 from ladle_rt.sources.stills.decode import SUFFIXES, Decoded, decode_pictures
+from ladle_rt.temperature import Temperatures
 from ladle_rt.thermal.reading import ReadOptions, SceneReader
 from ladle_rt.thermal.validity import Mask
 
@@ -106,10 +107,21 @@ def read_stills(
         options: see above.
         reader: goes on with it where files belong together.
     """
+    for pixels, _ in read_scenes(path, allow_colour, options, reader):
+        yield pixels
+
+
+def read_scenes(
+    path: Path,
+    allow_colour: bool = False,
+    options: ReadOptions | None = None,
+    reader: SceneReader | None = None,
+) -> Iterator[tuple[ThermalPixels, Temperatures | None]]:
+    """`read_stills` with the degrees of each picture's counts, where they are known."""
     options = options or ReadOptions()
     reader = reader or scene_reader(options, str(path))
     for decoded in decode_pictures(path, options):
-        yield _scene(decoded, reader, path, allow_colour, options)
+        yield _scene(decoded, reader, path, allow_colour, options), reader.celsius
 
 
 def scene_reader(options: ReadOptions, name: str, *, live: bool = False) -> SceneReader:
@@ -130,7 +142,7 @@ def _scene(
 ) -> ThermalPixels:
     image = decoded.pixels
     if image.ndim == 2:
-        return reader.read(image, decoded.invalid)
+        return reader.read(image, decoded.invalid, decoded.celsius)
     if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{path}: expected one channel of {image.dtype}, received a colour image")
     if options.from_palette is not None:

@@ -23,6 +23,7 @@ from ladle_rt.sources.base import SourceInfo, SourceOptions
 from ladle_rt.sources.close_guard import CloseGuard
 from ladle_rt.sources.container import fraction, frame_rate
 from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share, intensities
+from ladle_rt.thermal.reading import live_palette
 
 logger = logging.getLogger("ladle_rt")
 
@@ -53,16 +54,17 @@ class NetworkSource:
         Args:
             url: the address, or a file ending in ``.sdp`` that describes an RTP stream;
                 credentials in it never appear in messages.
-            options: ``timeout_s`` and ``allow_colour`` count here.
+            options: ``timeout_s``, ``allow_colour`` and ``read.from_palette`` count here.
 
         Raises:
             InputNotFoundError: nothing at that address.
             InputError: no connection, refused credentials, or nothing that can be decoded.
-            FalseColourError: a coloured stream without ``allow_colour``.
+            FalseColourError: a coloured stream without ``allow_colour``, or in no known palette.
         """
         self._options = options or SourceOptions()
         self._url, self._shown = url, masked(url)
         self._checks = 0
+        self._palette = live_palette(self._options.read, self._shown)
         self._timeline = _Timeline()
         self._sequence = 0
         self._container = self._connect()
@@ -207,6 +209,9 @@ class NetworkSource:
         return frame
 
     def _pixels(self, frame: av.VideoFrame) -> ThermalPixels:
+        if self._palette is not None:
+            rgb: Any = frame.to_ndarray(format="rgb24")
+            return self._palette.levels(rgb)
         allow = self._options.allow_colour
         if self._checks < COLOUR_CHECKS:
             self._checks += 1
@@ -214,8 +219,8 @@ class NetworkSource:
             if share > COLOURED_SHARE and not allow:
                 raise FalseColourError(
                     f"{self._shown}: {share:.0%} of the picture is coloured; expected thermal "
-                    "intensities in grey: choose the camera's white-hot palette, or use the "
-                    "luminance with --allow-colour"
+                    "intensities in grey: choose the camera's white-hot palette, turn it back with "
+                    "--from-palette auto, or use the luminance with --allow-colour"
                 )
         return intensities(frame, luminance=allow)
 

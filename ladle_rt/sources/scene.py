@@ -42,7 +42,8 @@ class SceneSource:
         """
         for frame in self.inner:
             if frame.fault is None:
-                frame = replace(frame, pixels=self._reader.read(frame.pixels))
+                pixels = self._reader.read(frame.pixels, celsius=frame.celsius)
+                frame = replace(frame, pixels=pixels, celsius=self._reader.celsius)
             yield frame
 
     def close(self) -> None:

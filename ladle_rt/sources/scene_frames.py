@@ -14,6 +14,7 @@ from ladle_rt.errors import FalseColourError, InputError
 from ladle_rt.frames import ThermalPixels
 from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share, intensities, packed_words
 from ladle_rt.sources.images import scene_reader
+from ladle_rt.temperature import Temperatures
 from ladle_rt.thermal.reading import ReadOptions
 from ladle_rt.thermal.sensors import holds_counts, picture_half
 
@@ -49,6 +50,11 @@ class SceneFrames:
         self._warned_colour = False
         self.rotation = 0
         """Of the frame that was read last, quarter turns."""
+
+    @property
+    def celsius(self) -> Temperatures | None:
+        """Degrees of the counts of the scene that was read last, where they are known."""
+        return self._scene.celsius
 
     def read(self, frame: av.VideoFrame) -> ThermalPixels:
         """The scene of the next frame.

@@ -59,6 +59,8 @@ SOURCES = {
 """By scheme."""
 SUFFIXES = {".lrec": SOURCES["recording"], ".sdp": SourceKind("FILE.sdp", _NETWORK)}
 """Of files; all others are pictures or videos."""
+_LEVELS = frozenset(SOURCES[name].target for name in ("recording", "synthetic"))
+"""Targets that never deliver colours."""
 V4L2_MAJOR = 81
 """Of device numbers; see Linux's admin-guide/devices.txt."""
 
@@ -127,7 +129,7 @@ def _open(spec: str, options: SourceOptions) -> Source:
     if target is None and path.is_file() and (kind := SUFFIXES.get(path.suffix.lower())):
         target, place = kind.target, spec
     if target is not None:
-        _refuse_read_options(spec, options.read)
+        _refuse_read_options(spec, target, options.read)
         source = cast(Factory, plugins.load(target))(place, options)
         return SceneSource(source, options.read)
     if "://" in spec:
@@ -146,13 +148,12 @@ def _open(spec: str, options: SourceOptions) -> Source:
     )
 
 
-def _refuse_read_options(spec: str, read: ReadOptions) -> None:
+def _refuse_read_options(spec: str, target: str, read: ReadOptions) -> None:
     """What can only be done to pictures in colour, or in files."""
-    if read.from_palette is not None:
+    if read.from_palette is not None and target in _LEVELS:
         raise ConfigError(
-            f"{masked(spec)}: --from-palette expects a file or a folder, received a source that "
-            "delivers levels; choose the camera's white-hot palette, or record it and translate "
-            "the file"
+            f"{masked(spec)}: --from-palette expects pictures in colour, received a source that "
+            "delivers levels; leave it out"
         )
     if read.track is not None:
         raise ConfigError(f"{masked(spec)}: only video files have tracks; leave --track out")

@@ -9,6 +9,7 @@ from fractions import Fraction
 from http.client import HTTPException
 from pathlib import PurePosixPath
 from types import TracebackType
+from typing import Any
 from urllib import request
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -22,6 +23,7 @@ from ladle_rt.sources.base import Source, SourceInfo, SourceOptions
 from ladle_rt.sources.close_guard import CloseGuard
 from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share, intensities
 from ladle_rt.sources.network_source import NetworkSource
+from ladle_rt.thermal.reading import live_palette
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"}
 """Of addresses that are taken for snapshots."""
@@ -42,7 +44,7 @@ class SnapshotSource:
         Args:
             url: ``http://`` or ``https://``; user and password in it are offered as basic and as
                 digest authentication.
-            options: ``fps``, ``timeout_s`` and ``allow_colour`` count here.
+            options: ``fps``, ``timeout_s``, ``allow_colour`` and ``read.from_palette`` count here.
 
         Raises:
             InputNotFoundError: nothing at that address.
@@ -51,6 +53,7 @@ class SnapshotSource:
         """
         self._options = options or SourceOptions()
         self._shown = masked(url)
+        self._palette = live_palette(self._options.read, self._shown)
         if urlsplit(url).scheme.lower() not in ("http", "https"):
             raise InputError(f"{self._shown}: expected snapshot:http://... or snapshot:https://...")
         self._url, self._opener = _with_credentials(url)
@@ -130,12 +133,15 @@ class SnapshotSource:
             raise SourceLostError(
                 f"{self._shown}: expected a picture, received {len(data)} bytes of something else"
             ) from error
+        if self._palette is not None:
+            rgb: Any = frame.to_ndarray(format="rgb24")
+            return self._palette.levels(rgb)
         share = coloured_share(frame)
         if share > COLOURED_SHARE and not self._options.allow_colour:
             raise FalseColourError(
                 f"{self._shown}: {share:.0%} of the picture is coloured; expected thermal "
-                "intensities in grey: choose the camera's white-hot palette, or use the "
-                "luminance with --allow-colour"
+                "intensities in grey: choose the camera's white-hot palette, turn it back with "
+                "--from-palette auto, or use the luminance with --allow-colour"
             )
         return intensities(frame, luminance=self._options.allow_colour)
 

@@ -247,6 +247,7 @@ class VideoSource:
                 timestamp_ns=time.monotonic_ns(),
                 pts=placed - self._origin,
                 time_base=self._time_base,
+                celsius=self._scene.celsius,
             )
             self._delivered += 1
         else:

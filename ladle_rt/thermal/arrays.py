@@ -170,6 +170,13 @@ class FloatRange:
     def __init__(self) -> None:
         self._range: Range | None = None
 
+    @property
+    def line(self) -> Range:
+        """The value of count 0 and the step to the next count, of the last picture of floats."""
+        low, high = self._range or (0.0, 0.0)
+        # Flat pictures are all 0; any step is right for them.
+        return low, (high - low) / LARGEST_COUNT or 1.0
+
     def counts(self, plane: Plane) -> ThermalPixels:
         """`to_counts` of the next picture."""
         return to_counts(plane, self._cover(plane) if plane.dtype.kind == "f" else None)

@@ -97,7 +97,7 @@ class IsothermReader:
                     f"an isotherm of {value:g} degrees C needs a source that knows temperatures, "
                     "and this one does not; give a percentile such as 98% or counts such as 30000"
                 )
-            return (value - frame.celsius.offset) / frame.celsius.gain
+            return frame.celsius.counts(value)
         return self._follow(frame, float(np.percentile(few, value)))
 
     def _follow(self, frame: Frame, measured: float) -> float:

@@ -12,11 +12,15 @@ import numpy.typing as npt
 
 from ladle_rt.errors import ConfigError, InputError
 from ladle_rt.frames import ThermalPixels
+from ladle_rt.temperature import KELVIN_64, CelsiusScale, PlanckScale, Temperatures
 from ladle_rt.thermal.arrays import FloatRange
-from ladle_rt.thermal.polarity import Polarity, PolaritySwitch, check_polarity
+from ladle_rt.thermal.polarity import Polarity, PolaritySwitch, check_polarity, invert
 from ladle_rt.thermal.sensors import picture_half, picture_rows, telemetry_rows
-from ladle_rt.thermal.unpalette import check_from_palette, find_palette, palette_levels
+from ladle_rt.thermal.unpalette import PaletteReader, check_from_palette
 from ladle_rt.thermal.validity import Mask, ValidScene, missing_values
+
+STACK_OF_64THS = (384, 256)
+"""Rows and columns of picture and counts in 64ths of a kelvin (TC001, P2 Pro)."""
 
 logger = logging.getLogger("ladle_rt.input")
 
@@ -39,6 +43,9 @@ class ReadOptions:
     """Width and height of raw 16-bit dumps (``.y16``, ``.raw``), which do not say them."""
     recursive: bool = False
     """Images of sub-folders too."""
+    temperature: CelsiusScale | None = None
+    """Degrees of the values as delivered (see `ladle_rt.temperature.parse_scale`); ``None``: what
+    the input says itself."""
 
     def __post_init__(self) -> None:
         check_polarity(self.polarity)
@@ -55,6 +62,13 @@ class ReadOptions:
             raise ConfigError(f"track must be a number or thermal, received {self.track!r}")
         if isinstance(self.track, int) and self.track < 0:
             raise ConfigError(f"track must be >= 0, received {self.track}")
+
+
+def live_palette(options: ReadOptions, name: str) -> PaletteReader | None:
+    """What turns the colours of a live input into levels; ``None`` where it delivers levels."""
+    if options.from_palette is None:
+        return None
+    return PaletteReader(options.from_palette, name, options.crop)
 
 
 class SceneReader:
@@ -76,7 +90,10 @@ class SceneReader:
         self._valid = ValidScene(name)
         self._rows: dict[tuple[int, ...], slice] = {}
         self._switch = PolaritySwitch(options.polarity, name)
-        self._palette = options.from_palette
+        self._palette = live_palette(options, name)
+        self._contradicted = self._stacked = False
+        self.celsius: Temperatures | None = None
+        """Degrees of the counts of the scene that was read last, where they are known."""
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the scenes of a live input.
@@ -89,16 +106,23 @@ class SceneReader:
             return self._options.crop[2:]
         return width, height - telemetry_rows(width, height)
 
-    def read(self, plane: npt.NDArray[Any], invalid: Mask | None = None) -> ThermalPixels:
+    def read(
+        self,
+        plane: npt.NDArray[Any],
+        invalid: Mask | None = None,
+        celsius: Temperatures | None = None,
+    ) -> ThermalPixels:
         """One picture.
 
         Args:
             plane: HxW, any real dtype; never written to. Larger is hotter, unless ``polarity``
                 says otherwise.
             invalid: HxW, what is known beforehand not to be scene.
+            celsius: degrees of the values, where the input says.
 
         Returns:
-            HxW uint8 or uint16: the same array where nothing had to be done.
+            HxW uint8 or uint16: the same array where nothing had to be done. `celsius` of this
+            object says what its counts are.
 
         Raises:
             InputError: the crop or the mask does not fit, or nothing in it is a number.
@@ -116,7 +140,38 @@ class SceneReader:
         pixels, missing = self._counts(plane)
         if missing is not None:
             invalid = missing if invalid is None else invalid | missing
-        return self._switch.apply(self._valid.apply(pixels, invalid))
+        valid = self._valid.apply(pixels, invalid)
+        if self._options.temperature is not None:
+            celsius = self._options.temperature
+        elif celsius is None and self._stacked:
+            celsius = KELVIN_64
+        self.celsius = None if celsius is None else self._of_counts(celsius, plane)
+        return self._switch.apply(valid) if self.celsius is None else self._hot_is_large(valid)
+
+    def _of_counts(self, celsius: Temperatures, plane: npt.NDArray[Any]) -> Temperatures:
+        """Degrees of the counts that `_counts` makes of values."""
+        if isinstance(celsius, PlanckScale) or (plane.dtype.kind == "u" and plane.itemsize <= 2):
+            return celsius
+        if plane.dtype.kind == "i" and plane.itemsize <= 2:
+            return celsius.rebased(float(np.iinfo(plane.dtype).min), 1)
+        return celsius.rebased(*self._range.line)
+
+    def _hot_is_large(self, pixels: ThermalPixels) -> ThermalPixels:
+        """Where temperatures are known, they are what polarity is told by."""
+        assert self.celsius is not None
+        rises = self.celsius.rises
+        if not self._contradicted and self._options.polarity == "black-hot" and rises:
+            self._contradicted = True
+            logger.warning(
+                "%s: its temperatures say that larger counts are hotter; --polarity black-hot is "
+                "not applied",
+                self._name,
+            )
+        if rises:
+            return pixels
+        assert isinstance(self.celsius, CelsiusScale)
+        self.celsius = self.celsius.rebased(float(np.iinfo(pixels.dtype).max), -1)
+        return invert(pixels)
 
     def read_colours(self, rgb: npt.NDArray[np.uint8]) -> ThermalPixels:
         """One picture in a palette, with ``from_palette``.
@@ -129,11 +184,7 @@ class SceneReader:
             InputError: as `read`.
         """
         assert self._palette is not None
-        if self._palette == "auto":
-            x, y, width, height = self._options.crop or (0, 0, *rgb.shape[1::-1])
-            self._palette = find_palette(rgb[y : y + height, x : x + width], self._name)
-            logger.info("%s: drawn in the palette %s", self._name, self._palette)
-        return self.read(palette_levels(rgb, self._palette))
+        return self.read(self._palette.levels(rgb))
 
     def _cut(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if self._options.crop is not None:
@@ -162,6 +213,8 @@ class SceneReader:
         if half != slice(0, height):
             which = "raw counts, its lower" if half.start else "picture, its upper"
             logger.info("%s: a stacked frame; the %s half, is read", self._name, which)
+            # Larger modules of the maker have other units.
+            self._stacked = bool(half.start) and plane.shape == STACK_OF_64THS
             return half
         rows = picture_rows(plane)
         if rows != slice(0, height):

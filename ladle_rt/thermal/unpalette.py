@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy.typing as npt
 
 from ladle_rt.errors import ConfigError, FalseColourError
 from ladle_rt.thermal.palettes import PALETTES, interpolate, palette_table
+
+logger = logging.getLogger("ladle_rt.input")
 
 Colours = npt.NDArray[np.uint8]
 
@@ -51,6 +54,8 @@ FAR = 48.0
 """Where a colour counts as of another palette altogether, however far it is."""
 NEAR_SHARE = 0.7
 """``auto`` asks for so much of the picture; the rest may be text and marks."""
+TELLING_SPAN = 64
+"""A picture whose channels all span less shows too little of its palette, 8-bit counts."""
 SAMPLES_PER_SIDE = 96
 
 
@@ -92,6 +97,45 @@ def find_palette(rgb: Colours, name: str) -> str:
             "--from-palette"
         )
     return best
+
+
+class PaletteReader:
+    """Turns the coloured pictures of one input into levels; in order, from one thread.
+
+    ``auto`` decides once, on the first picture that shows enough to tell palettes apart, and says
+    so; a closed shutter or a black first picture decides nothing.
+    """
+
+    def __init__(
+        self, palette: str, name: str, crop: tuple[int, int, int, int] | None = None
+    ) -> None:
+        """
+        Args:
+            palette: ``auto`` or one of `FROM_PALETTES`.
+            name: what to call the input.
+            crop: the part to judge by: X, Y, width and height.
+        """
+        self._palette, self._name, self._crop = palette, name, crop
+
+    def levels(self, rgb: Colours) -> npt.NDArray[np.uint8]:
+        """The levels of the next picture, as `palette_levels`.
+
+        Args:
+            rgb: HxWx3, sRGB.
+
+        Raises:
+            FalseColourError: ``auto`` knows no such palette.
+        """
+        if self._palette != "auto":
+            return palette_levels(rgb, self._palette)
+        x, y, width, height = self._crop or (0, 0, *rgb.shape[1::-1])
+        judged = rgb[y : y + height, x : x + width]
+        few = judged.reshape(-1, 3)[:: max(1, judged.size // (3 * SAMPLES_PER_SIDE**2))]
+        if not few.size or int(np.ptp(few, axis=0).max()) < TELLING_SPAN:
+            return np.ascontiguousarray(rgb[..., 1])
+        self._palette = find_palette(judged, self._name)
+        logger.info("%s: drawn in the palette %s", self._name, self._palette)
+        return palette_levels(rgb, self._palette)
 
 
 def palette_levels(rgb: Colours, palette: str) -> npt.NDArray[np.uint8]:

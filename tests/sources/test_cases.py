@@ -11,8 +11,9 @@ import pytest
 
 from ladle_rt.errors import FalseColourError, InputError
 from ladle_rt.sources.folder import FolderSource
-from ladle_rt.sources.images import list_images, read_stills
+from ladle_rt.sources.images import list_images, read_scenes, read_stills
 from ladle_rt.sources.video import VideoSource
+from ladle_rt.temperature import parse_scale
 from ladle_rt.thermal.reading import ReadOptions
 from ladle_rt.thermal.unpalette import find_palette, palette_levels
 
@@ -117,3 +118,36 @@ def test_videos(
 def test_folders(cases: Path) -> None:
     assert len(list(FolderSource(cases / "lepton_pgm"))) == 3
     assert len(list_images([cases / "nested"], recursive=True)) == 4
+
+
+def test_a_real_camera_shows_the_degrees_that_are_read(cases: Path) -> None:
+    """Its own screen says spot 20.9 degrees at the centre, and a scale from 18.3 to 23.9."""
+    ((pixels, celsius),) = read_scenes(cases / "real_FLIR_E40_masked.jpg")
+    assert celsius is not None
+    height, width = pixels.shape
+    spot = pixels[height // 2 - 1 : height // 2 + 1, width // 2 - 1 : width // 2 + 1]
+    assert celsius.celsius(float(spot.mean())) == pytest.approx(20.9, abs=0.1)
+    # The camera sets its scale a little within the extremes.
+    assert 17.3 < celsius.celsius(float(pixels.min())) <= 18.3
+    assert 23.9 <= celsius.celsius(float(pixels.max())) < 24.9
+
+
+def test_stacked_raw_counts_are_64ths_of_a_kelvin(cases: Path) -> None:
+    with VideoSource(cases / "tc001_record_256x384.mkv") as source:
+        for frame in source:
+            assert frame.celsius is not None
+            ends = (float(end) for end in (frame.pixels.min(), frame.pixels.max()))
+            coldest, hottest = map(frame.celsius.celsius, ends)
+            assert -20 < coldest < hottest < 60
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("celsius_f32.tif", "celsius"), ("celsius_i16.tif", "celsius/10")]
+)
+def test_degrees_in_a_tiff_are_what_one_says(cases: Path, name: str, unit: str) -> None:
+    read = ReadOptions(temperature=parse_scale(unit))
+    ((pixels, celsius),) = read_scenes(cases / name, options=read)
+    assert celsius is not None and celsius.celsius(float(pixels.min())) == pytest.approx(-12)
+    assert celsius.celsius(float(pixels.max())) == pytest.approx(20.35, abs=0.06)
+    ((_, unsaid),) = read_scenes(cases / name)
+    assert unsaid is None, "the file does not say its unit, and nothing is guessed"

@@ -13,6 +13,7 @@ from PIL import ExifTags, Image
 from ladle_rt.frames import Picture
 from ladle_rt.sinks.png import write_png
 from ladle_rt.sources.exif import read_exif
+from ladle_rt.sources.folder import FolderSource
 
 GREY = np.tile(np.arange(40, dtype=np.uint8), (30, 1))
 
@@ -80,3 +81,15 @@ def test_the_case_of_the_issue(shared_data: Path, tmp_path: Path) -> None:
     found = written(tmp_path / "out.png", read_exif(path))
     assert before[ExifTags.Base.Orientation] == 6 and found[ExifTags.Base.Orientation] == 1
     assert place and dict(found.get_ifd(ExifTags.IFD.GPSInfo)) == place
+
+
+def test_a_sequence_says_that_facts_stay_behind(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    with caplog.at_level(logging.INFO, "ladle_rt"):
+        FolderSource(tmp_path)
+        assert "EXIF" not in caplog.text
+        still(tmp_path / "0.jpg")
+        FolderSource(tmp_path)
+    assert caplog.text.count("the EXIF of its pictures (date, place) stays behind") == 1

@@ -102,11 +102,15 @@ def test_live_sources_are_cropped_and_turned() -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["synthetic", "rtsp://user:pa55@localhost:1/x", "v4l2:/dev/null", "recording:nothing"]
-)
-@pytest.mark.parametrize(
-    ("read", "said"),
-    [(ReadOptions(from_palette="auto"), "--from-palette expects"), (ReadOptions(track=1), "track")],
+    ("spec", "read", "said"),
+    [
+        ("synthetic", ReadOptions(from_palette="auto"), "--from-palette expects"),
+        ("recording:nothing", ReadOptions(from_palette="auto"), "--from-palette expects"),
+        ("synthetic", ReadOptions(track=1), "track"),
+        ("rtsp://user:pa55@localhost:1/x", ReadOptions(track=1), "track"),
+        ("v4l2:/dev/null", ReadOptions(track=1), "track"),
+        ("recording:nothing", ReadOptions(track=1), "track"),
+    ],
 )
 def test_what_a_source_of_levels_cannot_do_is_refused(
     spec: str, read: ReadOptions, said: str

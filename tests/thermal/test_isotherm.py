@@ -7,7 +7,8 @@ import pytest
 
 from ladle_rt.config import Isotherm
 from ladle_rt.errors import InputError
-from ladle_rt.frames import CelsiusScale, Frame
+from ladle_rt.frames import Frame
+from ladle_rt.temperature import CelsiusScale
 from ladle_rt.thermal.isotherm import IsothermReader, IsothermSwitch
 
 

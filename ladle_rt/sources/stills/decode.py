@@ -27,6 +27,8 @@ from ladle_rt.sources.stills.pages import (
     in_rgb,
     tiff_pages,
 )
+from ladle_rt.sources.stills.tiff_units import tiff_scale
+from ladle_rt.temperature import Temperatures
 from ladle_rt.thermal.reading import ReadOptions
 from ladle_rt.thermal.validity import Mask
 
@@ -64,6 +66,8 @@ class Decoded:
     """HxW of any real dtype, or HxWx3 in RGB order."""
     invalid: Mask | None = None
     """Where it is transparent."""
+    celsius: Temperatures | None = None
+    """Degrees of the values as they are here, where the file says."""
 
 
 def decode_pictures(path: Path, options: ReadOptions) -> Iterator[Decoded]:
@@ -78,8 +82,8 @@ def decode_pictures(path: Path, options: ReadOptions) -> Iterator[Decoded]:
     if head.startswith(flir.MAGIC):
         # Recordings may be larger than the memory.
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            for counts in flir.fff_frames(data, str(path)):
-                yield Decoded(counts)
+            for counts, planck in flir.fff_frames(data, str(path)):
+                yield Decoded(counts, celsius=planck)
     elif suffix in REFUSED:
         raise InputError(
             f"{path}: {REFUSED[suffix]} files are not read; export 16-bit TIFF in the maker's "
@@ -92,7 +96,8 @@ def decode_pictures(path: Path, options: ReadOptions) -> Iterator[Decoded]:
     elif suffix in DUMPS:
         yield from _dump(path, options.raw_size)
     elif suffix in (".tif", ".tiff"):
-        yield from map(Decoded, tiff_pages(path))
+        scale = tiff_scale(path)
+        yield from (Decoded(page, celsius=scale) for page in tiff_pages(path))
     elif suffix in (".gif", ".webp"):
         yield from map(Decoded, animation(path))
     elif head.startswith(b"\xff\xd8"):
@@ -149,12 +154,12 @@ def _jpeg(path: Path) -> Decoded:
     fff = flir.embedded_fff(jpeg)
     if fff is not None:
         try:
-            counts = next(flir.fff_frames(fff, str(path)))
+            counts, scale = next(flir.fff_frames(fff, str(path)))
         except InputError as error:
             logger.warning("%s; the picture itself is read instead", error)
         else:
             logger.info("%s: FLIR radiometric JPEG; its raw counts are read", path)
-            return Decoded(counts)
+            return Decoded(counts, celsius=scale)
     elif b"DJI" in jpeg[:DJI_HEAD] and b"\xff\xe3" in jpeg[:DJI_HEAD]:
         logger.info(
             "%s: DJI R-JPEG; its raw data needs DJI's Thermal SDK, the picture is read", path

@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.errors import InputError
+from ladle_rt.sources.stills import flir_calibration
+from ladle_rt.temperature import PlanckScale
 
 MAGIC = (b"FFF\0", b"AFF\0")
 HEADER_BYTES = 64
@@ -45,7 +47,7 @@ def embedded_fff(jpeg: bytes) -> bytes | None:
     return b"".join(parts[number] for number in sorted(parts)) or None
 
 
-def fff_frames(data: bytes | mmap.mmap, name: str) -> Iterator[Counts]:
+def fff_frames(data: bytes | mmap.mmap, name: str) -> Iterator[tuple[Counts, PlanckScale | None]]:
     """Every frame of an FFF file, or of several one after another (SEQ).
 
     Args:
@@ -53,26 +55,24 @@ def fff_frames(data: bytes | mmap.mmap, name: str) -> Iterator[Counts]:
         name: what to call it in messages.
 
     Yields:
-        HxW counts as the camera measured them, owned by the caller.
+        HxW counts as the camera measured them, owned by the caller, and their degrees where the
+        file says what is needed.
 
     Raises:
         InputError: cut off, without raw data, or of a compression that is not read (CSQ).
     """
     place = 0
     while 0 <= place < len(data):
-        counts, end = _frame(data, place, name)
-        yield counts
+        counts, scale, end = _frame(data, place, name)
+        yield counts, scale
         starts = [at for magic in MAGIC if (at := data.find(magic, end)) >= 0]
         place = min(starts, default=-1)
 
 
-def count_fff(data: bytes, name: str) -> int:
-    """Number of frames that `fff_frames` yields."""
-    return sum(1 for _ in fff_frames(data, name))
-
-
-def _frame(data: bytes | mmap.mmap, place: int, name: str) -> tuple[Counts, int]:
-    """The raw frame of one FFF block, and where the block ends."""
+def _frame(
+    data: bytes | mmap.mmap, place: int, name: str
+) -> tuple[Counts, PlanckScale | None, int]:
+    """The raw frame of one FFF block, its degrees, and where the block ends."""
     header = data[place : place + HEADER_BYTES]
     if len(header) < HEADER_BYTES or header[:4] not in MAGIC:
         raise InputError(f"{name}: expected a FLIR FFF file, received another or a damaged one")
@@ -80,7 +80,7 @@ def _frame(data: bytes | mmap.mmap, place: int, name: str) -> tuple[Counts, int]
     if order is None:
         raise InputError(f"{name}: a FLIR FFF file of an unknown version; export it as 16-bit TIFF")
     start, records = struct.unpack_from(order + "II", header, 24)
-    raw, end = None, place + HEADER_BYTES
+    raw, scale, end = None, None, place + HEADER_BYTES
     for number in range(min(records, MOST_RECORDS)):
         at = place + start + number * ENTRY_BYTES
         if at + ENTRY_BYTES > len(data):
@@ -91,9 +91,14 @@ def _frame(data: bytes | mmap.mmap, place: int, name: str) -> tuple[Counts, int]
             end = max(end, place + offset + length)
             if kind == RAW_RECORD and raw is None:
                 raw = data[place + offset : place + offset + length]
+            elif kind == flir_calibration.RECORD and scale is None:
+                camera = data[place + offset : place + offset + length]
+                # Its byte order is its own, and only one of the two makes sense.
+                scales = (flir_calibration.planck_scale(camera, one) for one in "<>")
+                scale = next((one for one in scales if one is not None), None)
     if raw is None or len(raw) < RAW_HEADER_BYTES:
         raise InputError(f"{name}: a FLIR file without whole raw thermal data; it may be cut off")
-    return _counts(raw, name), end
+    return _counts(raw, name), scale, end
 
 
 def _byte_order(header: bytes) -> str | None:

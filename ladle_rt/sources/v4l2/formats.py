@@ -16,6 +16,10 @@ BYTES_PER_PIXEL = {"Y16": 2, "Y16-BE": 2, "GREY": 1, "NV12": 1, "YUYV": 2, "UYVY
 """Of the plane that holds intensities."""
 
 
+COLOURED = ("YUYV", "UYVY", "NV12", "MJPG")
+"""What may show a palette, from the most to the least of it."""
+
+
 def decode(
     data: npt.NDArray[np.uint8], name: str, width: int, height: int, stride: int
 ) -> ThermalPixels | str:
@@ -45,3 +49,41 @@ def decode(
     if name in ("YUYV", "UYVY"):
         lines = lines[:, 0 if name == "YUYV" else 1 :: 2]
     return np.array(lines)
+
+
+def decode_colours(
+    data: npt.NDArray[np.uint8], name: str, width: int, height: int, stride: int
+) -> npt.NDArray[np.uint8] | str:
+    """The picture of one buffer in colour.
+
+    Args:
+        data: the buffer's used bytes.
+        name: one of `COLOURED`.
+        width: pixels, even.
+        height: pixels.
+        stride: bytes from line to line.
+
+    Returns:
+        HxWx3 uint8, RGB, owned by the caller; or why the buffer cannot be used.
+    """
+    if name == "MJPG":
+        image: Any = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        return "not a whole JPEG picture" if image is None else _swapped(image)
+    lines, used = (height * 3 // 2, width) if name == "NV12" else (height, 2 * width)
+    expected = stride * (lines - 1) + used
+    if data.size < expected:
+        return f"expected {expected} bytes, received {data.size}"
+    packed = np.lib.stride_tricks.as_strided(data, (lines, used), (stride, 1))
+    if name != "NV12":
+        packed = packed.reshape(height, width, 2)
+    code = {
+        "YUYV": cv2.COLOR_YUV2RGB_YUYV,
+        "UYVY": cv2.COLOR_YUV2RGB_UYVY,
+        "NV12": cv2.COLOR_YUV2RGB_NV12,
+    }[name]
+    converted: Any = cv2.cvtColor(np.ascontiguousarray(packed), code)
+    return converted  # type: ignore[no-any-return]
+
+
+def _swapped(image: Any) -> Any:
+    return np.ascontiguousarray(image[..., ::-1])

@@ -17,9 +17,12 @@ from ladle_rt.sources.base import SourceInfo, SourceOptions
 from ladle_rt.sources.close_guard import CloseGuard
 from ladle_rt.sources.v4l2.cameras import ThermalCamera, recognise
 from ladle_rt.sources.v4l2.device import Buffer, Device, Offer
-from ladle_rt.sources.v4l2.formats import PREFERENCE, decode
+from ladle_rt.sources.v4l2.formats import COLOURED, PREFERENCE, decode, decode_colours
 from ladle_rt.sources.v4l2.kernel import Kernel, LinuxKernel
+from ladle_rt.temperature import KELVIN_64
+from ladle_rt.thermal.reading import live_palette
 from ladle_rt.thermal.sensors import holds_counts, is_stacked, telemetry_rows
+from ladle_rt.thermal.unpalette import PaletteReader
 
 logger = logging.getLogger("ladle_rt.stream")
 
@@ -42,7 +45,8 @@ class V4l2Source:
         """
         Args:
             path: for example ``/dev/video0``.
-            options: ``width``, ``height``, ``fps``, ``format`` and ``timeout_s`` count here.
+            options: ``width``, ``height``, ``fps``, ``format``, ``timeout_s`` and
+                ``read.from_palette`` count here.
             kernel: stands in for the real one in tests.
 
         Raises:
@@ -50,6 +54,7 @@ class V4l2Source:
             InputError: busy, not permitted, not a camera, or a format or size it does not have.
         """
         self._options = options or SourceOptions()
+        self._palette = live_palette(self._options.read, path)
         self._device = Device(path, kernel or LinuxKernel())
         self._guard = CloseGuard(self._device.close)
         try:
@@ -111,7 +116,8 @@ class V4l2Source:
             first_ns = time_ns if first_ns is None else first_ns
             pixels, fault = self._pixels(buffer)
             pts = (time_ns - first_ns) // 1000
-            yield Frame(pixels, number, time_ns, pts, TIME_BASE, fault, missed)
+            celsius = KELVIN_64 if self._in_64ths and pixels.dtype == np.uint16 else None
+            yield Frame(pixels, number, time_ns, pts, TIME_BASE, fault, missed, celsius=celsius)
 
     def _pixels(self, buffer: Buffer) -> tuple[ThermalPixels, str | None]:
         nothing = np.empty((0, 0), np.uint8)
@@ -128,7 +134,16 @@ class V4l2Source:
         elif words is not None and self._telemetry and holds_counts(words):
             # The whole picture is counts, and telemetry follows (HT-301, T2S+).
             return self._cut(words).copy(), None
+        if self._palette is not None:
+            return self._levels(buffer, self._palette)
         return self._cut(found), None
+
+    def _levels(self, buffer: Buffer, palette: PaletteReader) -> tuple[ThermalPixels, str | None]:
+        size = self._width, self._height, self._stride
+        colours = decode_colours(buffer.data, self._format, *size)
+        if isinstance(colours, str):
+            return np.empty((0, 0), np.uint8), colours
+        return self._cut(palette.levels(colours)), None
 
     def _words(self, buffer: Buffer) -> npt.NDArray[np.uint16] | None:
         """Both bytes of each pixel together: raw counts travel as YUYV."""
@@ -149,6 +164,11 @@ class V4l2Source:
             return False
         known = self._known_raw and self._height > self._width
         return known or is_stacked(self._width, self._height)
+
+    @property
+    def _in_64ths(self) -> bool:
+        """Whether counts below the picture are 64ths of a kelvin: those of 256x192 modules."""
+        return self._raw_below and (self._width, self._height) == (256, 384)
 
     @property
     def _telemetry(self) -> int:
@@ -180,13 +200,15 @@ def choose(
     by_name = {offer.format: offer for offer in offers}
     if options.format is not None and options.format not in by_name:
         raise InputError(f"{path}: no format {options.format}; it has {listed}")
-    wanted = PREFERENCE if options.format is None else (options.format,)
-    usable = [by_name[name] for name in wanted if name in by_name and name in PREFERENCE]
+    readable = PREFERENCE if options.read.from_palette is None else COLOURED
+    wanted = readable if options.format is None else (options.format,)
+    usable = [by_name[name] for name in wanted if name in by_name and name in readable]
     if camera is not None and camera.raw_below and options.format is None:
         usable.sort(key=lambda offer: offer.format != "YUYV")
     if not usable:
         raise InputError(
-            f"{path}: expected one of {', '.join(PREFERENCE)}, the camera has {listed}"
+            f"{path}: expected one of {', '.join(readable)}, the camera has {listed}"
+            + ("; leave --from-palette out" if readable is COLOURED else "")
         )
     if options.width is None or options.height is None:
         sizes = usable[0].sizes or (DEFAULT_SIZE,)
