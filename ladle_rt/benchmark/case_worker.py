@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import psutil
@@ -24,7 +24,7 @@ from ladle_rt.benchmark.latency import (
     saturated,
     translate_all,
 )
-from ladle_rt.config import Backend, TranslateOptions
+from ladle_rt.config import TranslateOptions
 from ladle_rt.device import usable_cores
 from ladle_rt.errors import LadleError, MissingDependencyError
 from ladle_rt.frames import Frame
@@ -120,7 +120,7 @@ def measure_case(request: CaseRequest) -> dict[str, Any]:
 def _translator(
     artifact: ModelArtifact, request: CaseRequest, workers: int
 ) -> tuple[CpuTranslator, TimedNetwork]:
-    backend = cast(Backend, request.backend)
+    backend = request.backend
     network = TimedNetwork(load_network(artifact, backend, workers))
     options = TranslateOptions(backend=backend, threads=workers, size=request.size)
     return CpuTranslator(network, artifact.info, options, PICTURE, workers), network
@@ -160,7 +160,7 @@ def _drift(
 ) -> dict[str, float]:
     """How far the network's pictures are from those of fp32 in ONNX Runtime, RGB in [0,1]."""
     expected_of = load_network(reference, "onnxruntime").runner()
-    received_of = load_network(artifact, cast(Backend, request.backend)).runner()
+    received_of = load_network(artifact, request.backend).runner()
     fit = fit_box(*request.frame_size, request.size, artifact.info.size_multiple)
     worst, means, similarities = 0.0, [], []
     for frame in frames[:: max(1, len(frames) // DRIFT_FRAMES)]:
