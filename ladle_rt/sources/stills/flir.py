@@ -65,11 +65,6 @@ def fff_frames(data: bytes, name: str) -> Iterator[Counts]:
         place = min(starts, default=-1)
 
 
-def count_fff(data: bytes, name: str) -> int:
-    """Number of frames that `fff_frames` yields."""
-    return sum(1 for _ in fff_frames(data, name))
-
-
 def _frame(data: bytes, place: int, name: str) -> tuple[Counts, int]:
     """The raw frame of one FFF block, and where the block ends."""
     header = data[place : place + HEADER_BYTES]
