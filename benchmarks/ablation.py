@@ -65,6 +65,7 @@ ARMS: dict[str, Step] = {
     "new data": lambda arm, whole: replace(arm, data=whole.data),
     "strong augmentation": lambda arm, whole: replace(arm, augment=whole.augment),
     "context channels": lambda arm, whole: replace(arm, preset=whole.preset),
+    "histogram": _loss("histogram"),
 }
 """Parts by name, in the order in which they are added."""
 
