@@ -8,6 +8,7 @@ two readings is the picture.
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -44,11 +45,11 @@ def embedded_fff(jpeg: bytes) -> bytes | None:
     return b"".join(parts[number] for number in sorted(parts)) or None
 
 
-def fff_frames(data: bytes, name: str) -> Iterator[Counts]:
+def fff_frames(data: bytes | mmap.mmap, name: str) -> Iterator[Counts]:
     """Every frame of an FFF file, or of several one after another (SEQ).
 
     Args:
-        data: the file.
+        data: the file, or a map of it.
         name: what to call it in messages.
 
     Yields:
@@ -65,7 +66,12 @@ def fff_frames(data: bytes, name: str) -> Iterator[Counts]:
         place = min(starts, default=-1)
 
 
-def _frame(data: bytes, place: int, name: str) -> tuple[Counts, int]:
+def count_fff(data: bytes, name: str) -> int:
+    """Number of frames that `fff_frames` yields."""
+    return sum(1 for _ in fff_frames(data, name))
+
+
+def _frame(data: bytes | mmap.mmap, place: int, name: str) -> tuple[Counts, int]:
     """The raw frame of one FFF block, and where the block ends."""
     header = data[place : place + HEADER_BYTES]
     if len(header) < HEADER_BYTES or header[:4] not in MAGIC:
@@ -109,7 +115,10 @@ def _counts(raw: bytes, name: str) -> Counts:
             "own program"
         )
     if body.startswith(PNG):
-        image: Any = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED)
+        try:
+            image: Any = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED)
+        except cv2.error:
+            image = None
         if image is None or image.dtype != np.uint16 or image.ndim != 2:
             raise InputError(f"{name}: FLIR raw data that is no 16-bit PNG; it may be damaged")
         words: Counts = image
