@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ladle_rt.errors import ConfigError
+from ladle_rt.plugins import installed
 
 Agc = Literal["percentile", "plateau", "clahe"]
-Backend = Literal["auto", "tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino"]
+Backend = str
+"""``auto``, one of `BACKENDS`, or what an installed plug-in calls itself."""
 CudaBinding = Literal["bindings", "pycuda"]
 Detail = Literal["none", "guided"]
 Layout = Literal["colour", "side-by-side", "semantic"]
@@ -20,8 +22,10 @@ Palette = Literal["white-hot", "black-hot", "ironbow", "lava", "arctic", "green-
 """False colours for people; see `ladle_rt.thermal.palettes`."""
 Quality = Literal["fast", "balanced", "best"]
 
-CLASS_BACKENDS: tuple[Backend, ...] = ("onnxruntime", "openvino")
-"""Backends that can give a model's classes instead of its picture."""
+BACKENDS = ("tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino")
+"""The compute engines of this package; others are entry points of ``ladle_rt.backends``."""
+CLASS_BACKENDS = ("onnxruntime", "openvino")
+"""Those that can give a model's classes instead of its picture."""
 MIN_SIZE, MAX_SIZE = 32, 2048
 """Smallest and largest side of the network box, pixels."""
 STEADY = 1.0
@@ -165,11 +169,16 @@ class TranslateOptions:
 
     def __post_init__(self) -> None:
         _one_of("agc", self.agc, Agc)
-        _one_of("backend", self.backend, Backend)
+        # Entry points are looked up only where none of our own names fits: it takes milliseconds.
+        if self.backend not in ("auto", *BACKENDS) and self.backend not in installed(
+            "ladle_rt.backends"
+        ):
+            names = ", ".join(("auto", *BACKENDS, *installed("ladle_rt.backends")))
+            raise ConfigError(f"backend must be one of {names}, received {self.backend!r}")
         _one_of("cuda", self.cuda, CudaBinding)
         _one_of("detail", self.detail, Detail)
         _one_of("layout", self.layout, Layout)
-        if self.layout == "semantic" and self.backend not in ("auto", *CLASS_BACKENDS):
+        if self.layout == "semantic" and self.backend in set(BACKENDS) - set(CLASS_BACKENDS):
             raise ConfigError(
                 f"layout semantic runs on {' or '.join(CLASS_BACKENDS)}, received {self.backend}"
             )

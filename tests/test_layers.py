@@ -103,6 +103,7 @@ below every room that imports it: the table has no circle."""
 WITHIN_FOUNDATION = {
     ("colour", "frames"),
     ("config", "errors"),
+    ("config", "plugins"),
     ("documents", "errors"),
     ("files", "errors"),
     ("frames", "temperature"),

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+import ladle_rt
 from ladle_rt import plugins
+from ladle_rt.cli import cli
+from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import ConfigError, InputError, OutputError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
+from ladle_rt.models.artifact import load_artifact
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.select import SINKS, open_sinks
 from ladle_rt.sinks.select import kinds as sink_kinds
@@ -19,6 +24,7 @@ from ladle_rt.sources.pacing import LoopSource
 from ladle_rt.sources.reconnect import ReconnectingSource
 from ladle_rt.sources.select import SOURCES, open_source
 from ladle_rt.sources.select import kinds as source_kinds
+from ladle_rt.translate.select import NETWORKS, load_network
 
 MODULE = """
 from dataclasses import dataclass
@@ -52,6 +58,10 @@ class Count:
 
 class Engine:
     name = "tiny"
+    def __init__(self, artifact, *, workers, output):
+        self.workers, self.output = workers, output
+    def runner(self):
+        return lambda thermal: np.repeat(thermal / 2, 3, axis=1)
 """
 ENTRY_POINTS = """
 [ladle_rt.sources]
@@ -65,6 +75,7 @@ count = tiny_plugin:Count
 
 [ladle_rt.backends]
 tiny = tiny_plugin:Engine
+gone = tiny_plugin_that_is_not_there:Engine
 """
 
 
@@ -100,9 +111,31 @@ def test_a_sink() -> None:
     assert "count:..." in sink_kinds()
 
 
-def test_a_backend() -> None:
-    target = plugins.installed("ladle_rt.backends")["tiny"]
-    assert plugins.load(target).name == "tiny"
+def test_a_backend(tiny_model: Path) -> None:
+    thermal = np.linspace(1000, 3000, 64 * 96).reshape(64, 96).astype(np.uint16)
+    with ladle_rt.load(model=str(tiny_model), backend="tiny") as translate:
+        rgb = translate(thermal)
+    assert np.array_equal(rgb[..., 0], rgb[..., 2]) and rgb.max() == pytest.approx(128, abs=2)
+    network = load_network(load_artifact(tiny_model), "tiny", workers=3, output="classes")
+    assert (network.workers, network.output) == (3, "classes")  # type: ignore[attr-defined]
+
+
+def test_a_backend_by_name_on_the_command_line(tiny_model: Path, tmp_path: Path) -> None:
+    image = tmp_path / "frame.npy"
+    np.save(image, np.linspace(0, 9000, 64 * 96).reshape(64, 96).astype(np.uint16))
+    words = ["image", str(image), "--model", str(tiny_model), "-o", str(tmp_path / "colour")]
+    done = CliRunner().invoke(cli, [*words, "--backend", "tiny"])
+    assert done.exit_code == 0, done.output
+    assert len(list((tmp_path / "colour").glob("*.png"))) == 1
+    wrong = CliRunner().invoke(cli, [*words, "--backend", "tinny"])
+    assert wrong.exit_code == 2 and "openvino, tiny, gone, received 'tinny'" in wrong.output
+
+
+def test_backends_that_do_not_exist_or_do_not_load(tiny_model: Path) -> None:
+    with pytest.raises(ConfigError, match="openvino, tiny, gone, received 'tinny'"):
+        TranslateOptions(backend="tinny")
+    with pytest.raises(ConfigError, match="tiny_plugin_that_is_not_there:Engine: cannot be loaded"):
+        load_network(load_artifact(tiny_model), TranslateOptions(backend="gone").backend)
 
 
 def test_what_a_plug_in_cannot_do() -> None:
@@ -115,6 +148,7 @@ def test_what_a_plug_in_cannot_do() -> None:
 
 
 @pytest.mark.parametrize("target", sorted({kind.target for kind in SOURCES.values()}
-                                          | {kind.target for kind in SINKS.values()}))  # fmt: skip
+                                          | {kind.target for kind in SINKS.values()}
+                                          | set(NETWORKS.values())))  # fmt: skip
 def test_every_line_of_the_tables_names_something(target: str) -> None:
     assert callable(plugins.load(target))

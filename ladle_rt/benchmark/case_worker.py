@@ -39,7 +39,7 @@ from ladle_rt.benchmark.picture_quality import (
 from ladle_rt.benchmark.telemetry import TelemetrySampler
 from ladle_rt.benchmark.telemetry_sources import open_sources
 from ladle_rt.colour import Rgb
-from ladle_rt.config import Backend, TranslateOptions
+from ladle_rt.config import TranslateOptions
 from ladle_rt.datasets import Pair
 from ladle_rt.datasets.look import Look
 from ladle_rt.device import usable_cores
@@ -178,7 +178,7 @@ def open_case(
         picture: what the pictures are for.
         smoothing_s: of the thermal levels; 0 for stills.
     """
-    artifact, backend = load_artifact(request.model), cast(Backend, request.backend)
+    artifact, backend = load_artifact(request.model), request.backend
     options = TranslateOptions(
         backend=backend,
         threads=workers,

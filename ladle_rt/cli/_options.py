@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ladle_rt.temperature import CelsiusScale
     from ladle_rt.thermal.reading import ReadOptions
 
+_BACKENDS = ("auto", "tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino")
 QUALITIES = ("fast", "balanced", "best")
 PALETTES = ("white-hot", "black-hot", "ironbow", "lava", "arctic", "green-hot", "rainbow")
 MAX_SIDE = 2048
@@ -48,6 +49,19 @@ def parse_quality(
             f"expected {', '.join(QUALITIES)} or WIDTHxHEIGHT such as 512x384, received {value!r}"
         )
     return size[1], size[0]
+
+
+def parse_backend(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    """One of ours, or the name of an installed plug-in."""
+    if value is not None and value not in _BACKENDS:
+        from ladle_rt.plugins import installed
+
+        names = (*_BACKENDS, *installed("ladle_rt.backends"))
+        if value not in names:
+            raise click.BadParameter(f"expected one of {', '.join(names)}, received {value!r}")
+    return value
 
 
 def parse_raw_size(
@@ -153,9 +167,11 @@ _ENGINE = (
     click.option("--model", help="Shipped model name or path of an .onnx file."),
     click.option(
         "--backend",
-        type=click.Choice(
-            ["auto", "tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino"]
-        ),
+        callback=parse_backend,
+        metavar="|".join(_BACKENDS),
+        shell_complete=lambda context, parameter, start: [
+            name for name in _BACKENDS if name.startswith(start)
+        ],
         help="Compute engine; by default the first of tensorrt, torch on a GPU, onnxruntime.",
     ),
     click.option("--gpu", metavar="N|UUID", help="As `nvidia-smi -L` prints them; the first."),

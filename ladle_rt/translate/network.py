@@ -45,6 +45,23 @@ class Runner(Protocol):
         """
 
 
+class NetworkFactory(Protocol):
+    """What a backend's line in the table, or its entry point, names."""
+
+    def __call__(self, artifact: ModelArtifact, *, workers: int, output: Output) -> Network:
+        """Load a model and check it.
+
+        Args:
+            artifact: the model.
+            workers: threads that will run it, each by a runner of its own.
+            output: what the runners give.
+
+        Raises:
+            MissingDependencyError: the engine is not installed.
+            ModelError: the graph is damaged, foreign, gives no picture or has no such output.
+        """
+
+
 @contextlib.contextmanager
 def engine_errors(engine: str, thermal: Array) -> Iterator[None]:
     """Turn what an engine raises on a frame into one line; engines have no common error.

@@ -38,7 +38,8 @@ class OnnxRuntimeNetwork:
 
     name = "onnxruntime"
 
-    def __init__(self, artifact: ModelArtifact, output: Output = "rgb") -> None:
+    def __init__(self, artifact: ModelArtifact, workers: int = 1, output: Output = "rgb") -> None:
+        # One session serves any number of workers.
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1

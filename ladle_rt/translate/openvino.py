@@ -41,7 +41,7 @@ class OpenVinoNetwork:
         openvino = require("openvino", "openvino")
         if artifact.onnx_path not in shipped_models().values():
             # OpenVINO's memory cannot be bounded: ONNX Runtime refuses what takes too much.
-            OnnxRuntimeNetwork(artifact, output)
+            OnnxRuntimeNetwork(artifact, output=output)
         core = _core(openvino)
         try:
             model = core.read_model(str(artifact.onnx_path))

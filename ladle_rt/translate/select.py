@@ -15,8 +15,10 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
-from ladle_rt.config import Backend, Quality, TranslateOptions
+from ladle_rt import plugins
+from ladle_rt.config import BACKENDS, Backend, Quality, TranslateOptions
 from ladle_rt.cuda.gpu import Gpu
 from ladle_rt.cuda.probe import (
     CudaDevice,
@@ -35,7 +37,7 @@ from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda.engine import EnqueueEngine
 from ladle_rt.translate.failover import FailoverTranslator
 from ladle_rt.translate.gpu_selection import select_gpu
-from ladle_rt.translate.network import Network, Output
+from ladle_rt.translate.network import Network, NetworkFactory, Output
 from ladle_rt.translate.network_size import NetworkSize, Size
 from ladle_rt.translate.plans import obtain_plan
 from ladle_rt.translate.shared_workers import SharedWorkers
@@ -53,6 +55,15 @@ __all__ = [
 
 logger = logging.getLogger("ladle_rt.engine")
 
+NETWORKS = {
+    "onnxruntime": "ladle_rt.translate.onnxruntime:OnnxRuntimeNetwork",
+    "openvino": "ladle_rt.translate.openvino:OpenVinoNetwork",
+    "torch": "ladle_rt.translate.torch_backend:TorchNetwork",
+}
+"""Backends that take frames from the CPU, as `NetworkFactory`; those of other distributions are
+entry points of the group ``ladle_rt.backends``."""
+GPU_BACKENDS = ("tensorrt", "torch", "torch-tensorrt")
+"""Those that keep a frame in device memory; torch is among both."""
 FOR_ARRAYS = PictureSpec("rgb24", even=False)
 """Pictures for arrays and still images: of the frame's own size."""
 FOR_VIDEO = PictureSpec("yuv420p", even=True)
@@ -140,21 +151,16 @@ def load_network(
     Raises:
         MissingDependencyError: the engine is not installed.
         ModelError: the graph is damaged, foreign, gives no picture or has no such output.
-        ConfigError: an engine that has no CPU form.
+        ConfigError: an engine that has no CPU form, or a plug-in that cannot be loaded.
     """
-    if backend == "openvino":
-        from ladle_rt.translate.openvino import OpenVinoNetwork
-
-        return OpenVinoNetwork(artifact, workers, output)
-    if backend == "torch":
-        from ladle_rt.translate.torch_backend import TorchNetwork
-
-        return TorchNetwork(artifact)
-    if backend not in ("auto", "onnxruntime"):
-        raise ConfigError(f"{backend} runs on a GPU only; choose onnxruntime, openvino or torch")
-    from ladle_rt.translate.onnxruntime import OnnxRuntimeNetwork
-
-    return OnnxRuntimeNetwork(artifact, output)
+    name = "onnxruntime" if backend == "auto" else backend
+    target = NETWORKS.get(name)
+    if target is None and name not in BACKENDS:
+        target = plugins.installed("ladle_rt.backends").get(name)
+    if target is None:
+        raise ConfigError(f"{backend} runs on a GPU only; choose {', '.join(NETWORKS)}")
+    open_network = cast(NetworkFactory, plugins.load(target))
+    return open_network(artifact, workers=workers, output=output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +175,7 @@ class _Choice:
 
     def make(self) -> Translator:
         backend = self.options.backend
-        if backend in ("onnxruntime", "openvino") or self.options.layout == "semantic":
+        if backend not in ("auto", *GPU_BACKENDS) or self.options.layout == "semantic":
             return self._on_cpu(backend)
         try:
             device = self._find_gpu()

@@ -15,7 +15,7 @@ import numpy as np
 from ladle_rt.cuda.gpu import Gpu, gpu_error
 from ladle_rt.errors import BackendError, ConfigError, ModelError, require
 from ladle_rt.models.artifact import ModelArtifact
-from ladle_rt.translate.network import Array, Runner, check_output, engine_errors
+from ladle_rt.translate.network import Array, Output, Runner, check_output, engine_errors
 
 logger = logging.getLogger("ladle_rt")
 
@@ -59,7 +59,9 @@ class TorchNetwork:
 
     name = "torch"
 
-    def __init__(self, artifact: ModelArtifact) -> None:
+    def __init__(self, artifact: ModelArtifact, workers: int = 1, output: Output = "rgb") -> None:
+        if output != "rgb":
+            raise ModelError("torch gives pictures only; take onnxruntime for the model's classes")
         self._torch, module = load_module(artifact)
         # One thread per frame, as with the other engines; see `CpuTranslator`.
         self._torch.set_num_threads(1)
