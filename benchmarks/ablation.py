@@ -21,11 +21,11 @@ from ladle_rt.evaluation.comparison import PAINTED
 from ladle_rt.evaluation.evaluate import evaluate
 from ladle_rt.evaluation.open_models import open_models
 from ladle_rt.evaluation.perceptual_weights import open_perceptual_metric
-from ladle_rt.training.config import LossConfig, TrainConfig
 from ladle_rt.training.loop import train
 from ladle_rt.training.phases import Phase
 from ladle_rt.training.resolve import resolve_config
 from ladle_rt.training.samples import select_pairs
+from ladle_rt.training.train_config import LossConfig, TrainConfig
 
 FIRST_DATA = ("roadscene", "msrs", "m3fd", "flir-crops")
 """What the models of before 0.5 were trained on."""
@@ -93,7 +93,7 @@ def arms(whole: TrainConfig, steps: int, batch: int) -> dict[str, TrainConfig]:
     return found
 
 
-def judged(model: Path, config: TrainConfig) -> dict[str, dict[str, float]]:
+def for_discriminator(model: Path, config: TrainConfig) -> dict[str, dict[str, float]]:
     """Figures of one model by validation set, as painted in the look."""
     (opened,) = open_models([str(model)])
     results = {}
@@ -134,7 +134,9 @@ def main() -> None:
             folder = arguments.out / f"{name.removeprefix('+ ').replace(' ', '-')}-{seed}"
             if not (folder / "last.safetensors").is_file():
                 train(replace(arm, seed=seed, validation=()), folder, resume=True)
-            results[f"{name}, seed {seed}"] = figures = judged(folder / "last.safetensors", whole)
+            results[f"{name}, seed {seed}"] = figures = for_discriminator(
+                folder / "last.safetensors", whole
+            )
             for place, values in figures.items():
                 line = "  ".join(f"{metric} {value:.3f}" for metric, value in values.items())
                 print(f"{name:24s} {seed}  {place:12s} {line}", flush=True)

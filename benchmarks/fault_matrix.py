@@ -34,10 +34,10 @@ def recovery_s(played: dict[str, Any]) -> float:
     """From the fault to the first picture after which latency is as it was."""
     at_s = played["camera"].fault_times_s[0]
     times = played["latencies"]
-    before = [age for moment, age in times if moment < at_s]
+    before = [age for position, age in times if position < at_s]
     limit = max(USUAL * float(np.median(before)), 10.0)
-    after = [(moment, age) for moment, age in times if moment > at_s]
-    late = [moment for moment, age in after if age > limit]
+    after = [(position, age) for position, age in times if position > at_s]
+    late = [position for position, age in after if age > limit]
     last_late_s = late[-1] if late else at_s
     gaps = [(b - a, b) for (a, _), (b, _) in zip([(at_s, 0.0), *after], after, strict=False)]
     longest, end_s = max(gaps)

@@ -18,7 +18,7 @@ from fault_files import hostile_model, png_bomb
 from fuzz_seeds import INFO, network, scene
 
 from ladle_rt.pipeline.sample import write_sample
-from ladle_rt.sources.synthetic import DriveOptions
+from ladle_rt.sources.synthetic_source import DriveOptions
 
 Done = subprocess.CompletedProcess[str]
 LADLE = [sys.executable, "-m", "ladle_rt"]

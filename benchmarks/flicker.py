@@ -25,7 +25,7 @@ from ladle_rt.evaluation.video_pairs import AlignedFrames, VideoPair, find_video
 from ladle_rt.frames import Frame, Picture
 from ladle_rt.models.artifact import DEFAULT_MODEL, ModelArtifact, load_artifact
 from ladle_rt.similarity import Image
-from ladle_rt.sources.video import VideoSource
+from ladle_rt.sources.video_source import VideoSource
 from ladle_rt.thermal.normalization import LevelTracker
 from ladle_rt.translate.select import PictureSpec, create_translator
 from ladle_rt.translate.steady import Blender

@@ -26,13 +26,13 @@ from ladle_rt.errors import ConfigError
 from ladle_rt.models.artifact import ModelInfo, load_artifact
 from ladle_rt.sources.base import SourceOptions
 from ladle_rt.sources.exif import read_exif
-from ladle_rt.sources.images import read_stills
 from ladle_rt.sources.network_source import NetworkSource
+from ladle_rt.sources.still_images import read_stills
 from ladle_rt.sources.stills.decode import count_pictures
-from ladle_rt.sources.video import VideoSource
-from ladle_rt.thermal.reading import ReadOptions
-from ladle_rt.training.folder import claim_folder
+from ladle_rt.sources.video_source import VideoSource
+from ladle_rt.thermal.scene_reader import ReadOptions
 from ladle_rt.training.resolve import recipe_names, recipe_path, resolve_config
+from ladle_rt.training.run_folder import claim_folder
 from ladle_rt.translate.select import load_network
 
 

@@ -32,9 +32,9 @@ def serve(**settings: Any) -> Any:
 
     Whoever says nothing is cut off soon, so that a case does not wait for it.
     """
-    from ladle_rt.sinks.preview.limits import Limits
+    from ladle_rt.sinks.preview.connection_limits import ConnectionLimits
 
-    settings.setdefault("limits", Limits(request_s=0.1, answer_s=0.3))
+    settings.setdefault("limits", ConnectionLimits(request_s=0.1, answer_s=0.3))
     page = load_preview_test("conftest").Page(**settings)
     page.port = urlsplit(page.url).port
     return page

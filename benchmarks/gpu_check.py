@@ -39,16 +39,16 @@ from ladle_rt.cuda.gpu import Gpu
 from ladle_rt.cuda.probe import CudaDevice, CudaUnavailableError, probe_cuda
 from ladle_rt.cuda.select import open_gpu
 from ladle_rt.engines.plan.cache import list_plans
-from ladle_rt.geometry import fit_box
+from ladle_rt.geometry import fit_letterbox
 from ladle_rt.models.artifact import load_artifact
 from ladle_rt.translate import PictureSpec, create_translator
 from ladle_rt.translate.base import Translator
+from ladle_rt.translate.cpu_translator import CpuTranslator
 from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT, Buffers, FrameKernels
+from ladle_rt.translate.cuda.gpu_translator import GpuTranslator
 from ladle_rt.translate.cuda.kernels import frame_cubin
-from ladle_rt.translate.cuda.translator import GpuTranslator
 from ladle_rt.translate.postprocess import PostProcessingTranslator
 from ladle_rt.translate.torch_backend import TorchEngine
-from ladle_rt.translate.workers import CpuTranslator
 
 SHAPE = (512, 640)
 FRAMES = 300
@@ -221,7 +221,7 @@ def against_bare_loop(
 
 def bare_tensorrt_fps() -> float:
     """Frames a second of the plan alone, replayed as a CUDA graph on one stream."""
-    from ladle_rt.translate.cuda.tensorrt import TensorRtEngine
+    from ladle_rt.translate.cuda.tensorrt_engine import TensorRtEngine
 
     entry = next(entry for entry in list_plans(OPTIONS.engines) if entry.header)
     gpu = open_gpu()
@@ -324,7 +324,7 @@ def frame_buffers(
 ) -> tuple[FrameKernels, Buffers]:
     """Kernels of one frame with everything they need; the GPU frees it when it is closed."""
     box = OPTIONS.size or ARTIFACT.info.train_size
-    fit = fit_box(*SHAPE, box, ARTIFACT.info.size_multiple)
+    fit = fit_letterbox(*SHAPE, box, ARTIFACT.info.size_multiple)
     kernels = FrameKernels(
         *SHAPE,
         np.uint8,

@@ -28,7 +28,7 @@ from ladle_rt.engines.gate import Gate, GateReport
 from ladle_rt.engines.precision.fp32 import fp32_artifact
 from ladle_rt.engines.precision.placement import quantizable_nodes
 from ladle_rt.engines.precision.qdq_report import report_qdq
-from ladle_rt.engines.prepare import measure_sensitivity, prepare
+from ladle_rt.engines.select_precision import measure_sensitivity, select_precision
 from ladle_rt.errors import BackendError, MissingDependencyError
 from ladle_rt.evaluation.pair_images import read_pair_images
 from ladle_rt.models.artifact import DEFAULT_MODEL, ModelArtifact
@@ -113,7 +113,9 @@ def main() -> None:
         source = fp32_artifact(arguments.model, folder)
         graphs = {"fp32": source}
         for precision in ("fp16", "int8"):
-            prepared = prepare(source.onnx_path, precision, arguments.calibration, folder, print)
+            prepared = select_precision(
+                source.onnx_path, precision, arguments.calibration, folder, print
+            )
             print(f"{precision}: {prepared.reason}")
             graphs[prepared.precision] = prepared.artifact
         pairs = [
@@ -125,8 +127,8 @@ def main() -> None:
         gate = Gate(model, frames, truths)
         own = float(np.mean([ssim(*pair) for pair in zip(gate.expected, truths, strict=True)]))
         for precision, graph in graphs.items():
-            judged = gate.judge(onnx.load(str(graph.onnx_path)))
-            results[precision] = row(precision, judged, own)
+            for_discriminator = gate.check(onnx.load(str(graph.onnx_path)))
+            results[precision] = row(precision, for_discriminator, own)
             if precision == "int8":
                 pairs_report = report_qdq(onnx.load(str(graph.onnx_path)))
                 print(pairs_report.line())

@@ -27,7 +27,7 @@ from helpers import Spread, write_result
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.sinks.preview import open_preview
 from ladle_rt.thermal.normalization import ThermalNormalization
-from ladle_rt.thermal.view import ThermalView
+from ladle_rt.thermal.thermal_view import ThermalView
 
 WIDTH, HEIGHT, FPS, BITS, BLOCK = 640, 512, 30, 12, 40
 ROUNDS = 3

@@ -23,7 +23,7 @@ from helpers import write_result
 
 from ladle_rt.cuda.tensorrt_edition import TensorRT, find_tensorrt
 from ladle_rt.engines.calibration.ranges import choose_ranges, measure_histograms
-from ladle_rt.engines.export import export_onnx
+from ladle_rt.engines.export_onnx import export_onnx
 from ladle_rt.engines.plan.builder import build_plan
 from ladle_rt.engines.plan.layers import parse_build_log
 from ladle_rt.engines.plan.settings import BuildSettings
@@ -33,7 +33,7 @@ from ladle_rt.engines.precision.write import write_derived
 from ladle_rt.errors import BackendError
 from ladle_rt.models.artifact import ModelArtifact, ModelInfo
 from ladle_rt.models.registry import ARCHITECTURES, build, config_to_dict, preset_config
-from ladle_rt.sources.images import list_images, read_still
+from ladle_rt.sources.still_images import list_images, read_still
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 
 SIZE = (192, 256)

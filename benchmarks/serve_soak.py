@@ -32,7 +32,7 @@ from ladle_rt.pipeline.sample import write_sample
 from ladle_rt.serve.serve_config import CameraConfig, EngineConfig, PageConfig, ServeConfig
 from ladle_rt.serve.supervisor import Supervisor
 from ladle_rt.sources.base import SourceOptions
-from ladle_rt.sources.synthetic import DriveOptions
+from ladle_rt.sources.synthetic_source import DriveOptions
 
 CAMERAS = 8
 UNPLUGGED = "camera8"

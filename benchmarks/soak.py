@@ -24,8 +24,8 @@ from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.pipeline.frame_counter import FrameCounter
 from ladle_rt.pipeline.processing import Processing
 from ladle_rt.pipeline.run import run
-from ladle_rt.sinks.null import NullSink
-from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
+from ladle_rt.sinks.null_sink import NullSink
+from ladle_rt.sources.synthetic_source import DriveOptions, SyntheticSource
 from ladle_rt.translate.select import FOR_VIDEO, create_translator
 
 WARM_UP = 0.2

@@ -20,13 +20,13 @@ from pathlib import Path
 from helpers import Spread, write_result
 from torch import Tensor
 
-from ladle_rt.training.config import TrainConfig
 from ladle_rt.training.distributed import Processes, find_device
 from ladle_rt.training.loader import load_batches
 from ladle_rt.training.resolve import resolve_config
-from ladle_rt.training.run import Run
 from ladle_rt.training.samples import MixedSamples
 from ladle_rt.training.throughput import Meter
+from ladle_rt.training.train_config import TrainConfig
+from ladle_rt.training.training_run import Run
 
 WARM_UP = 5
 """Steps before anything is timed."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 import ladle_rt
-from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
+from ladle_rt.sources.synthetic_source import DriveOptions, SyntheticSource
 
 if len(sys.argv) > 1:
     source, target = map(Path, sys.argv[1:3])

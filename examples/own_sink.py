@@ -9,7 +9,7 @@ import numpy as np
 
 import ladle_rt
 from ladle_rt.frames import TranslatedFrame
-from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
+from ladle_rt.sources.synthetic_source import DriveOptions, SyntheticSource
 
 
 class Strip:

@@ -5,7 +5,7 @@ import torch
 
 from ladle_rt.models.artifact import DEFAULT_MODEL, shipped_models
 from ladle_rt.models.weights import load_model
-from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
+from ladle_rt.sources.synthetic_source import DriveOptions, SyntheticSource
 from ladle_rt.thermal.normalization import normalize
 
 device = "cuda" if torch.cuda.is_available() else "cpu"

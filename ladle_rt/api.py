@@ -24,14 +24,14 @@ from ladle_rt.errors import LadleError
 from ladle_rt.frame_stats import FrameStats
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
-from ladle_rt.pipeline import images, video
+from ladle_rt.pipeline import image_job, video_job
 from ladle_rt.pipeline.colorizer import Colorizer
 from ladle_rt.pipeline.processing import Processing
-from ladle_rt.pipeline.video import VideoJob, VideoResult
-from ladle_rt.sources.video import VideoSource
+from ladle_rt.pipeline.video_job import VideoJob, VideoResult
+from ladle_rt.sources.video_source import VideoSource
 from ladle_rt.thermal.frontend import prepare_still
 from ladle_rt.thermal.polarity import Polarity
-from ladle_rt.thermal.reading import ReadOptions
+from ladle_rt.thermal.scene_reader import ReadOptions
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.postprocess import PostProcessingTranslator
 from ladle_rt.translate.select import FOR_ARRAYS, FOR_VIDEO, TranslatorFactory
@@ -154,7 +154,7 @@ def translate_video(
         translators = TranslatorFactory(artifact, settings, "balanced", FOR_VIDEO)
         return Processing(translators(frame), settings, artifact.info.thermal)
 
-    return video.translate_video(job, make, stop=stop, on_progress=progress)
+    return video_job.translate_video(job, make, stop=stop, on_progress=progress)
 
 
 def translate_images(
@@ -208,8 +208,8 @@ def translate_images(
     def make(frame: Size) -> Translator:
         return PostProcessingTranslator(translators(frame), settings, thermal)
 
-    return images.translate_images(
-        images.ImageJob(
+    return image_job.translate_images(
+        image_job.ImageJob(
             tuple(map(Path, inputs)),
             Path(folder),
             overwrite,

@@ -64,7 +64,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedFrame:
     """A frame as the thermal front end hands it on."""
 
     frame: Frame

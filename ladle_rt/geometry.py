@@ -22,7 +22,7 @@ LARGEST_BOX: dict[Quality, tuple[int, int]] = {"balanced": (288, 384), "best": (
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class Letterbox:
     """Sizes of one frame on its way through the network, pixels."""
 
     height: int
@@ -55,7 +55,7 @@ def network_box(
         quality: the word.
 
     Returns:
-        Height and width for landscape frames, divisible by ``multiple``; `fit_box` turns it.
+        Height and width for landscape frames, divisible by ``multiple``; `fit_letterbox` turns it.
     """
     if quality == "fast":
         return train_size
@@ -76,7 +76,7 @@ def _cover(side: int, multiple: int) -> int:
     return side + -side % multiple
 
 
-def fit_box(height: int, width: int, box: tuple[int, int], multiple: int) -> Fit:
+def fit_letterbox(height: int, width: int, box: tuple[int, int], multiple: int) -> Letterbox:
     """Fit a frame into a box.
 
     Args:
@@ -89,10 +89,10 @@ def fit_box(height: int, width: int, box: tuple[int, int], multiple: int) -> Fit
     scale = min(tall / height, wide / width)
     fit_height = min(tall, max(1, round(height * scale)))
     fit_width = min(wide, max(1, round(width * scale)))
-    return Fit(fit_height, fit_width, -fit_height % multiple, -fit_width % multiple)
+    return Letterbox(fit_height, fit_width, -fit_height % multiple, -fit_width % multiple)
 
 
-def shrink(pixels: ThermalPixels, fit: Fit) -> ThermalPixels:
+def shrink(pixels: ThermalPixels, fit: Letterbox) -> ThermalPixels:
     """Scale a frame to its fit, in its own dtype: area average down, bilinear up."""
     height, width = pixels.shape
     down = height >= fit.height and width >= fit.width
@@ -101,7 +101,7 @@ def shrink(pixels: ThermalPixels, fit: Fit) -> ThermalPixels:
     return scaled  # type: ignore[no-any-return]
 
 
-def pad(image: Any, fit: Fit) -> Any:
+def pad(image: Any, fit: Letterbox) -> Any:
     """Extend HxW at the bottom and right by reflection, by repetition where it is too small."""
     if not fit.pad_height and not fit.pad_width:
         return image
@@ -110,6 +110,6 @@ def pad(image: Any, fit: Fit) -> Any:
     return cv2.copyMakeBorder(image, 0, fit.pad_height, 0, fit.pad_width, border)
 
 
-def crop(output: np.ndarray[Any, Any], fit: Fit) -> np.ndarray[Any, Any]:
+def crop(output: np.ndarray[Any, Any], fit: Letterbox) -> np.ndarray[Any, Any]:
     """Undo `pad` on [..., H, W]; a view."""
     return output[..., : fit.height, : fit.width]

@@ -21,12 +21,12 @@ ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 TO_BE_WRITTEN = {
     "ladle_rt/models/plain.py",
-    "ladle_rt/sinks/means.py",
-    "ladle_rt/sources/array.py",
+    "ladle_rt/sinks/means_sink.py",
+    "ladle_rt/sources/array_source.py",
     "ladle_rt/training/recipes/NAME.toml",
-    "ladle_rt/translate/reference.py",
-    "tests/sinks/test_means.py",
-    "tests/sources/test_array.py",
+    "ladle_rt/translate/reference_backend.py",
+    "tests/sinks/test_means_sink.py",
+    "tests/sources/test_array_source.py",
 }
 """Files that the recipes make."""
 

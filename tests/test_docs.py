@@ -50,7 +50,7 @@ def test_commands_are_understood(page: str, line: str) -> None:
 
 def test_recipes_are_understood() -> None:
     pytest.importorskip("torch", reason="needs the train extra")
-    from ladle_rt.training.config import config_from_values
+    from ladle_rt.training.train_config import config_from_values
 
     recipes = [
         recipe

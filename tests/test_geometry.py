@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ladle_rt.config import Quality
-from ladle_rt.geometry import crop, fit_box, network_box, pad, shrink
+from ladle_rt.geometry import crop, fit_letterbox, network_box, pad, shrink
 
 SIDES = st.integers(1, 9000)
 
@@ -16,7 +16,7 @@ SIDES = st.integers(1, 9000)
 @settings(max_examples=200, deadline=None)
 @given(height=SIDES, width=SIDES)
 def test_fit_stays_in_the_box_and_pads_to_the_multiple(height: int, width: int) -> None:
-    fit = fit_box(height, width, (192, 256), 32)
+    fit = fit_letterbox(height, width, (192, 256), 32)
     box = (192, 256) if height <= width else (256, 192)
     assert 1 <= fit.height <= box[0] and 1 <= fit.width <= box[1]
     assert fit.height == box[0] or fit.width == box[1]
@@ -27,7 +27,7 @@ def test_fit_stays_in_the_box_and_pads_to_the_multiple(height: int, width: int) 
 @pytest.mark.parametrize("shape", [(512, 640), (640, 512), (120, 160), (1, 1), (1, 5000), (33, 31)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_shrink_pad_crop(shape: tuple[int, int], dtype: type) -> None:
-    fit = fit_box(*shape, (192, 256), 32)
+    fit = fit_letterbox(*shape, (192, 256), 32)
     pixels = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
     small = shrink(pixels, fit)
     assert small.dtype == dtype and small.shape == (fit.height, fit.width)
@@ -37,14 +37,14 @@ def test_shrink_pad_crop(shape: tuple[int, int], dtype: type) -> None:
 
 
 def test_aspect_ratio_is_kept() -> None:
-    fit = fit_box(512, 640, (192, 256), 32)
+    fit = fit_letterbox(512, 640, (192, 256), 32)
     assert (fit.height, fit.width, fit.pad_height, fit.pad_width) == (192, 240, 0, 16)
-    turned = fit_box(640, 512, (192, 256), 32)
+    turned = fit_letterbox(640, 512, (192, 256), 32)
     assert (turned.height, turned.width) == (240, 192)
 
 
 def test_frames_of_the_training_size_are_left_alone() -> None:
-    fit = fit_box(192, 256, (192, 256), 32)
+    fit = fit_letterbox(192, 256, (192, 256), 32)
     pixels = np.random.default_rng(0).integers(0, 256, (192, 256), dtype=np.uint8)
     assert np.array_equal(pad(shrink(pixels, fit), fit), pixels)
 
@@ -58,7 +58,7 @@ def test_frames_of_the_training_size_are_left_alone() -> None:
 )
 def test_padding_is_numpys(height: int, width: int, box: tuple[int, int], multiple: int) -> None:
     """Any box and multiple, also boxes that are not divisible by it."""
-    fit = fit_box(height, width, box, multiple)
+    fit = fit_letterbox(height, width, box, multiple)
     small = np.arange(fit.height * fit.width, dtype=np.float32).reshape(fit.height, fit.width)
     padded = pad(small, fit)
     room = fit.pad_height < fit.height and fit.pad_width < fit.width
@@ -69,7 +69,7 @@ def test_padding_is_numpys(height: int, width: int, box: tuple[int, int], multip
 
 
 def test_a_large_frame_is_averaged() -> None:
-    fit = fit_box(8000, 6000, (192, 256), 32)
+    fit = fit_letterbox(8000, 6000, (192, 256), 32)
     assert (fit.height, fit.width) == (256, 192)
     columns = np.random.default_rng(1).integers(6000, 9000, 6000).astype(np.uint16)
     small = shrink(np.tile(columns, (8000, 1)), fit)
@@ -113,6 +113,6 @@ def test_boxes_keep_the_multiple_and_a_large_training_size() -> None:
 def test_a_frame_is_never_enlarged_beyond_the_training_size(
     frame: tuple[int, int], quality: Quality
 ) -> None:
-    fit = fit_box(*frame, network_box(frame, (192, 256), 32, quality), 32)
+    fit = fit_letterbox(*frame, network_box(frame, (192, 256), 32, quality), 32)
     assert fit.height <= frame[0] and fit.width <= frame[1]
     assert fit.padded == (fit.height + fit.pad_height, fit.width + fit.pad_width)

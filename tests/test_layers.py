@@ -265,7 +265,7 @@ def test_everything_else_loads_without_torch() -> None:
         if room(path) not in TORCH_ROOMS | {"__main__"}
         or (room(path) == "models" and path.name in TORCH_FREE_MODELS)
     ]
-    assert "ladle_rt.pipeline.video" in loaded and "ladle_rt.models.registry" not in loaded
+    assert "ladle_rt.pipeline.video_job" in loaded and "ladle_rt.models.registry" not in loaded
     code = (
         "import importlib, sys\n"
         f"sys.modules.update(dict.fromkeys({OPTIONAL}))\n"

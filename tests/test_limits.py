@@ -30,11 +30,11 @@ from ladle_rt.engines.calibration.calibration_set import MANIFEST, CalibrationSe
 from ladle_rt.engines.plan.layers import parse_layers
 from ladle_rt.errors import InputError, LadleError
 from ladle_rt.models.artifact import ModelInfo, file_sha256, load_artifact
-from ladle_rt.sources.stills import pages
+from ladle_rt.sources.stills import stack_pages
 from ladle_rt.sources.stills.decode import decode_pictures
-from ladle_rt.thermal.reading import ReadOptions
-from ladle_rt.translate import limits
-from ladle_rt.translate.onnxruntime import OnnxRuntimeNetwork
+from ladle_rt.thermal.scene_reader import ReadOptions
+from ladle_rt.translate import model_limits
+from ladle_rt.translate.onnxruntime_backend import OnnxRuntimeNetwork
 from ladle_rt.translate.select import load_network
 
 ADDRESSES = 6 << 30
@@ -258,7 +258,7 @@ def test_a_network_that_takes_for_ever_is_refused(
         # Its own bound, not that of ONNX Runtime, which is asked first.
         monkeypatch.setattr(OnnxRuntimeNetwork, "_probe", lambda self, thermal: np.resize(
             thermal, (1, 3, *thermal.shape[2:])))  # fmt: skip
-    monkeypatch.setattr(limits, "PROBE_S", 0.05)
+    monkeypatch.setattr(model_limits, "PROBE_S", 0.05)
     artifact = load_artifact(slow(tmp_path / "m.onnx", make_model))
     begin_s = time.process_time()
     with pytest.raises(LadleError, match=r"the graph does not run: no picture within 0\.05 s"):
@@ -283,7 +283,7 @@ def test_animations_and_stacks_are_decoded_a_part_at_a_time(
     frames = [Image.fromarray(page + np.uint8(number)) for number in range(count)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     cv2.imwritemulti(str(tmp_path / "b.tif"), [page] * count)
-    monkeypatch.setattr(pages, "PIXELS_AT_ONCE", 2 * side * side)
+    monkeypatch.setattr(stack_pages, "PIXELS_AT_ONCE", 2 * side * side)
     for name in ("a.gif", "b.tif"):
         tracemalloc.start()
         found = sum(1 for _ in decode_pictures(tmp_path / name, ReadOptions()))

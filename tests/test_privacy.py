@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ladle_rt.pipeline.sample import write_sample
-from ladle_rt.sources.synthetic import DriveOptions
+from ladle_rt.sources.synthetic_source import DriveOptions
 
 AUDITED = """
 import sys

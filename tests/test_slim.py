@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ladle_rt.sinks.window import WINDOW_REMEDY, built_with_windows
+from ladle_rt.sinks.window_sink import WINDOW_REMEDY, built_with_windows
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = Path(cv2.__file__).parents[1]

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ladle_rt.archive.archive_storage import open_store, split_file
 from ladle_rt.archive.ledger import Ledger
 from ladle_rt.archive.plan import Archive, Recording
-from ladle_rt.archive.storage import open_store, split_file
 from ladle_rt.errors import LadleError
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.pipeline.processing import Processing
 from ladle_rt.pipeline.run import run
-from ladle_rt.sinks.null import NullSink
-from ladle_rt.sources.video import VideoSource
+from ladle_rt.sinks.null_sink import NullSink
+from ladle_rt.sources.video_source import VideoSource
 from ladle_rt.translate.select import FOR_VIDEO, TranslatorFactory
 
 SAMPLES = 3

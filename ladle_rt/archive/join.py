@@ -61,7 +61,7 @@ def join(
     finally:
         if audio is not None:
             audio.close()
-    tags.tell_lost(video)
+    tags.warn_lost(video)
 
 
 class _Joined:

@@ -13,10 +13,10 @@ from typing import Literal
 
 from ladle_rt import __version__
 from ladle_rt.addresses import masked
-from ladle_rt.archive.storage import Entry, open_store, split_file
+from ladle_rt.archive.archive_storage import Entry, open_store, split_file
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import ConfigError, InputError, InputNotFoundError
-from ladle_rt.thermal.reading import ReadOptions
+from ladle_rt.thermal.scene_reader import ReadOptions
 
 VIDEOS = {
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),

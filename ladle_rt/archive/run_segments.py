@@ -11,15 +11,15 @@ from ladle_rt.archive.plan import Archive
 from ladle_rt.archive.segment_sink import SegmentSink
 from ladle_rt.archive.survey import Segment, Survey
 from ladle_rt.errors import InputError
-from ladle_rt.frames import Frame, Prepared
-from ladle_rt.geometry import fit_box, shrink
+from ladle_rt.frames import Frame, PreparedFrame
+from ladle_rt.geometry import fit_letterbox, shrink
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.pipeline.processing import Processing
 from ladle_rt.pipeline.run import run
 from ladle_rt.sinks.base import Sink, SinkContext
 from ladle_rt.sinks.encoding import plan_encoder
 from ladle_rt.sources.base import Source, SourceInfo
-from ladle_rt.sources.video import VideoSource
+from ladle_rt.sources.video_source import VideoSource
 from ladle_rt.thermal.normalization import LevelTracker
 from ladle_rt.translate.select import FOR_VIDEO, TranslatorFactory
 
@@ -144,7 +144,7 @@ class _WarmUp:
             model.info.thermal, options.smoothing_s, options.fixed_range
         )
 
-    def prepare(self, frame: Frame) -> Prepared:
+    def prepare(self, frame: Frame) -> PreparedFrame:
         """See `Processing.prepare`."""
         prepared = self._processing.prepare(frame)
         assert frame.pts is not None
@@ -153,9 +153,11 @@ class _WarmUp:
         translator = self._processing.translator
         if frame.pts < self._pictures_pts:
             pixels = prepared.frame.pixels
-            fit = fit_box(pixels.shape[0], pixels.shape[1], translator.network_size, self._multiple)
+            fit = fit_letterbox(
+                pixels.shape[0], pixels.shape[1], translator.network_size, self._multiple
+            )
             self._tracker.update(shrink(pixels, fit), frame.time_s)
-            return Prepared(frame, "warm-up")
+            return PreparedFrame(frame, "warm-up")
         if (followed := self._tracker.followed) is not None:
             translator.resume_levels(followed)
         self._tracker = None

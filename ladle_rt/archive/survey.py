@@ -12,8 +12,8 @@ import av
 from ladle_rt.archive.plan import Archive
 from ladle_rt.config import TranslateOptions
 from ladle_rt.sources.container import fraction, open_input, video_stream
-from ladle_rt.sources.video import VideoSource
-from ladle_rt.thermal.reading import ReadOptions
+from ladle_rt.sources.video_source import VideoSource
+from ladle_rt.thermal.scene_reader import ReadOptions
 
 WARM_LEVELS = 12.0
 """Time constants of the thermal levels that a run watches before its first segment: what they

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from ladle_rt import __version__
 from ladle_rt.addresses import masked
+from ladle_rt.archive.archive_storage import FolderStore, open_store, split_file
 from ladle_rt.archive.join import join
 from ladle_rt.archive.ledger import HIDDEN, Ledger, Outcome, SegmentRecord
 from ladle_rt.archive.plan import Archive, Recording
 from ladle_rt.archive.run_segments import run_segments
 from ladle_rt.archive.shipped_model import ShippedModel, unpack
-from ladle_rt.archive.storage import FolderStore, open_store, split_file
 from ladle_rt.archive.survey import Segment, survey
 from ladle_rt.archive.tasks import (
     Event,
@@ -74,10 +74,10 @@ def work(task: Task, model: ShippedModel) -> Iterator[Event]:
             return
 
 
-def _guarded(task: Task, model: ShippedModel, tell: Callable[[Event], None]) -> None:
+def _guarded(task: Task, model: ShippedModel, notify: Callable[[Event], None]) -> None:
     wanted = task.archive.version
     if wanted != __version__:
-        tell(
+        notify(
             Failed(
                 f"{platform.node()} has version {__version__} of this program, the driver "
                 f"{wanted}; install the same on all",
@@ -86,22 +86,22 @@ def _guarded(task: Task, model: ShippedModel, tell: Callable[[Event], None]) -> 
         )
         return
     try:
-        _Worker(task.archive, task.recording, tell).do(task, model)
+        _Worker(task.archive, task.recording, notify).do(task, model)
     except OutputError as error:
-        tell(Failed(str(error), writing=True))
+        notify(Failed(str(error), writing=True))
     except LadleError as error:
-        tell(Failed(str(error), everywhere=isinstance(error, EVERYWHERE)))
+        notify(Failed(str(error), everywhere=isinstance(error, EVERYWHERE)))
     except BaseException:
-        tell(Failed(f"a bug: {traceback.format_exc()}"))
+        notify(Failed(f"a bug: {traceback.format_exc()}"))
     else:
-        tell(Finished())
+        notify(Finished())
 
 
 class _Worker:
     def __init__(
-        self, archive: Archive, recording: Recording, tell: Callable[[Event], None]
+        self, archive: Archive, recording: Recording, notify: Callable[[Event], None]
     ) -> None:
-        self._archive, self._recording, self._tell = archive, recording, tell
+        self._archive, self._recording, self._tell = archive, recording, notify
         self._ledger = Ledger(archive)
 
     def do(self, task: Task, model: ShippedModel) -> None:

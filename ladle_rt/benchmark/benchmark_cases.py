@@ -106,7 +106,7 @@ class Case:
 def make_cases(
     settings: BenchmarkSettings,
     folder: Path,
-    say: Callable[[str], object],
+    notify: Callable[[str], object],
     gpu_reason: Callable[[], str | None] | None = None,
 ) -> list[Case]:
     """Every combination; what cannot run is there with the reason.
@@ -114,7 +114,7 @@ def make_cases(
     Args:
         settings: what to measure.
         folder: where derived graphs are put.
-        say: told what takes time.
+        notify: told what takes time.
         gpu_reason: why no GPU can be used, ``None`` where one can.
 
     Raises:
@@ -131,7 +131,7 @@ def make_cases(
         )
     fp32 = {one.info.onnx_sha256: one for one in opened.values() if one.info.precision == "fp32"}
     no_gpu = (gpu_reason or why_no_gpu)()
-    graphs = _Graphs(settings.calibration, folder, say)
+    graphs = _Graphs(settings.calibration, folder, notify)
     cases = []
     for artifact in opened.values():
         # A derived graph is measured against the one it was made from, where that was given too.
@@ -169,9 +169,9 @@ class _Graphs:
     """Graphs of a precision, made once; a reason where one cannot be made."""
 
     def __init__(
-        self, calibration: Path | None, folder: Path, say: Callable[[str], object]
+        self, calibration: Path | None, folder: Path, notify: Callable[[str], object]
     ) -> None:
-        self._calibration, self._folder, self._say = calibration, folder, say
+        self._calibration, self._folder, self._say = calibration, folder, notify
         self._made: dict[tuple[str, str], ModelArtifact | str] = {}
 
     def get(self, source: ModelArtifact, precision: Precision) -> ModelArtifact | str:
@@ -187,12 +187,14 @@ class _Graphs:
 
     def _make(self, source: ModelArtifact, precision: Precision) -> ModelArtifact | str:
         try:
-            from ladle_rt.engines.prepare import prepare
+            from ladle_rt.engines.select_precision import select_precision
         except ModuleNotFoundError as error:
             raise MissingDependencyError(
                 f"{precision} graphs need {error.name}; pip install 'ladle-rt[engines]'"
             ) from None
-        made = prepare(source.onnx_path, precision, self._calibration, self._folder, self._say)
+        made = select_precision(
+            source.onnx_path, precision, self._calibration, self._folder, self._say
+        )
         return made.artifact if made.precision == precision else made.reason
 
 

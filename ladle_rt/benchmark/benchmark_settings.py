@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ladle_rt.benchmark.latency import Limits
+from ladle_rt.benchmark.latency import LatencyLimits
 from ladle_rt.config import MIN_SIZE, Backend
 from ladle_rt.datasets import Pair, read_pair
 from ladle_rt.device import usable_cores
@@ -21,7 +21,7 @@ Device = Literal["cpu", "cuda"]
 FRAME_SIZE = (512, 640)
 """Height and width of the sample's frames."""
 MOST_STREAMS = 4
-FULL_LIMITS, QUICK_LIMITS = Limits(10.0, 300), Limits(0.6, 60)
+FULL_LIMITS, QUICK_LIMITS = LatencyLimits(10.0, 300), LatencyLimits(0.6, 60)
 FULL_FRAMES, QUICK_FRAMES = 24, 4
 """Frames of the sample that quality is measured on."""
 
@@ -78,7 +78,7 @@ class BenchmarkSettings:
     """Leaves out the quality ``best`` and unusual precisions."""
     rounds: int = 5
     """Cases take turns, so that a drifting machine slows all alike."""
-    limits: Limits = FULL_LIMITS
+    limits: LatencyLimits = FULL_LIMITS
     """Of each measurement in a round."""
     streams: tuple[int, ...] = tuple(range(2, min(usable_cores(), MOST_STREAMS) + 1))
     """Numbers of streams beside one."""

@@ -19,7 +19,7 @@ from typing import Any, cast
 import psutil
 
 from ladle_rt.benchmark.latency import (
-    Limits,
+    LatencyLimits,
     TimedNetwork,
     idle_latency,
     saturated,
@@ -45,13 +45,13 @@ from ladle_rt.datasets.look import Look
 from ladle_rt.device import usable_cores
 from ladle_rt.errors import LadleError, MissingDependencyError
 from ladle_rt.frames import Frame
-from ladle_rt.geometry import fit_box
+from ladle_rt.geometry import fit_letterbox
 from ladle_rt.models.artifact import load_artifact
-from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
+from ladle_rt.sources.synthetic_source import DriveOptions, SyntheticSource
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.colorize import PictureSpec
+from ladle_rt.translate.cpu_translator import CpuTranslator
 from ladle_rt.translate.select import create_translator, load_network
-from ladle_rt.translate.workers import CpuTranslator
 
 FRAMES = 30
 """Frames of the sample that are repeated."""
@@ -85,7 +85,7 @@ class CaseRequest:
     """Height and width of the network's box."""
     frame_size: tuple[int, int]
     """Height and width of the sample's frames."""
-    limits: Limits
+    limits: LatencyLimits
     """Of each measurement."""
     streams: tuple[int, ...]
     """Numbers of streams beside one whose throughput is measured."""
@@ -110,7 +110,7 @@ class CaseRequest:
             quality = values["quality"]
             changed = {"best": tuple(quality["best"]), "pairs": tuple(quality["pairs"])}
             values["quality"] = QualityRequest(**{**quality, **changed})
-        return cls(**{**values, "limits": Limits(**values["limits"])})
+        return cls(**{**values, "limits": LatencyLimits(**values["limits"])})
 
 
 def measure_case(request: CaseRequest) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def open_case(
         network = TimedNetwork(load_network(artifact, backend, workers))
         return CpuTranslator(network, artifact.info, options, picture, workers), network
     multiple = artifact.info.size_multiple
-    shape = fit_box(*request.frame_size, request.size, multiple).padded
+    shape = fit_letterbox(*request.frame_size, request.size, multiple).padded
     return create_translator(artifact, options, picture, (shape,)), None
 
 

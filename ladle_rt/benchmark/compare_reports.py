@@ -20,7 +20,7 @@ TIMED = ("idle_", "saturated_", "fps", "streams_")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FigureChange:
     """One figure of one case that moved."""
 
     case: str
@@ -36,7 +36,7 @@ class Change:
 class ReportComparison:
     """What a comparison found."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[FigureChange, ...]
     lost: tuple[str, ...]
     """Cases that were measured before and fail now, with the reason."""
     absent: tuple[str, ...]
@@ -106,7 +106,7 @@ def compare_reports(
             compared += 1
             kind = _moved(name, *pair)
             if kind is not None:
-                changes.append(Change(key, name, *pair, kind))
+                changes.append(FigureChange(key, name, *pair, kind))
     if not compared and not lost:
         raise ConfigError("the reports have no measured case in common: nothing was compared")
     noisy = sum(width > NOISY for width in widths) > NOISY_SHARE * len(widths)

@@ -42,7 +42,7 @@ class TimedNetwork:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LatencyLimits:
     """How long one measurement goes on: until the first of both, but `LEAST_FRAMES` at least."""
 
     seconds: float
@@ -56,7 +56,7 @@ def idle_latency(
     translator: Translator,
     network: TimedNetwork | None,
     frames: Sequence[Frame],
-    limits: Limits,
+    limits: LatencyLimits,
 ) -> dict[str, list[float]]:
     """One frame at a time, milliseconds of each frame by stage.
 
@@ -104,7 +104,7 @@ class Saturated:
     """CPU time of the whole process for each frame."""
 
 
-def saturated(translator: Translator, frames: Sequence[Frame], limits: Limits) -> Saturated:
+def saturated(translator: Translator, frames: Sequence[Frame], limits: LatencyLimits) -> Saturated:
     """Keep a translator full.
 
     Args:
@@ -149,7 +149,7 @@ def repeat(frames: Sequence[Frame]) -> Iterator[Frame]:
         yield replace(frames[index], sequence=number, timestamp_ns=at_ns, pts=None, time_base=None)
 
 
-def _limited(frames: Sequence[Frame], limits: Limits) -> Iterator[Frame]:
+def _limited(frames: Sequence[Frame], limits: LatencyLimits) -> Iterator[Frame]:
     begin_s = time.perf_counter()
     for count, frame in enumerate(repeat(frames)):
         if count >= LEAST_FRAMES and (

@@ -20,12 +20,12 @@ from ladle_rt.benchmark.latency import translate_all
 from ladle_rt.colour import Rgb, swap_red_and_blue, to_lab, to_rgb
 from ladle_rt.datasets import Pair, read_pair
 from ladle_rt.datasets.look import Look, to_look
-from ladle_rt.evaluation.metrics import compare, image_statistics
+from ladle_rt.evaluation.image_metrics import compare, image_statistics
 from ladle_rt.evaluation.pair_images import to_unit
 from ladle_rt.frames import Frame, ThermalPixels
-from ladle_rt.geometry import fit_box, shrink
+from ladle_rt.geometry import fit_letterbox, shrink
 from ladle_rt.similarity import MIN_SIDE, psnr_db, similarity, ssim
-from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
+from ladle_rt.sources.synthetic_source import DriveOptions, SyntheticSource
 from ladle_rt.translate.base import Translator
 
 MOST_DB = 100.0
@@ -165,7 +165,7 @@ def _similar(name: str, picture: Rgb, reference: Rgb) -> dict[str, float]:
 
 def _at_most(thermal: ThermalPixels, largest: tuple[int, int]) -> ThermalPixels:
     height, width = thermal.shape
-    fit = fit_box(height, width, largest, 1)
+    fit = fit_letterbox(height, width, largest, 1)
     return shrink(thermal, fit) if fit.height < height or fit.width < width else thermal
 
 

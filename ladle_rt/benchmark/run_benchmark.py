@@ -19,7 +19,7 @@ from ladle_rt.benchmark.case_worker import CaseRequest, QualityRequest, pair_to_
 from ladle_rt.benchmark.picture_quality import quality_sample, shown
 from ladle_rt.benchmark.provenance import BUSY_PERCENT, busy_percent, provenance
 from ladle_rt.errors import BackendError
-from ladle_rt.geometry import fit_box
+from ladle_rt.geometry import fit_letterbox
 
 START_TIMEOUT_S = 120.0
 """For loading an engine, on top of what is measured."""
@@ -32,7 +32,7 @@ def run_benchmark(
     command: str,
     on_update: Callable[[BenchmarkReport], None] = lambda report: None,
     watch: Callable[[Sequence[Any]], Iterable[Any]] = iter,
-    say: Callable[[str], object] = lambda line: None,
+    notify: Callable[[str], object] = lambda line: None,
 ) -> BenchmarkReport:
     """Measure everything; a case that cannot run is in the report with the reason.
 
@@ -41,7 +41,7 @@ def run_benchmark(
         command: as typed, for the report.
         on_update: is given the report so far after each round of each case.
         watch: hands the steps on one by one, to show how far the benchmark is.
-        say: told what takes time before anything is measured.
+        notify: told what takes time before anything is measured.
 
     Raises:
         ModelError: a model that cannot be used.
@@ -49,7 +49,7 @@ def run_benchmark(
     """
     with tempfile.TemporaryDirectory(prefix="ladle-rt-benchmark-") as name:
         folder = Path(name)
-        cases = make_cases(settings, folder, say)
+        cases = make_cases(settings, folder, notify)
         facts = provenance(command)
         thermal = shown(quality_sample(settings.frame_size, 1)[0].pixels)
         busy: list[float] = []
@@ -66,7 +66,7 @@ def run_benchmark(
         for case in watch(steps):
             if case.refusal is not None:
                 continue
-            _build(case, settings, folder, say)
+            _build(case, settings, folder, notify)
             if case.refusal is None:
                 busy.append(busy_percent())
                 answer = _ask(case, settings, folder)
@@ -81,13 +81,13 @@ def run_benchmark(
 
 
 def _build(
-    case: Case, settings: BenchmarkSettings, folder: Path, say: Callable[[str], object]
+    case: Case, settings: BenchmarkSettings, folder: Path, notify: Callable[[str], object]
 ) -> None:
     """The plan of a TensorRT case, in its first round."""
     if case.engine.backend != "tensorrt" or case.plan is not None:
         return
-    shape = fit_box(*settings.frame_size, case.size, case.artifact.info.size_multiple).padded
-    say(f"building a {case.precision} plan of {case.name} for {shape[1]}x{shape[0]}")
+    shape = fit_letterbox(*settings.frame_size, case.size, case.artifact.info.size_multiple).padded
+    notify(f"building a {case.precision} plan of {case.name} for {shape[1]}x{shape[0]}")
     try:
         case.plan, case.file = plan_for_case(
             case.artifact, case.precision, shape, settings.calibration, folder / "plans"

@@ -37,7 +37,8 @@ COMMANDS = (
     "build-engine",
     "engines",
 )
-"""Names; each is the attribute ``command`` of the module of its name, with underscores."""
+"""Names; each is the attribute ``command`` of its module: ``build-engine`` of
+``build_engine_command``."""
 
 OPENCV_REMEDY = (
     "run: pip install --force-reinstall --no-deps opencv-python-headless; "
@@ -58,7 +59,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module("ladle_rt.cli." + cmd_name.replace("-", "_"))
+        module = importlib.import_module(f"ladle_rt.cli.{cmd_name.replace('-', '_')}_command")
         command: click.Command = module.command
         return command
 

@@ -13,7 +13,7 @@ from ladle_rt.errors import ConfigError
 if TYPE_CHECKING:
     from ladle_rt.config import TranslateOptions
     from ladle_rt.temperature import CelsiusScale
-    from ladle_rt.thermal.reading import ReadOptions
+    from ladle_rt.thermal.scene_reader import ReadOptions
 
 _BACKENDS = ("auto", "tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino")
 QUALITIES = ("fast", "balanced", "best")
@@ -393,7 +393,7 @@ _READ = (
 
 
 def read_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: the options of `ladle_rt.thermal.reading.ReadOptions`.
+    """Decorator: the options of `ladle_rt.thermal.scene_reader.ReadOptions`.
 
     The command receives them as keywords for `read_settings`.
     """
@@ -414,6 +414,6 @@ def read_settings(values: dict[str, Any]) -> ReadOptions:
     Raises:
         ConfigError: values that the library refuses.
     """
-    from ladle_rt.thermal.reading import ReadOptions
+    from ladle_rt.thermal.scene_reader import ReadOptions
 
     return ReadOptions(**given(**{name: values.pop(name) for name in READ_NAMES}))

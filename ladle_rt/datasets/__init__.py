@@ -3,11 +3,11 @@
 No torch here: training, evaluation and calibration all read through this package.
 """
 
-from ladle_rt.datasets.images import read_thermal, read_visible
 from ladle_rt.datasets.layouts import LAYOUTS, find_pairs
 from ladle_rt.datasets.lists import read_image_list
 from ladle_rt.datasets.pairs import Light, Pair
-from ladle_rt.datasets.reading import FlatThermalError, read_pair
+from ladle_rt.datasets.read_image import read_thermal, read_visible
+from ladle_rt.datasets.read_pair import FlatThermalError, read_pair
 from ladle_rt.datasets.splits import subset
 
 __all__ = [

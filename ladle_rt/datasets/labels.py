@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.datasets.images import decode
 from ladle_rt.datasets.pairs import Pair
-from ladle_rt.datasets.reading import ASPECT_TOLERANCE
+from ladle_rt.datasets.read_image import decode
+from ladle_rt.datasets.read_pair import ASPECT_TOLERANCE
 from ladle_rt.errors import DatasetError
 
 CLASSES = 7

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ladle_rt.datasets.images import SUFFIXES
 from ladle_rt.datasets.pairs import Pair
+from ladle_rt.datasets.read_image import SUFFIXES
 from ladle_rt.documents import read_text
 from ladle_rt.errors import DatasetError
 

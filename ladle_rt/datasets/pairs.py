@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from ladle_rt.datasets.images import SUFFIXES
+from ladle_rt.datasets.read_image import SUFFIXES
 from ladle_rt.errors import DatasetError
 
 logger = logging.getLogger("ladle_rt")

@@ -87,7 +87,7 @@ class GateReport:
 
 
 class Gate:
-    """Holds frames and the fp32 graph's pictures of them, and judges other graphs by them.
+    """Holds frames and the fp32 graph's pictures of them, and compares other graphs' with them.
 
     Args:
         reference: the fp32 graph.
@@ -114,7 +114,7 @@ class Gate:
         self._limits = limits or GateLimits()
         self.expected = pictures(reference, self._frames)
 
-    def judge(self, candidate: onnx.ModelProto, frames: int | None = None) -> GateReport:
+    def check(self, candidate: onnx.ModelProto, frames: int | None = None) -> GateReport:
         """Measure a graph.
 
         Args:
@@ -211,12 +211,12 @@ def sensitivity(
     """Which convolutions suffer most from being quantised, one at a time.
 
     Args:
-        gate: judges.
+        gate: decides.
         quantised_alone: name of a convolution and the graph in which it alone is quantised.
         frames: how many of the gate's frames to look at for each.
 
     Returns:
         Name and report, most sensitive (smallest SSIM to fp32) first.
     """
-    reports = [(name, gate.judge(graph, frames)) for name, graph in quantised_alone]
+    reports = [(name, gate.check(graph, frames)) for name, graph in quantised_alone]
     return sorted(reports, key=lambda item: np.nan_to_num(item[1].ssim_mean, nan=-math.inf))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.evaluation.metrics import RATIOS, ImageScores
+from ladle_rt.evaluation.image_metrics import RATIOS, ImageScores
 
 DRAWS = 2000
 CONFIDENCE = 0.95

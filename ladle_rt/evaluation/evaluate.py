@@ -21,7 +21,7 @@ from ladle_rt.device import usable_cores
 from ladle_rt.errors import ConfigError, DatasetError, InputError
 from ladle_rt.evaluation.comparison import GRADED, PAINTED, RAW, Comparison, PerceptualMetric
 from ladle_rt.evaluation.eval_model import SIZE, EvalModel
-from ladle_rt.evaluation.metrics import compare_rows
+from ladle_rt.evaluation.image_metrics import compare_rows
 from ladle_rt.evaluation.pair_images import PairImages, graded, mean_colours, read_pair_images
 from ladle_rt.evaluation.report import Example, Report
 from ladle_rt.evaluation.result import EvaluationResult

@@ -11,8 +11,8 @@ import numpy as np
 from ladle_rt.datasets import Pair
 from ladle_rt.evaluation.bootstrap import METRICS, Interval, Resampled, resample
 from ladle_rt.evaluation.comparison import PooledFeatures
+from ladle_rt.evaluation.image_metrics import ImageScores, mean_scores
 from ladle_rt.evaluation.kid import KernelDistance, kernel_distance
-from ladle_rt.evaluation.metrics import ImageScores, mean_scores
 
 PERCEPTUAL = "perceptual"
 

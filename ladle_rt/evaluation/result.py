@@ -12,8 +12,8 @@ from typing import Any
 from ladle_rt.datasets.look import Look
 from ladle_rt.evaluation.bootstrap import Interval
 from ladle_rt.evaluation.comparison import PAINTED, RAW
+from ladle_rt.evaluation.image_metrics import ImageScores
 from ladle_rt.evaluation.kid import KernelDistance
-from ladle_rt.evaluation.metrics import ImageScores
 from ladle_rt.evaluation.report import Report
 
 

@@ -54,7 +54,7 @@ class TemporalScores:
     flicker: float
     """Mean absolute change from frame to frame in static regions, 8-bit counts."""
     ssim: float
-    """Against the visible video, as in `ladle_rt.evaluation.metrics`."""
+    """Against the visible video, as in `ladle_rt.evaluation.image_metrics`."""
     psnr_db: float
     """Against the visible video; infinite for the visible video itself."""
 

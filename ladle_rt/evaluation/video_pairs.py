@@ -16,7 +16,7 @@ from ladle_rt.evaluation.eval_model import SIZE
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.similarity import Image
 from ladle_rt.sources.container import open_input, video_stream
-from ladle_rt.sources.video import VideoSource
+from ladle_rt.sources.video_source import VideoSource
 
 SUFFIXES = frozenset({".avi", ".mkv", ".mov", ".mp4", ".webm"})
 ASPECT_TOLERANCE = 0.02

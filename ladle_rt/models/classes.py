@@ -35,7 +35,7 @@ class WithClasses(nn.Module):
 
     def forward(self, thermal: Tensor) -> tuple[Tensor, Tensor]:
         """[N,1,H,W] in [0,1] to the picture [N,3,H,W] and `category_scores` [N,7,H,W]."""
-        logits, rgb = self.model.see_and_paint(thermal)
+        logits, rgb = self.model.logits_and_rgb(thermal)
         scale = float(self.model.handle.logit_stride)
         scores = interpolate(
             category_scores(logits), scale_factor=scale, mode="bilinear", align_corners=False

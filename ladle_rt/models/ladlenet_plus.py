@@ -121,9 +121,9 @@ class LadleNetPlus(nn.Module):
         Returns:
             float [N,3,H,W], RGB in (0,1).
         """
-        return self.see_and_paint(thermal, rows)[1]
+        return self.logits_and_rgb(thermal, rows)[1]
 
-    def see_and_paint(self, thermal: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def logits_and_rgb(self, thermal: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The Handle's class logits and the picture.
 
         Args:

@@ -1,6 +1,6 @@
 """A projected discriminator (Sauer et al. 2021, "Projected GANs", arXiv 2111.01007).
 
-Pictures are judged by frozen features, mixed across channels (random 1x1 convolutions) and
+Pictures are told apart by frozen features, mixed across channels (random 1x1 convolutions) and
 across scales (from the coarsest to the finest: upsampled, added, random 3x3 convolution), both
 fixed at the start. A small convolutional network with spectral normalisation judges each scale
 and sees the thermal image beside it. Ours leaves out the finest scale, which costs most.
@@ -22,7 +22,7 @@ WIDTH = 48
 """Channels of the mixed features."""
 
 
-class Judgement(NamedTuple):
+class DiscriminatorOutput(NamedTuple):
     """What one scale makes of a picture."""
 
     logits: Tensor
@@ -32,7 +32,7 @@ class Judgement(NamedTuple):
 
 
 class ProjectedDiscriminator(nn.Module):
-    """One judge for each scale of frozen features.
+    """One discriminator for each scale of frozen features.
 
     Args:
         channels: of the features, finest first.
@@ -42,14 +42,14 @@ class ProjectedDiscriminator(nn.Module):
         super().__init__()
         self.across_channels = nn.ModuleList(_fixed(count, 1) for count in channels)
         self.across_scales = nn.ModuleList(_fixed(WIDTH, 3) for _ in channels[:-1])
-        self.judges = nn.ModuleList(_Judge() for _ in channels)
+        self.judges = nn.ModuleList(_ScaleDiscriminator() for _ in channels)
 
     def fixed_parameters(self) -> set[int]:
         """Identities of the parameters that stay as they were drawn."""
         mixtures = [*self.across_channels, *self.across_scales]
         return {id(parameter) for mix in mixtures for parameter in mix.parameters()}
 
-    def forward(self, features: Sequence[Tensor], thermal: Tensor) -> list[Judgement]:
+    def forward(self, features: Sequence[Tensor], thermal: Tensor) -> list[DiscriminatorOutput]:
         """Judge a batch.
 
         Args:
@@ -69,7 +69,7 @@ class ProjectedDiscriminator(nn.Module):
         ]
 
 
-class _Judge(nn.Module):
+class _ScaleDiscriminator(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
@@ -80,12 +80,12 @@ class _Judge(nn.Module):
         )
         self.last = spectral_norm(nn.Conv2d(WIDTH, 1, 3, padding=1))
 
-    def forward(self, x: Tensor) -> Judgement:
+    def forward(self, x: Tensor) -> DiscriminatorOutput:
         found = []
         for layer in self.layers:
             x = nn.functional.leaky_relu(layer(x), NEGATIVE_SLOPE)
             found.append(x)
-        return Judgement(self.last(x), tuple(found))
+        return DiscriminatorOutput(self.last(x), tuple(found))
 
 
 def _fixed(inputs: int, kernel: int) -> nn.Conv2d:

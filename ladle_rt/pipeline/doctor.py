@@ -22,9 +22,9 @@ from ladle_rt.device import usable_cores
 from ladle_rt.errors import LadleError
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.sinks.encoding import LIVE, opens
-from ladle_rt.sinks.window import WINDOW_REMEDY, built_with_windows, display_available
+from ladle_rt.sinks.window_sink import WINDOW_REMEDY, built_with_windows, display_available
 from ladle_rt.sources.camera_listing import list_cameras
-from ladle_rt.sources.gstreamer import built_with_gstreamer
+from ladle_rt.sources.gstreamer_source import built_with_gstreamer
 from ladle_rt.translate.select import load_network
 
 RELEASE = Path("/etc/nv_tegra_release")
@@ -115,13 +115,13 @@ def _cuda() -> Iterator[Finding]:
     """The binding of the driver and the compiler of the kernels; both have to fit the driver."""
     devices = cuda_devices()
     device = devices[0] if devices else None
-    looks: tuple[tuple[str, Callable[[], str]], ...] = (
+    checks: tuple[tuple[str, Callable[[], str]], ...] = (
         ("cuda.bindings", lambda: check_bindings(device)),
         ("CUDA compiler", lambda: find_compiler(device.driver_major if device else None).name),
     )
-    for name, look in looks:
+    for name, check in checks:
         try:
-            yield Finding(name, True, look())
+            yield Finding(name, True, check())
         except LadleError as error:
             problem, _, what = str(error).rpartition("; ")
             yield Finding(name, False, problem, what if device else f"only a GPU needs it: {what}")

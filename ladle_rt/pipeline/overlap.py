@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ladle_rt.errors import PipelineError
-from ladle_rt.frames import Frame, Prepared, TranslatedFrame
+from ladle_rt.frames import Frame, PreparedFrame, TranslatedFrame
 from ladle_rt.pipeline.run import STALL_TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def overlap(
     translator: Translator,
     frames: Iterable[Frame],
-    prepare: Callable[[Frame], Prepared] = Prepared,
+    prepare: Callable[[Frame], PreparedFrame] = PreparedFrame,
 ) -> Generator[TranslatedFrame, None, None]:
     """Translate frames with as many in flight as the translator takes.
 
@@ -39,7 +39,7 @@ def overlap(
         LadleError: what made a frame fail.
         Exception: whatever ``frames`` raised, after the pictures of the frames before.
     """
-    waiting: deque[Prepared] = deque()
+    waiting: deque[PreparedFrame] = deque()
     newest: TranslatedFrame | None = None
     failure: Exception | None = None
     source = iter(frames)

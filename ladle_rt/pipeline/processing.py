@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ladle_rt.config import TranslateOptions
-from ladle_rt.frames import Frame, Prepared
+from ladle_rt.frames import Frame, PreparedFrame
 from ladle_rt.pipeline.unchanged import SkipUnchanged
 from ladle_rt.thermal.frontend import FrontEnd
 from ladle_rt.thermal.isotherm import IsothermSwitch
@@ -34,7 +34,7 @@ class Processing:
         self.translator = PostProcessingTranslator(translator, options, spec, isotherm)
         """To be closed by the caller."""
 
-    def prepare(self, frame: Frame) -> Prepared:
+    def prepare(self, frame: Frame) -> PreparedFrame:
         """What to translate; in frame order, from one thread."""
         prepared = self._front.process(frame)
         if self._skip is None or prepared.hold is not None:

@@ -20,7 +20,7 @@ import numpy as np
 
 from ladle_rt.errors import LadleError, PartialResultError, PipelineError
 from ladle_rt.frame_stats import FrameStats
-from ladle_rt.frames import Frame, Prepared, TranslatedFrame
+from ladle_rt.frames import Frame, PreparedFrame, TranslatedFrame
 from ladle_rt.pipeline.channel import Channel, ChannelCancelledError
 from ladle_rt.pipeline.frame_counter import FrameCounter, FrameTimes
 from ladle_rt.sinks.base import Sink, skipped_by
@@ -51,7 +51,7 @@ def run(
     sink: Sink,
     *,
     policy: Policy = "block",
-    prepare: Callable[[Frame], Prepared] = Prepared,
+    prepare: Callable[[Frame], PreparedFrame] = PreparedFrame,
     max_frames: int | None = None,
     duration_s: float | None = None,
     stop: threading.Event | None = None,
@@ -102,7 +102,7 @@ class _Run:
         translator: Translator,
         sink: Sink,
         policy: Policy,
-        prepare: Callable[[Frame], Prepared],
+        prepare: Callable[[Frame], PreparedFrame],
         stall_timeout_s: float,
         counter: FrameCounter,
     ) -> None:

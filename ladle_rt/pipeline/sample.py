@@ -14,8 +14,8 @@ from ladle_rt.errors import OutputError
 from ladle_rt.files import check_target, temporary_folder, write_whole
 from ladle_rt.frames import Picture, ThermalPixels, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.sinks.video import VideoSink
-from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource, synthetic_pairs
+from ladle_rt.sinks.video_sink import VideoSink
+from ladle_rt.sources.synthetic_source import DriveOptions, SyntheticSource, synthetic_pairs
 
 
 def write_sample(

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ladle_rt.frames import Frame, Prepared, ThermalPixels
+from ladle_rt.frames import Frame, PreparedFrame, ThermalPixels
 
 THUMBNAIL = (32, 24)
 """Width and height that frames are compared at: averaging takes most of the sensor's noise out."""
@@ -25,7 +25,7 @@ class SkipUnchanged:
         self._kind: tuple[Any, ...] = ()
         self._time_s = 0.0
 
-    def __call__(self, frame: Frame) -> Prepared:
+    def __call__(self, frame: Frame) -> PreparedFrame:
         """Hold or pass on one frame; in frame order.
 
         Args:
@@ -36,9 +36,9 @@ class SkipUnchanged:
         if kind == self._kind and 0 <= frame.time_s - self._time_s < LONGEST_S:
             span = max(float(small.max() - small.min()), 8.0)
             if float(np.abs(small - self._reference).max()) <= LIMIT * span:
-                return Prepared(frame, "unchanged")
+                return PreparedFrame(frame, "unchanged")
         self._reference, self._kind, self._time_s = small, kind, frame.time_s
-        return Prepared(frame)
+        return PreparedFrame(frame)
 
 
 def _thumbnail(pixels: ThermalPixels) -> Any:

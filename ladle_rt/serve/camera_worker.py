@@ -18,12 +18,12 @@ from ladle_rt.frame_stats import FrameStats
 from ladle_rt.frames import PixelFormat, TranslatedFrame
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.pipeline.onlooker import OpenedStream
-from ladle_rt.pipeline.stream import StreamJob, stream
+from ladle_rt.pipeline.stream_job import StreamJob, stream
 from ladle_rt.serve.account import Account
 from ladle_rt.serve.alarms import Alarm, AlarmWatch
 from ladle_rt.serve.segments import SegmentSink
 from ladle_rt.serve.serve_config import CameraConfig, ServeConfig
-from ladle_rt.serve.storage import Storage
+from ladle_rt.serve.serve_storage import Storage
 from ladle_rt.sinks.base import Sink
 from ladle_rt.sinks.switches import Switch
 from ladle_rt.sources.reconnect import Backoff
@@ -244,7 +244,7 @@ class CameraWorker:
                 self._translators,
                 self._translators.size.boxes,
                 stop=self._stop,
-                tell=logger.info,
+                notify=logger.info,
                 onlooker=self,
             )
         except PartialResultError as error:

@@ -17,11 +17,9 @@ from prometheus_client.core import Metric
 from ladle_rt.frame_stats import FrameStats
 from ladle_rt.sinks import preview
 from ladle_rt.sinks.base import Controls
+from ladle_rt.sinks.preview.connection_limits import Connections
 from ladle_rt.sinks.preview.encode import Pictures
 from ladle_rt.sinks.preview.figures import FiguresFeed
-from ladle_rt.sinks.preview.limits import Connections
-from ladle_rt.sinks.preview.metrics import CONTENT_TYPE as METRICS
-from ladle_rt.sinks.preview.metrics import Exposition
 from ladle_rt.sinks.preview.pages import (
     NOTHING_ELSE,
     Pages,
@@ -31,8 +29,10 @@ from ladle_rt.sinks.preview.pages import (
     send_events,
     static_routes,
 )
+from ladle_rt.sinks.preview.prometheus_metrics import CONTENT_TYPE as METRICS
+from ladle_rt.sinks.preview.prometheus_metrics import Exposition
 from ladle_rt.sinks.switches import Switch
-from ladle_rt.thermal.view import ThermalView
+from ladle_rt.thermal.thermal_view import ThermalView
 
 PREFIX = "/camera/{stream}"
 STATIC = {

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ladle_rt.errors import LadleError, OutputError
 from ladle_rt.frames import PixelFormat, TranslatedFrame
-from ladle_rt.serve.storage import SUFFIX, Storage
+from ladle_rt.serve.serve_storage import SUFFIX, Storage
 from ladle_rt.sinks.base import Sink, SinkContext
-from ladle_rt.sinks.video import VideoSink
+from ladle_rt.sinks.video_sink import VideoSink
 
 logger = logging.getLogger("ladle_rt.serve")
 
@@ -25,7 +25,7 @@ LOOK_EVERY_S = 1.0
 class SegmentSink:
     """A `Sink`: the camera's recording; a disk that is full stops it for a while, not the camera.
 
-    Each file plays up to its last half second at every moment; see `ladle_rt.sinks.video`.
+    Each file plays up to its last half second at every moment; see `ladle_rt.sinks.video_sink`.
     """
 
     pixel_format: PixelFormat = "yuv420p"

@@ -33,7 +33,7 @@ from ladle_rt.pipeline.run import Policy
 from ladle_rt.serve.conflicts import refuse_conflicts
 from ladle_rt.sources.base import SourceOptions
 from ladle_rt.structure import structure
-from ladle_rt.thermal.reading import ReadOptions
+from ladle_rt.thermal.scene_reader import ReadOptions
 from ladle_rt.translate.batching import Batching
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")

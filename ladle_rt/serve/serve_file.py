@@ -46,7 +46,7 @@ def serve_file(
     *,
     stop: threading.Event,
     reload: threading.Event,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     token: str | None = None,
 ) -> dict[str, FrameStats]:
     """Run the cameras of a file.
@@ -55,7 +55,7 @@ def serve_file(
         path: see `ladle_rt.serve.serve_config`.
         stop: ends all in an orderly way.
         reload: when set, the file is read again at once; an edit is seen without it too.
-        tell: gets lines for people, such as the page's address.
+        notify: gets lines for people, such as the page's address.
         token: what the page asks for; ``None``: what the file says.
 
     Returns:
@@ -65,7 +65,7 @@ def serve_file(
         LadleError: the file, the page or a model cannot be used.
     """
     watch = FileWatch(path)
-    supervisor = Supervisor(load_config(path), tell, token)
+    supervisor = Supervisor(load_config(path), notify, token)
     with supervisor:
         while not stop.wait(TICK_S):
             changed = watch.changed()

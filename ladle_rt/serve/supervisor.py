@@ -21,10 +21,10 @@ from ladle_rt.serve.camera_worker import CameraWorker
 from ladle_rt.serve.grid_site import GridSite
 from ladle_rt.serve.overview import camera_overview
 from ladle_rt.serve.serve_config import ServeConfig, load_config
-from ladle_rt.serve.storage import Storage
-from ladle_rt.sinks.preview.limits import Connections
+from ladle_rt.serve.serve_storage import Storage
+from ladle_rt.sinks.preview.connection_limits import Connections
 from ladle_rt.sinks.preview.server import PageServer
-from ladle_rt.thermal.view import ThermalView
+from ladle_rt.thermal.thermal_view import ThermalView
 from ladle_rt.translate.shared_workers import SharedWorkers
 
 logger = logging.getLogger("ladle_rt.serve")
@@ -41,13 +41,13 @@ class Supervisor:
     """
 
     def __init__(
-        self, config: ServeConfig, tell: Callable[[str], None], token: str | None = None
+        self, config: ServeConfig, notify: Callable[[str], None], token: str | None = None
     ) -> None:
         """Start every camera; those that are not there are waited for.
 
         Args:
             config: what to run.
-            tell: gets lines for people, such as the page's address.
+            notify: gets lines for people, such as the page's address.
             token: what the page asks for; ``None``: what the configuration says.
 
         Raises:
@@ -73,9 +73,9 @@ class Supervisor:
                     config.page.address, token or config.page.token, self._make_site
                 )
                 for url in self._server.urls:
-                    tell(f"page: {url}")
+                    notify(f"page: {url}")
             else:
-                tell('no page; for one add address = "8080" under [page]')
+                notify('no page; for one add address = "8080" under [page]')
             if any(one.record for one in config.camera):
                 self._storage.tidy()
             self._tidier.start()

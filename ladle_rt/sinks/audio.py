@@ -133,9 +133,9 @@ class AudioCarrier:
             # What a disk or a pipe says is an `OSError` too; the rest is about the packet.
             if isinstance(error, OSError):
                 raise
-            self._tell_damage("parts are left out")
+            self._warn_damage("parts are left out")
 
-    def _tell_damage(self, result: str) -> None:
+    def _warn_damage(self, result: str) -> None:
         if not self._told_damage:
             self._told_damage = True
             logger.warning("%s: its audio is damaged; %s", self._media.path.name, result)
@@ -162,7 +162,7 @@ class AudioCarrier:
             except StopIteration:
                 return
             except av.FFmpegError:
-                self._tell_damage("it ends early")
+                self._warn_damage("it ends early")
                 return
             if packet.dts is None:
                 continue

@@ -67,7 +67,7 @@ class MediaTags:
         if self._chapters and hasattr(output, "set_chapters"):
             output.set_chapters(self._chapters)
 
-    def tell_lost(self, file: Path) -> None:
+    def warn_lost(self, file: Path) -> None:
         """Say what is not in the finished file: only reading it back knows."""
         if not self._tags and not self._chapters:
             return

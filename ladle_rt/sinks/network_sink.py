@@ -21,7 +21,7 @@ from ladle_rt.sinks.encoding import plan_live_encoder
 from ladle_rt.sinks.newest import NewestSlot
 from ladle_rt.sinks.picture_stream import PictureStream
 from ladle_rt.sinks.scheduling import OrdinaryScheduling
-from ladle_rt.sinks.thread import SinkThread
+from ladle_rt.sinks.sink_thread import SinkThread
 
 logger = logging.getLogger("ladle_rt")
 
@@ -56,7 +56,7 @@ class NetworkSink:
         self._scheduling = OrdinaryScheduling()
         self._plan = plan_live_encoder("mpegts" if self._format != "rtsp" else "rtsp")
         self._slot = NewestSlot()
-        self._told = False
+        self._logged = False
         self._thread = SinkThread(self._serve, "network sink")
 
     def write(self, translated: TranslatedFrame) -> None:
@@ -87,7 +87,7 @@ class NetworkSink:
                 return
             except (av.FFmpegError, OSError, ValueError) as error:
                 self._slot.lost()
-                self._tell(error)
+                self._log_failure(error)
             if time.monotonic() - begin_s > LONGEST_RETRY_S:
                 retry_s = FIRST_RETRY_S
             self._slot.pause(retry_s)
@@ -119,9 +119,9 @@ class NetworkSink:
             while picture is not None:
                 for packet in pictures.encode(picture):
                     container.mux(packet)
-                if self._told:
+                if self._logged:
                     logger.warning("%s: sending again", masked(self._url))
-                    self._told = False
+                    self._logged = False
                 picture = self._slot.take()
             for packet in pictures.finish():
                 container.mux(packet)
@@ -130,8 +130,8 @@ class NetworkSink:
             with suppress(av.FFmpegError, OSError):
                 container.close()
 
-    def _tell(self, error: Exception) -> None:
-        if not self._told:
+    def _log_failure(self, error: Exception) -> None:
+        if not self._logged:
             reason = masked(str(getattr(error, "strerror", None) or error))
             logger.warning("%s: cannot be sent to (%s); trying on", masked(self._url), reason)
-            self._told = True
+            self._logged = True

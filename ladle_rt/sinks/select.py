@@ -30,21 +30,21 @@ class SinkKind(NamedTuple):
 
 
 _NETWORK = "ladle_rt.sinks.network_sink:NetworkSink"
-_VIDEO = "ladle_rt.sinks.video:open_growing_video"
+_VIDEO = "ladle_rt.sinks.video_sink:open_growing_video"
 _RECORDING = "ladle_rt.recording.recording_sink:RecordingSink"
 SINKS = {
-    "-": SinkKind("-", "ladle_rt.sinks.stdout:open_stdout", "name"),
-    "images": SinkKind("images:FOLDER", "ladle_rt.sinks.folder:FolderSink"),
-    "null": SinkKind("null", "ladle_rt.sinks.null:open_null", "name"),
-    "pipe": SinkKind("pipe:PATH", "ladle_rt.sinks.pipe:open_pipe"),
+    "-": SinkKind("-", "ladle_rt.sinks.stdout_sink:open_stdout", "name"),
+    "images": SinkKind("images:FOLDER", "ladle_rt.sinks.folder_sink:FolderSink"),
+    "null": SinkKind("null", "ladle_rt.sinks.null_sink:open_null", "name"),
+    "pipe": SinkKind("pipe:PATH", "ladle_rt.sinks.pipe_sink:open_pipe"),
     "recording": SinkKind("recording:FILE.lrec", _RECORDING),
     "rtp": SinkKind("rtp://", _NETWORK, "address"),
     "rtsp": SinkKind("rtsp://", _NETWORK, "address"),
-    "shm": SinkKind("shm:NAME", "ladle_rt.sinks.shared_memory:SharedMemorySink", "name"),
+    "shm": SinkKind("shm:NAME", "ladle_rt.sinks.shared_memory_sink:SharedMemorySink", "name"),
     "srt": SinkKind("srt://", _NETWORK, "address"),
     "udp": SinkKind("udp://", _NETWORK, "address"),
-    "v4l2": SinkKind("v4l2:/dev/videoN", "ladle_rt.sinks.loopback:LoopbackSink"),
-    "y4m": SinkKind("y4m:-", "ladle_rt.sinks.stdout:open_y4m", "name"),
+    "v4l2": SinkKind("v4l2:/dev/videoN", "ladle_rt.sinks.loopback_sink:LoopbackSink"),
+    "y4m": SinkKind("y4m:-", "ladle_rt.sinks.stdout_sink:open_y4m", "name"),
 }
 """By scheme."""
 SUFFIXES = {

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import Frame, MediaPart
-from ladle_rt.thermal.reading import ReadOptions
+from ladle_rt.thermal.scene_reader import ReadOptions
 
 
 @dataclass(frozen=True, slots=True)

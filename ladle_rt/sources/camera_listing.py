@@ -9,9 +9,9 @@ from pathlib import Path
 from ladle_rt.errors import InputError
 from ladle_rt.sources.base import SourceOptions
 from ladle_rt.sources.v4l2.cameras import recognise
-from ladle_rt.sources.v4l2.device import Device
 from ladle_rt.sources.v4l2.kernel import Kernel, LinuxKernel
-from ladle_rt.sources.v4l2.source import choose
+from ladle_rt.sources.v4l2.v4l2_device import V4l2Device
+from ladle_rt.sources.v4l2.v4l2_source import choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def list_cameras(folder: Path = Path("/dev"), kernel: Kernel | None = None) -> l
 
 def _look(path: str, kernel: Kernel) -> FoundSource | None:
     try:
-        device = Device(path, kernel)
+        device = V4l2Device(path, kernel)
     except InputError as error:
         if "does not capture" in str(error):
             return None

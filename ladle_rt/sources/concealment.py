@@ -35,7 +35,7 @@ class ConcealmentCheck:
             self._strict.options = {"err_detect": "explode"}
             self._strict.thread_count = 1
 
-    def look(self, packet: Any) -> None:
+    def inspect(self, packet: Any) -> None:
         """Take the next packet, before anything else decodes it."""
         if self._strict is None or not packet.size:
             return

@@ -22,8 +22,8 @@ from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sources.base import SourceInfo, SourceOptions
 from ladle_rt.sources.close_guard import CloseGuard
 from ladle_rt.sources.container import fraction, frame_rate
-from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share, intensities
-from ladle_rt.thermal.reading import live_palette
+from ladle_rt.sources.pixel_layouts import COLOURED_SHARE, coloured_share, intensities
+from ladle_rt.thermal.scene_reader import live_palette
 
 logger = logging.getLogger("ladle_rt")
 

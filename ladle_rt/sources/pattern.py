@@ -7,7 +7,7 @@ import re
 from ladle_rt.errors import InputError
 from ladle_rt.sources.base import Source, SourceOptions
 from ladle_rt.sources.pacing import LoopSource, RealtimeSource
-from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
+from ladle_rt.sources.synthetic_source import DriveOptions, SyntheticSource
 
 SECONDS = 20.0
 """Length of the drive that is repeated."""

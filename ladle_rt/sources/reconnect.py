@@ -154,7 +154,7 @@ class ReconnectingSource:
             fresh = True
             while (frame := self._next(reader)) is not None:
                 if fresh and attempt:
-                    self._tell("back", f"{self.info.name or 'the source'} is back")
+                    self._emit_event("back", f"{self.info.name or 'the source'} is back")
                     attempt = 0
                 placed = self._place(frame, fresh)
                 fresh = fresh and frame.fault is not None
@@ -211,7 +211,7 @@ class ReconnectingSource:
         else:
             reason = f"no frame for {self._timeout_s:g} s"
         name = self.info.name or "the source"
-        self._tell("lost", reason if name in reason else f"{name}: {reason}")
+        self._emit_event("lost", reason if name in reason else f"{name}: {reason}")
 
     def _reopen(self, attempt: int) -> _Reader | None:
         with self._changed:
@@ -224,7 +224,7 @@ class ReconnectingSource:
         try:
             source = self._open()
         except (LadleError, OSError) as error:
-            self._tell("retrying", str(error))
+            self._emit_event("retrying", str(error))
             return None
         reader = _Reader(source, self._changed)
         with self._changed:
@@ -265,10 +265,14 @@ class ReconnectingSource:
         kind = (frame.pixels.shape, frame.pixels.dtype.name)
         if self._kind is not None and kind != self._kind:
             (height, width), name = kind
-            self._tell("changed", f"{self.info.name or 'the source'}: now {width}x{height} {name}")
+            self._emit_event(
+                "changed", f"{self.info.name or 'the source'}: now {width}x{height} {name}"
+            )
         self._kind = kind
 
-    def _tell(self, kind: Literal["lost", "retrying", "back", "changed"], detail: str) -> None:
+    def _emit_event(
+        self, kind: Literal["lost", "retrying", "back", "changed"], detail: str
+    ) -> None:
         if kind in ("lost", "back"):
             logger.warning("%s", detail)
         self._on_event(SourceEvent(kind, detail))

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from ladle_rt.errors import FalseColourError, InputError
 from ladle_rt.frames import ThermalPixels
-from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share, intensities, packed_words
-from ladle_rt.sources.images import scene_reader
+from ladle_rt.sources.pixel_layouts import COLOURED_SHARE, coloured_share, intensities, packed_words
+from ladle_rt.sources.still_images import scene_reader
 from ladle_rt.temperature import Temperatures
-from ladle_rt.thermal.reading import ReadOptions
+from ladle_rt.thermal.scene_reader import ReadOptions
 from ladle_rt.thermal.sensors import holds_counts, picture_half
 
 logger = logging.getLogger("ladle_rt.input")

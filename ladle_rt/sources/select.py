@@ -22,8 +22,8 @@ from ladle_rt.sources.base import Source, SourceEvent, SourceOptions
 from ladle_rt.sources.opening import open_patiently
 from ladle_rt.sources.pacing import LoopSource, RealtimeSource
 from ladle_rt.sources.reconnect import ReconnectingSource
-from ladle_rt.sources.scene import SceneSource
-from ladle_rt.thermal.reading import ReadOptions
+from ladle_rt.sources.scene_source import SceneSource
+from ladle_rt.thermal.scene_reader import ReadOptions
 
 Factory = Callable[[str, SourceOptions], Source]
 
@@ -39,22 +39,22 @@ class SourceKind(NamedTuple):
 
 _NETWORK = "ladle_rt.sources.network_source:NetworkSource"
 SOURCES = {
-    "csi": SourceKind("csi:N", "ladle_rt.sources.gstreamer:open_csi"),
-    "gst": SourceKind("gst:PIPELINE", "ladle_rt.sources.gstreamer:GStreamerSource"),
-    "http": SourceKind("http://", "ladle_rt.sources.snapshot:open_http"),
-    "https": SourceKind("https://", "ladle_rt.sources.snapshot:open_http"),
+    "csi": SourceKind("csi:N", "ladle_rt.sources.gstreamer_source:open_csi"),
+    "gst": SourceKind("gst:PIPELINE", "ladle_rt.sources.gstreamer_source:GStreamerSource"),
+    "http": SourceKind("http://", "ladle_rt.sources.snapshot_source:open_http"),
+    "https": SourceKind("https://", "ladle_rt.sources.snapshot_source:open_http"),
     "recording": SourceKind("recording:FILE", "ladle_rt.recording.recording_source:open_recording"),
     "rtmp": SourceKind("rtmp://", _NETWORK),
     "rtmps": SourceKind("rtmps://", _NETWORK),
     "rtp": SourceKind("rtp://", _NETWORK),
     "rtsp": SourceKind("rtsp://", _NETWORK),
     "rtsps": SourceKind("rtsps://", _NETWORK),
-    "snapshot": SourceKind("snapshot:URL", "ladle_rt.sources.snapshot:SnapshotSource"),
+    "snapshot": SourceKind("snapshot:URL", "ladle_rt.sources.snapshot_source:SnapshotSource"),
     "srt": SourceKind("srt://", _NETWORK),
     "synthetic": SourceKind("synthetic[:WxH@FPS]", "ladle_rt.sources.pattern:open_pattern"),
     "tcp": SourceKind("tcp://", _NETWORK),
     "udp": SourceKind("udp://", _NETWORK),
-    "v4l2": SourceKind("v4l2:DEVICE", "ladle_rt.sources.v4l2.source:V4l2Source"),
+    "v4l2": SourceKind("v4l2:DEVICE", "ladle_rt.sources.v4l2.v4l2_source:V4l2Source"),
 }
 """By scheme."""
 SUFFIXES = {".lrec": SOURCES["recording"], ".sdp": SourceKind("FILE.sdp", _NETWORK)}
@@ -118,7 +118,7 @@ def open_source(
 
 
 def _has_start(path: Path) -> bool:
-    from ladle_rt.sources.folder import is_sequence
+    from ladle_rt.sources.folder_source import is_sequence
 
     return is_sequence(path) or (path.is_file() and path.suffix.lower() not in SUFFIXES)
 
@@ -135,8 +135,8 @@ def _open(spec: str, options: SourceOptions) -> Source:
     if "://" in spec:
         raise InputError(f"{masked(spec)}: not a source; expected one of {kinds()}")
     # These read scenes by themselves: they have more to go by than the pixels.
-    from ladle_rt.sources.folder import FolderSource, is_sequence
-    from ladle_rt.sources.video import VideoSource
+    from ladle_rt.sources.folder_source import FolderSource, is_sequence
+    from ladle_rt.sources.video_source import VideoSource
 
     if spec != "-":
         if is_sequence(path):

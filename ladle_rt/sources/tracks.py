@@ -10,8 +10,8 @@ from typing import Any
 import av
 
 from ladle_rt.errors import InputError
-from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share
 from ladle_rt.sources.pipe_reader import is_pipe
+from ladle_rt.sources.pixel_layouts import COLOURED_SHARE, coloured_share
 
 logger = logging.getLogger("ladle_rt.input")
 

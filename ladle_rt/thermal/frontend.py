@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ladle_rt.config import TranslateOptions
-from ladle_rt.frames import Frame, Prepared
+from ladle_rt.frames import Frame, PreparedFrame
 from ladle_rt.thermal.equalize import ClaheEqualizer, PlateauEqualizer
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.thermal.repair import DeadPixels, Stripes
@@ -30,7 +30,7 @@ class FrontEnd:
         elif options.agc == "clahe":
             self._equalizer = ClaheEqualizer(spec)
 
-    def process(self, frame: Frame) -> Prepared:
+    def process(self, frame: Frame) -> PreparedFrame:
         """Prepare one frame.
 
         Args:
@@ -40,7 +40,7 @@ class FrontEnd:
             The frame to translate, or the reason to show the picture before it once more.
         """
         if self._shutter is not None and self._shutter.update(frame):
-            return Prepared(frame, "shutter")
+            return PreparedFrame(frame, "shutter")
         counts = frame.pixels
         if self._dead_pixels is not None:
             counts = self._dead_pixels.apply(counts)
@@ -48,8 +48,8 @@ class FrontEnd:
             counts = self._stripes.apply(counts, frame.time_s)
         if self._equalizer is not None:
             pixels = self._equalizer.apply(counts, frame.time_s)
-            return Prepared(replace(frame, pixels=pixels, counts=counts))
-        return Prepared(frame if counts is frame.pixels else replace(frame, pixels=counts))
+            return PreparedFrame(replace(frame, pixels=pixels, counts=counts))
+        return PreparedFrame(frame if counts is frame.pixels else replace(frame, pixels=counts))
 
 
 def prepare_still(frame: Frame, options: TranslateOptions, spec: ThermalNormalization) -> Frame:

@@ -17,22 +17,23 @@ from torch import Tensor, distributed, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 
 from ladle_rt.models.patchgan import PatchDiscriminator
-from ladle_rt.models.projected import Judgement, ProjectedDiscriminator
+from ladle_rt.models.projected import DiscriminatorOutput, ProjectedDiscriminator
 
 logger = logging.getLogger("ladle_rt")
 
 PATIENCE = 300
-"""Steps over which a discriminator's loss is averaged before it is judged."""
+"""Steps over which a discriminator's loss is averaged before it counts."""
 WON = 0.1
 """Share of an undecided discriminator's loss below which it has won."""
 
 
-class Views(NamedTuple):
-    """What is judged: pictures as pixels or as features, true and painted, and their thermal."""
+class DiscriminatorInputs(NamedTuple):
+    """A discriminator's input: pictures as pixels or as features, real and fake, and their
+    thermal."""
 
-    painted: Any
+    fake: Any
     """Tensor [N,3,H,W], or list of features; gradients reach the network."""
-    true: Any
+    real: Any
     thermal: Tensor
     """[N,1,H,W] in [0,1]."""
     whole: Tensor
@@ -58,29 +59,29 @@ class Adversary(nn.Module, ABC):
         self._undecided = undecided
         self._recent = undecided
         self._updates = 0
-        self._told = False
+        self._warned = False
 
     @abstractmethod
-    def fool(self, views: Views) -> dict[str, Tensor]:
-        """The network's terms by name, scalars: ``adversarial``, and others that it has."""
+    def generator_terms(self, inputs: DiscriminatorInputs) -> dict[str, Tensor]:
+        """The generator's terms by name, scalars: ``adversarial``, and others that it has."""
 
     @abstractmethod
-    def loss(self, views: Views) -> Tensor:
+    def loss(self, inputs: DiscriminatorInputs) -> Tensor:
         """The discriminator's own loss, a scalar; no gradient may reach the network."""
 
-    def judge_for_network(self, views: Views) -> dict[str, Tensor]:
-        """`fool`, with no gradient to the discriminator's weights."""
+    def frozen_generator_terms(self, inputs: DiscriminatorInputs) -> dict[str, Tensor]:
+        """`generator_terms`, with no gradient to the discriminator's weights."""
         self._let_train(False)
-        return self.fool(views)
+        return self.generator_terms(inputs)
 
-    def update(self, views: Views) -> Tensor:
+    def update(self, inputs: DiscriminatorInputs) -> Tensor:
         """One step of the discriminator; gradients are averaged over processes.
 
         Returns:
             Its loss as a detached scalar.
         """
         self._let_train(True)
-        loss = self.loss(views)
+        loss = self.loss(inputs)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         if distributed.is_available() and distributed.is_initialized():
@@ -120,8 +121,8 @@ class Adversary(nn.Module, ABC):
         self._updates += 1
         self._recent += (loss - self._recent) / min(self._updates, PATIENCE)
         won = self._recent < WON * self._undecided
-        if won and self._updates >= PATIENCE and not self._told:
-            self._told = True
+        if won and self._updates >= PATIENCE and not self._warned:
+            self._warned = True
             logger.warning(
                 "the discriminator has won (loss %.3g over %d steps, %.3g undecided): the "
                 "adversarial term teaches nothing now; start again with a lower discriminator_rate "
@@ -137,17 +138,15 @@ class PatchAdversary(Adversary):
         network = PatchDiscriminator(inputs=4, width=64, layers=3)
         super().__init__(network, rate, (0.5, 0.999), undecided=0.6931)
 
-    def fool(self, views: Views) -> dict[str, Tensor]:
-        """See `Adversary.fool`."""
-        return {
-            "adversarial": _entropy(self.discriminator(views.thermal, views.painted), real=True)
-        }
+    def generator_terms(self, inputs: DiscriminatorInputs) -> dict[str, Tensor]:
+        """See `Adversary.generator_terms`."""
+        return {"adversarial": _entropy(self.discriminator(inputs.thermal, inputs.fake), real=True)}
 
-    def loss(self, views: Views) -> Tensor:
+    def loss(self, inputs: DiscriminatorInputs) -> Tensor:
         """See `Adversary.loss`."""
-        real = _entropy(self.discriminator(views.thermal, views.true), real=True)
-        painted = views.painted.detach()
-        return (real + _entropy(self.discriminator(views.thermal, painted), real=False)) / 2
+        real = _entropy(self.discriminator(inputs.thermal, inputs.real), real=True)
+        fake = inputs.fake.detach()
+        return (real + _entropy(self.discriminator(inputs.thermal, fake), real=False)) / 2
 
 
 class ProjectedAdversary(Adversary):
@@ -161,29 +160,29 @@ class ProjectedAdversary(Adversary):
     def __init__(self, channels: tuple[int, ...], rate: float) -> None:
         super().__init__(ProjectedDiscriminator(channels), rate, (0.0, 0.99), undecided=2.0)
 
-    def fool(self, views: Views) -> dict[str, Tensor]:
-        """See `Adversary.fool`; ``feature_matching`` too."""
-        painted: list[Judgement] = self.discriminator(views.painted, views.thermal)
+    def generator_terms(self, inputs: DiscriminatorInputs) -> dict[str, Tensor]:
+        """See `Adversary.generator_terms`; ``feature_matching`` too."""
+        fake: list[DiscriminatorOutput] = self.discriminator(inputs.fake, inputs.thermal)
         with torch.no_grad():
-            true: list[Judgement] = self.discriminator(views.true, views.thermal)
+            real: list[DiscriminatorOutput] = self.discriminator(inputs.real, inputs.thermal)
         matching = [
             l1_loss(mine, theirs)
-            for one, other in zip(painted, true, strict=True)
+            for one, other in zip(fake, real, strict=True)
             for mine, theirs in zip(one.features, other.features, strict=True)
         ]
-        scores = [-_mean(one.logits, views.whole) for one in painted]
+        scores = [-_mean(one.logits, inputs.whole) for one in fake]
         return {
             "adversarial": torch.stack(scores).mean(),
             "feature_matching": torch.stack(matching).mean(),
         }
 
-    def loss(self, views: Views) -> Tensor:
+    def loss(self, inputs: DiscriminatorInputs) -> Tensor:
         """See `Adversary.loss`."""
-        painted = [feature.detach() for feature in views.painted]
-        fakes: list[Judgement] = self.discriminator(painted, views.thermal)
-        reals: list[Judgement] = self.discriminator(views.true, views.thermal)
+        fake = [feature.detach() for feature in inputs.fake]
+        fakes: list[DiscriminatorOutput] = self.discriminator(fake, inputs.thermal)
+        reals: list[DiscriminatorOutput] = self.discriminator(inputs.real, inputs.thermal)
         hinges = [
-            _mean(torch.relu(1 - real.logits) + torch.relu(1 + fake.logits), views.whole)
+            _mean(torch.relu(1 - real.logits) + torch.relu(1 + fake.logits), inputs.whole)
             for real, fake in zip(reals, fakes, strict=True)
         ]
         return torch.stack(hinges).mean()

@@ -18,7 +18,7 @@ HOLE = (0.3, 0.3)
 """Sides of the hole, of the picture's."""
 
 
-class Change:
+class DiffAugment:
     """One draw for a batch; to be applied to everything that belongs together.
 
     Args:

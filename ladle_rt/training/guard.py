@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ladle_rt.errors import TrainingError
-from ladle_rt.training.config import TrainConfig
 from ladle_rt.training.samples import MixedSamples
+from ladle_rt.training.train_config import TrainConfig
 
 NAMED = 16
 """At most so many samples of a bad batch are named."""

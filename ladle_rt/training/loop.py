@@ -11,18 +11,18 @@ from pathlib import Path
 from ladle_rt.errors import TrainingStoppedError, require
 from ladle_rt.models.weights import save_model
 from ladle_rt.training.checkpoint import load_checkpoint, save_checkpoint
-from ladle_rt.training.config import TrainConfig
 from ladle_rt.training.distributed import check_batch, joined_processes
-from ladle_rt.training.folder import claim_folder, write_settings
 from ladle_rt.training.guard import memory_hint
 from ladle_rt.training.loader import load_batches
 from ladle_rt.training.log import CsvLog, TensorBoardLog, Window
-from ladle_rt.training.run import Run
+from ladle_rt.training.run_folder import claim_folder, write_settings
 from ladle_rt.training.run_models import model_info, validate
 from ladle_rt.training.run_state import capture, restore
 from ladle_rt.training.samples import MixedSamples, batch_at
 from ladle_rt.training.throughput import Meter, Throughput
-from ladle_rt.training.validate import Scores
+from ladle_rt.training.train_config import TrainConfig
+from ladle_rt.training.training_run import Run
+from ladle_rt.training.validate import ValidationScores
 
 LOG_EVERY = 20
 """Steps between log rows."""
@@ -45,7 +45,7 @@ class Progress:
     """Since the run was started or resumed."""
     eta_s: float
     """Time left if the steps to come take as long as the last ones; phases differ."""
-    scores: Scores | None
+    scores: ValidationScores | None
     """Set on steps that validated."""
 
 
@@ -61,8 +61,8 @@ def train(
     """Run a training to its end.
 
     Writes into ``folder``: ``config.json``, ``log.csv``, ``checkpoint.pt``, ``sheet-*.png``,
-    ``best.safetensors`` + ``best.json`` (highest `Scores.choice` on the validation pairs) and
-    ``last.safetensors`` + ``last.json``.
+    ``best.safetensors`` + ``best.json`` (highest `ValidationScores.choice` on the validation pairs)
+    and ``last.safetensors`` + ``last.json``.
 
     Under ``torchrun`` the processes share each batch; only the leading one writes, validates and
     calls ``on_progress``, and only it needs the folder. A run may be resumed on another device or
@@ -125,13 +125,15 @@ def _loop(
     batches = load_batches(run.samples, run.step, config.workers, run.processes)
     meter, window, first = Meter(run.processes.count), Window(), run.step + 1
 
-    def tell(values: Mapping[str, float], speed: Throughput, scores: Scores | None) -> None:
+    def notify(
+        values: Mapping[str, float], speed: Throughput, scores: ValidationScores | None
+    ) -> None:
         if on_progress is not None:
             on_progress(
                 Progress(
                     step=run.step,
                     steps=run.steps,
-                    phase=moment.phase.kind,
+                    phase=position.phase.kind,
                     loss=values["loss"],
                     terms=values,
                     speed=speed,
@@ -149,10 +151,10 @@ def _loop(
             board = TensorBoardLog(folder / "tensorboard", run.step)
             logs.append(stack.enter_context(board))
         for batch in meter.waiting(batches):
-            rate, moment = run.learning_rate(run.step), run.moment
+            rate, position = run.learning_rate(run.step), run.position
             with meter.step(len(batch.thermal)):
                 values = run.advance(batch)
-            window.add(moment.number, values)
+            window.add(position.number, values)
             last = run.step == run.steps
             stopped = run.processes.any(stop is not None and stop.is_set()) and not last
             validates = bool(config.validation) and (run.step % config.validate_every == 0 or last)
@@ -164,9 +166,9 @@ def _loop(
                 row |= scores.columns() if scores is not None else {}
                 for log in logs:
                     log.write(run.step, values | row, sheet)
-                tell(values, speed, scores)
+                notify(values, speed, scores)
             elif run.step == first:
-                tell(values, meter.overall, None)
+                notify(values, meter.overall, None)
             if leads and (run.step % config.checkpoint_every == 0 or last or stopped):
                 save_checkpoint(folder, capture(run))
             if stopped:

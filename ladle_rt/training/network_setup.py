@@ -12,12 +12,12 @@ from ladle_rt.errors import ConfigError
 from ladle_rt.models.ladlenet_plus import LadleNetPlus
 from ladle_rt.models.registry import build
 from ladle_rt.models.weights import inherit, load_model
-from ladle_rt.training.config import TrainConfig
+from ladle_rt.training.train_config import TrainConfig
 
 logger = logging.getLogger("ladle_rt")
 
 
-class Painter(nn.Module):
+class NetworkWithLogits(nn.Module):
     """A network as a step runs it: the picture, and the logits of a Handle where it has one."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -27,7 +27,7 @@ class Painter(nn.Module):
     def forward(self, thermal: Tensor, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """[N,1,H,W] and the `Sample.rows` of each to [N,3,H,W] and logits."""
         if isinstance(self.model, LadleNetPlus):
-            logits, rgb = self.model.see_and_paint(thermal, rows)
+            logits, rgb = self.model.logits_and_rgb(thermal, rows)
             return rgb, logits
         return self.model(thermal), None
 

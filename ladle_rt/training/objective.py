@@ -1,18 +1,18 @@
-"""What a network is trained towards: truth, a teacher's output, a discriminator's judgement.
+"""What a network is trained towards: truth, a teacher's output, a discriminator.
 
     loss.TranslationLoss(output, truth)
         + perceptual * distance of frozen image features
         + distill * (L1 + 1 - SSIM of output against the teacher's)
-        + ramp * (adversarial * fool(D) + feature_matching * L1 of D's inner features)
+        + ramp * (adversarial * generator loss of D + feature_matching * L1 of D's inner features)
         + consistency * L1(output, output for other sensor noise on the same frames)
-        + stability * L1(output of a moment later, output moved along)
+        + stability * L1(output of later frames, output moved along)
         + semantics * cross-entropy of the Handle's categories against label maps
 
 The teacher's output is compared as images, by L1 and by SSIM for structure, as online
 multi-granularity distillation does (Ren et al. 2021, arXiv 2108.06908); their feature terms
 need networks of one family, while any model of this program may teach here. The discriminators
 are those of `adversary`; while a projected one plays, both it and the perceptual term see the
-pictures through `differentiable.Change`.
+pictures through `differentiable.DiffAugment`.
 """
 
 from __future__ import annotations
@@ -29,14 +29,19 @@ from ladle_rt.errors import ConfigError
 from ladle_rt.models.classes import category_scores
 from ladle_rt.models.features import CHANNELS, ImageFeatures, perceptual_distance
 from ladle_rt.models.weights import load_model
-from ladle_rt.training.adversary import Adversary, PatchAdversary, ProjectedAdversary, Views
-from ladle_rt.training.config import TrainConfig
-from ladle_rt.training.differentiable import Change
+from ladle_rt.training.adversary import (
+    Adversary,
+    DiscriminatorInputs,
+    PatchAdversary,
+    ProjectedAdversary,
+)
+from ladle_rt.training.differentiable import DiffAugment
 from ladle_rt.training.loss import TranslationLoss
 from ladle_rt.training.ms_ssim import ssim_and_ms_ssim
-from ladle_rt.training.phases import Moment
+from ladle_rt.training.phases import PhasePosition
 from ladle_rt.training.samples import Sample
 from ladle_rt.training.stability import instability
+from ladle_rt.training.train_config import TrainConfig
 
 TERMS = (
     "l1",
@@ -58,14 +63,14 @@ TERMS = (
     "semantics",
 )
 """Names of all terms that an `Objective` may report; one with weight 0 may be missing."""
-JUDGED = slice(1, None)
-"""The scales of image features that a projected discriminator judges: the finest costs most."""
+DISCRIMINATOR_SCALES = slice(1, None)
+"""The scales of image features that a projected discriminator sees: the finest costs most."""
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
-class Painted:
-    """What the network made of a batch."""
+class TranslatedBatch:
+    """The network's output for a batch."""
 
     output: Tensor
     """float [N,3,H,W], RGB in [0,1]."""
@@ -74,7 +79,7 @@ class Painted:
     again: Tensor | None = None
     """The output for the same frames under another draw of `noise.sensor_noise`."""
     later: Tensor | None = None
-    """The output for `stability.moment_later` of the first frames of the batch."""
+    """The output for `stability.later_frames` of the first frames of the batch."""
     shift: tuple[int, int] = (0, 0)
     """What those frames moved by."""
 
@@ -100,7 +105,7 @@ class Objective(nn.Module):
         projected = weights.adversarial > 0 and weights.discriminator == "projected"
         self.features = ImageFeatures() if projected or weights.perceptual > 0 else None
         self.adversary = _build_adversary(config) if weights.adversarial > 0 else None
-        self._views: Views | None = None
+        self._inputs: DiscriminatorInputs | None = None
 
     def train(self, mode: bool = True) -> Objective:
         """As `nn.Module.train`; the teacher stays in evaluation mode."""
@@ -110,77 +115,88 @@ class Objective(nn.Module):
         return self
 
     def forward(
-        self, batch: Sample, painted: Painted, moment: Moment
+        self, batch: Sample, translated: TranslatedBatch, position: PhasePosition
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The network's loss.
 
         Args:
             batch: what it saw, and the truth.
-            painted: what it made of it.
-            moment: of the step: its phase says which terms count.
+            translated: what it made of it.
+            position: of the step: its phase says which terms count.
 
         Returns:
             The scalar loss, and its unweighted terms as detached scalars.
         """
         weights = self.loss.config
-        with torch.autocast(painted.output.device.type, enabled=False):
-            output = painted.output.float()
-            loss, terms = self.loss(output, batch.visible, moment.phase.pixel)
+        with torch.autocast(translated.output.device.type, enabled=False):
+            output = translated.output.float()
+            loss, terms = self.loss(output, batch.visible, position.phase.pixel)
             found: dict[str, Tensor] = {}
             if self.teacher is not None:
                 taught = self._teach(batch.thermal)
                 ssim, _ = ssim_and_ms_ssim(output, taught)
                 found["distill"] = l1_loss(output, taught) + 1 - ssim
-            if painted.again is not None:
-                found["consistency"] = l1_loss(output, painted.again.float())
-            if painted.later is not None:
-                now = output[: len(painted.later)]
-                found["stability"] = instability(now, painted.later.float(), painted.shift)
-            if weights.semantics > 0 and painted.logits is not None:
-                found["semantics"] = _semantics(painted.logits.float(), batch.labels)
-            plays = self.adversary is not None and moment.ramp > 0
-            views = self.look(batch, output, plays) if plays or weights.perceptual > 0 else None
-            if views is not None and weights.perceptual > 0:
-                found["perceptual"] = perceptual_distance(views.painted, views.true)
-            if self.adversary is not None and views is not None and plays:
-                fooled = self.adversary.judge_for_network(_judged(views))
-                loss = loss + sum(
-                    moment.ramp * getattr(weights, name) * term for name, term in fooled.items()
+            if translated.again is not None:
+                found["consistency"] = l1_loss(output, translated.again.float())
+            if translated.later is not None:
+                now = output[: len(translated.later)]
+                found["stability"] = instability(now, translated.later.float(), translated.shift)
+            if weights.semantics > 0 and translated.logits is not None:
+                found["semantics"] = _semantics(translated.logits.float(), batch.labels)
+            plays = self.adversary is not None and position.ramp > 0
+            inputs = (
+                self.discriminator_inputs(batch, output, plays)
+                if plays or weights.perceptual > 0
+                else None
+            )
+            if inputs is not None and weights.perceptual > 0:
+                found["perceptual"] = perceptual_distance(inputs.fake, inputs.real)
+            if self.adversary is not None and inputs is not None and plays:
+                generator_terms = self.adversary.frozen_generator_terms(
+                    _discriminator_scales(inputs)
                 )
-                terms |= {name: term.detach() for name, term in fooled.items()}
+                loss = loss + sum(
+                    position.ramp * getattr(weights, name) * term
+                    for name, term in generator_terms.items()
+                )
+                terms |= {name: term.detach() for name, term in generator_terms.items()}
             for name, term in found.items():
                 loss = loss + getattr(weights, name) * term
                 terms[name] = term.detach()
         return loss, terms
 
     def update(self) -> dict[str, Tensor]:
-        """Train the discriminator on the batch of the last `forward` or `look`.
+        """Train the discriminator on the batch of the last `forward` or `discriminator_inputs`.
 
         Returns:
             The discriminator's loss as a detached scalar; empty where none is playing.
         """
-        views, self._views = self._views, None
-        if self.adversary is None or views is None:
+        inputs, self._inputs = self._inputs, None
+        if self.adversary is None or inputs is None:
             return {}
-        with torch.autocast(views.thermal.device.type, enabled=False):
-            return {"discriminator": self.adversary.update(_judged(views))}
+        with torch.autocast(inputs.thermal.device.type, enabled=False):
+            return {"discriminator": self.adversary.update(_discriminator_scales(inputs))}
 
-    def look(self, batch: Sample, output: Tensor, judged: bool) -> Views:
-        """The pictures as they are compared and judged, kept for `update` if ``judged``."""
-        painted, true, thermal = output.float(), batch.visible, batch.thermal
+    def discriminator_inputs(
+        self, batch: Sample, output: Tensor, for_discriminator: bool
+    ) -> DiscriminatorInputs:
+        """The pictures as they are compared, kept for `update` if ``for_discriminator``."""
+        translated, true, thermal = output.float(), batch.visible, batch.thermal
         if self.features is None:
-            views = Views(painted, true, thermal, torch.ones_like(batch.whole))
+            inputs = DiscriminatorInputs(translated, true, thermal, torch.ones_like(batch.whole))
         else:
-            if judged:
-                change = Change(len(output), output.device)
-                painted, true = change.colour(painted), change.colour(true)
+            if for_discriminator:
+                change = DiffAugment(len(output), output.device)
+                translated, true = change.colour(translated), change.colour(true)
                 thermal = change.place(thermal)
             with torch.no_grad():
                 true_features = self.features(true)
-            views = Views(self.features(painted), true_features, thermal, batch.whole)
-        if judged:
-            self._views = views
-        return views
+            inputs = DiscriminatorInputs(
+                self.features(translated), true_features, thermal, batch.whole
+            )
+        if for_discriminator:
+            self._inputs = inputs
+        return inputs
 
     def state(self) -> dict[str, Any]:
         """The discriminator and its optimiser, for a checkpoint; empty without one."""
@@ -203,11 +219,13 @@ class Objective(nn.Module):
         return taught.float()
 
 
-def _judged(views: Views) -> Views:
+def _discriminator_scales(inputs: DiscriminatorInputs) -> DiscriminatorInputs:
     """What of it a discriminator sees: pixels, or all but the finest features."""
-    if isinstance(views.painted, Tensor):
-        return views
-    return views._replace(painted=views.painted[JUDGED], true=views.true[JUDGED])
+    if isinstance(inputs.fake, Tensor):
+        return inputs
+    return inputs._replace(
+        fake=inputs.fake[DISCRIMINATOR_SCALES], real=inputs.real[DISCRIMINATOR_SCALES]
+    )
 
 
 def _semantics(logits: Tensor, labels: Tensor) -> Tensor:
@@ -228,7 +246,7 @@ def _build_adversary(config: TrainConfig) -> Adversary:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         if config.loss.discriminator == "projected":
-            return ProjectedAdversary(CHANNELS[JUDGED], rate)
+            return ProjectedAdversary(CHANNELS[DISCRIMINATOR_SCALES], rate)
         return PatchAdversary(rate)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ladle_rt.training.config import TrainConfig
+from ladle_rt.training.train_config import TrainConfig
 
 
 def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:

@@ -47,7 +47,7 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class PhasePosition:
     """Where a step lies."""
 
     phase: Phase
@@ -64,11 +64,11 @@ class Moment:
         return min(1.0, (self.step + 1) / self.phase.warmup) if self.phase.warmup else 1.0
 
 
-def locate(phases: Sequence[Phase], step: int) -> Moment:
-    """The moment of the step that follows ``step`` others; past the end, the last phase's end."""
+def locate(phases: Sequence[Phase], step: int) -> PhasePosition:
+    """The position of the step that follows ``step`` others; past the end, the last phase's end."""
     for number, phase in enumerate(phases):
         if step < phase.steps or number == len(phases) - 1:
-            return Moment(phase, number, min(step, phase.steps))
+            return PhasePosition(phase, number, min(step, phase.steps))
         step -= phase.steps
     raise ConfigError("expected at least one phase, received none")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ladle_rt.documents import read_toml
 from ladle_rt.errors import ConfigError
-from ladle_rt.training.config import TrainConfig, config_from_values
+from ladle_rt.training.train_config import TrainConfig, config_from_values
 
 DEFAULT_RECIPE = "compact"
 _RECIPE = "a TOML recipe"

@@ -10,14 +10,14 @@ import ladle_rt
 from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.models.registry import config_to_dict
 from ladle_rt.models.weights import save_model
-from ladle_rt.training.folder import dataset_name, publishable
 from ladle_rt.training.guard import check_finite
 from ladle_rt.training.history import up_to
-from ladle_rt.training.run import Run
-from ladle_rt.training.validate import Scores
+from ladle_rt.training.run_folder import dataset_name, publishable
+from ladle_rt.training.training_run import Run
+from ladle_rt.training.validate import ValidationScores
 
 
-def validate(run: Run, folder: Path) -> tuple[Scores, Path]:
+def validate(run: Run, folder: Path) -> tuple[ValidationScores, Path]:
     """Score the averaged weights, write a sheet, keep the model if it is the best so far.
 
     Returns:
@@ -39,7 +39,7 @@ def validate(run: Run, folder: Path) -> tuple[Scores, Path]:
     return scores, sheet
 
 
-def model_info(run: Run, scores: Scores | None) -> ModelInfo:
+def model_info(run: Run, scores: ValidationScores | None) -> ModelInfo:
     """What the JSON of the run's network says; its phases are those up to its step."""
     config = run.config
     metrics: dict[str, Any] = {}

@@ -10,11 +10,11 @@ from typing import Any
 from ladle_rt.errors import ConfigError, ModelError
 from ladle_rt.models.registry import config_to_dict
 from ladle_rt.training.checkpoint import CHECKPOINT
-from ladle_rt.training.folder import MAY_CONTINUE, changed_settings, identity
 from ladle_rt.training.guard import check_finite
 from ladle_rt.training.history import extend
-from ladle_rt.training.run import Run
-from ladle_rt.training.validate import Scores
+from ladle_rt.training.run_folder import MAY_CONTINUE, changed_settings, identity
+from ladle_rt.training.training_run import Run
+from ladle_rt.training.validate import ValidationScores
 
 logger = logging.getLogger("ladle_rt")
 
@@ -60,7 +60,7 @@ def restore(run: Run, state: dict[str, Any]) -> None:
     try:
         run.step, run.best = state["step"], state["best"]
         if state["scores"] is not None:
-            run.last_scores = Scores(**state["scores"])
+            run.last_scores = ValidationScores(**state["scores"])
         run.model.load_state_dict(state["model"])
         if run.average is not None:
             run.average.module.load_state_dict(state["average"])

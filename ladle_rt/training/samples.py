@@ -32,8 +32,8 @@ from ladle_rt.errors import ConfigError, DatasetError
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 from ladle_rt.training.augment import crop_and_resize, degrade, jitter_tone, random_box
 from ladle_rt.training.camera import another_camera
-from ladle_rt.training.config import PAPER_SIZE, DataSpec, TrainConfig
 from ladle_rt.training.reader import Loaded, PairReader
+from ladle_rt.training.train_config import PAPER_SIZE, DataSpec, TrainConfig
 
 logger = logging.getLogger("ladle_rt")
 

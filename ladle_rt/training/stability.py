@@ -23,7 +23,7 @@ TONE = 0.04
 """Largest change of gain and of level."""
 
 
-def moment_later(thermal: Tensor) -> tuple[Tensor, tuple[int, int]]:
+def later_frames(thermal: Tensor) -> tuple[Tensor, tuple[int, int]]:
     """Shift frames, add noise of sensor and codec and change their levels a little.
 
     Args:
@@ -48,7 +48,7 @@ def instability(now: Tensor, later: Tensor, shift: tuple[int, int]) -> Tensor:
 
     Args:
         now: float [N,3,H,W], the picture of the frames.
-        later: the same, of `moment_later`'s.
+        later: the same, of `later_frames`'s.
         shift: what that returned.
     """
     moved = torch.roll(now, shift, (2, 3))

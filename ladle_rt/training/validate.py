@@ -20,9 +20,9 @@ from ladle_rt.colour import encode_png
 from ladle_rt.datasets import Pair
 from ladle_rt.files import write_whole
 from ladle_rt.models.features import ImageFeatures, perceptual_distance
-from ladle_rt.training.config import TrainConfig
 from ladle_rt.training.loss import chroma, luma
 from ladle_rt.training.samples import validation_frame
+from ladle_rt.training.train_config import TrainConfig
 
 SHEET_ROWS = 8
 """Frames on a sample sheet, spread over the validation set."""
@@ -31,7 +31,7 @@ BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class ValidationScores:
     """Means over images; data range 1."""
 
     ssim: float
@@ -85,7 +85,7 @@ class Validator:
 
     def __call__(
         self, model: nn.Module, features: ImageFeatures | None = None
-    ) -> tuple[Scores, Tensor]:
+    ) -> tuple[ValidationScores, Tensor]:
         """Score ``model`` in evaluation mode, on its device.
 
         Args:
@@ -107,7 +107,7 @@ class Validator:
             shown += [output[i - start].cpu() for i in self._shown if 0 <= i - start < BATCH]
         means = (total / len(self._thermal)).tolist()
         ratios = [mine / max(true, 1e-9) for mine, true in zip(means[3:6], means[6:9], strict=True)]
-        scores = Scores(*means[:3], *ratios)
+        scores = ValidationScores(*means[:3], *ratios)
         if features is not None:
             scores = replace(scores, perceptual=means[9])
         return scores, torch.stack(shown)

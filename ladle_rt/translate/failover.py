@@ -13,7 +13,7 @@ from ladle_rt.errors import BackendError, LadleError, PipelineError
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.thermal.normalization import FollowedLevels
 from ladle_rt.translate.base import Translator
-from ladle_rt.translate.workers import CLOSED
+from ladle_rt.translate.cpu_translator import CLOSED
 
 logger = logging.getLogger("ladle_rt.engine")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ladle_rt.config import Quality, TranslateOptions
-from ladle_rt.geometry import fit_box, network_box
+from ladle_rt.geometry import fit_letterbox, network_box
 from ladle_rt.models.artifact import ModelInfo
 
 Size = tuple[int, int]
@@ -83,7 +83,7 @@ class NetworkSize:
         """Inputs that the network may be given, that of the box to begin with first."""
         boxes = (self.box(frame), *self.boxes(frame))
         multiple = self.info.size_multiple
-        return tuple(dict.fromkeys(fit_box(*frame, box, multiple).padded for box in boxes))
+        return tuple(dict.fromkeys(fit_letterbox(*frame, box, multiple).padded for box in boxes))
 
     @property
     def _has_look(self) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ladle_rt.cuda.nvml import driver_release
 from ladle_rt.cuda.probe import CudaDevice, gpu_facts, target_of
 from ladle_rt.cuda.tensorrt_edition import TensorRT, same_version
-from ladle_rt.engines.plan.background import POLL_S, Say, build_in_subprocess
+from ladle_rt.engines.plan.background import POLL_S, Notify, build_in_subprocess
 from ladle_rt.engines.plan.cache import Entry, builds_under_way, list_plans
 from ladle_rt.engines.plan.settings import settings_for, takes
 from ladle_rt.errors import BackendError, InputError
@@ -74,7 +74,7 @@ def obtain_plan(
     device: CudaDevice,
     tensorrt: TensorRT,
     shapes: Sequence[Size],
-    say: Say,
+    notify: Notify,
     leave: threading.Event | None = None,
 ) -> Entry:
     """`fitting_plan`, or one that a process of its own builds now.
@@ -85,7 +85,7 @@ def obtain_plan(
         device: see above.
         tensorrt: see above.
         shapes: see above.
-        say: told in lines what is being built, and why.
+        notify: gets lines that say what is being built, and why.
         leave: once set, nobody waits any more; a build goes on, and the next run finds the plan.
 
     Raises:
@@ -96,7 +96,7 @@ def obtain_plan(
         return entry
     # Runs that are shorter than a build would each start one, that waits for the first.
     if builds_under_way(folder):
-        say(f"{folder}: a plan is being built there; waiting for it")
+        notify(f"{folder}: a plan is being built there; waiting for it")
         while builds_under_way(folder):
             if leave is None:
                 time.sleep(POLL_S)
@@ -105,7 +105,9 @@ def obtain_plan(
         entry = fitting_plan(folder, artifact, device, tensorrt, shapes)
         if entry is not None:
             return entry
-    build_in_subprocess(artifact.onnx_path, folder, settings_for(artifact.info, shapes), say, leave)
+    build_in_subprocess(
+        artifact.onnx_path, folder, settings_for(artifact.info, shapes), notify, leave
+    )
     entry = fitting_plan(folder, artifact, device, tensorrt, shapes)
     if entry is None:
         wanted = ", ".join(size_range(shape, shape) for shape in shapes)

@@ -30,10 +30,11 @@ from ladle_rt.cuda.select import open_gpu, require_binding
 from ladle_rt.cuda.tensorrt_edition import TensorRT, find_tensorrt
 from ladle_rt.device import usable_cores
 from ladle_rt.errors import BackendError, ConfigError, LadleError, MissingDependencyError
-from ladle_rt.geometry import fit_box
+from ladle_rt.geometry import fit_letterbox
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.colorize import PictureSpec
+from ladle_rt.translate.cpu_translator import CpuTranslator
 from ladle_rt.translate.cuda.engine import EnqueueEngine
 from ladle_rt.translate.failover import FailoverTranslator
 from ladle_rt.translate.gpu_selection import select_gpu
@@ -42,7 +43,6 @@ from ladle_rt.translate.network_size import NetworkSize, Size
 from ladle_rt.translate.plans import obtain_plan
 from ladle_rt.translate.shared_workers import SharedWorkers
 from ladle_rt.translate.warm_start import WarmStartTranslator
-from ladle_rt.translate.workers import CpuTranslator
 
 __all__ = [
     "FOR_ARRAYS",
@@ -56,8 +56,8 @@ __all__ = [
 logger = logging.getLogger("ladle_rt.engine")
 
 NETWORKS = {
-    "onnxruntime": "ladle_rt.translate.onnxruntime:OnnxRuntimeNetwork",
-    "openvino": "ladle_rt.translate.openvino:OpenVinoNetwork",
+    "onnxruntime": "ladle_rt.translate.onnxruntime_backend:OnnxRuntimeNetwork",
+    "openvino": "ladle_rt.translate.openvino_backend:OpenVinoNetwork",
     "torch": "ladle_rt.translate.torch_backend:TorchNetwork",
 }
 """Backends that take frames from the CPU, as `NetworkFactory`; those of other distributions are
@@ -129,7 +129,7 @@ def create_translator(
     """
     if not shapes:
         box = options.size or artifact.info.train_size
-        shapes = (fit_box(*box, box, artifact.info.size_multiple).padded,)
+        shapes = (fit_letterbox(*box, box, artifact.info.size_multiple).padded,)
     return _Choice(artifact, options, picture, shapes, shared).make()
 
 
@@ -239,19 +239,19 @@ class _Choice:
             )
         if backend == "torch":
             return self._on_cpu(backend)
-        return self._told(self._on_cpu(), reason)
+        return self._announced(self._on_cpu(), reason)
 
     def _second_best(self, reason: str) -> Translator:
         """torch on the GPU where it is at hand, else the CPU."""
         if importlib.util.find_spec("torch"):
             try:
-                return self._told(self._torch("torch"), reason)
+                return self._announced(self._torch("torch"), reason)
             except (LadleError, RuntimeError) as error:
                 # torch has no errors of its own for a GPU that is full or too new for it.
                 reason = f"{reason}; torch: {' '.join(str(error).split())}"
-        return self._told(self._on_cpu(), reason)
+        return self._announced(self._on_cpu(), reason)
 
-    def _told(self, made: Translator, reason: str) -> Translator:
+    def _announced(self, made: Translator, reason: str) -> Translator:
         logger.info("%s: %s", made.name, reason)
         return made
 
@@ -284,7 +284,7 @@ class _Choice:
         logger.info("tensorrt: %s", entry.path.name)
 
         def open_engine(gpu: Gpu) -> EnqueueEngine:
-            from ladle_rt.translate.cuda.tensorrt import TensorRtEngine
+            from ladle_rt.translate.cuda.tensorrt_engine import TensorRtEngine
 
             try:
                 plan = entry.path.read_bytes()
@@ -299,7 +299,7 @@ class _Choice:
 
         def open_engine(gpu: Gpu) -> EnqueueEngine:
             if backend == "torch-tensorrt":
-                from ladle_rt.translate.torch_tensorrt import torch_tensorrt_engine
+                from ladle_rt.translate.torch_tensorrt_backend import torch_tensorrt_engine
 
                 return torch_tensorrt_engine(self.artifact, self.shapes[0])
             from ladle_rt.translate.torch_backend import TorchEngine
@@ -309,7 +309,7 @@ class _Choice:
         return self._on_gpu(open_engine)
 
     def _on_gpu(self, open_engine: Callable[[Gpu], EnqueueEngine]) -> Translator:
-        from ladle_rt.translate.cuda.translator import GpuTranslator
+        from ladle_rt.translate.cuda.gpu_translator import GpuTranslator
 
         return GpuTranslator(
             lambda: open_gpu(self.options.cuda),

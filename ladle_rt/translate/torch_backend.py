@@ -92,7 +92,7 @@ class TorchEngine:
     Args:
         artifact: fp32 model with its weights.
         compile_module: turns the module on the device into a faster one; see
-            `ladle_rt.translate.torch_tensorrt`.
+            `ladle_rt.translate.torch_tensorrt_backend`.
         only: the one height and width that the compiled module takes; ``None``: any.
         dtype: ``float16``, or ``float32`` to compare with.
         graphs: record CUDA graphs, or run eagerly.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ladle_rt.cli.archive import command
+from ladle_rt.cli.archive_command import command
 from ladle_rt.errors import PartialResultError
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import av
 import pytest
 
+from ladle_rt.archive.archive_storage import open_store
 from ladle_rt.archive.run_archive import ArchiveJob, run_archive
-from ladle_rt.archive.storage import open_store
 from ladle_rt.config import TranslateOptions, VideoEncoding
 from ladle_rt.errors import InputError, MissingDependencyError, OutputError
 

@@ -16,17 +16,17 @@ from ladle_rt.benchmark.benchmark_cases import NO_CALIBRATION, Case, make_cases
 from ladle_rt.benchmark.benchmark_settings import BenchmarkSettings
 from ladle_rt.benchmark.case_plan import plan_for_case
 from ladle_rt.benchmark.case_worker import CaseRequest, measure_case
-from ladle_rt.benchmark.latency import Limits
+from ladle_rt.benchmark.latency import LatencyLimits
 from ladle_rt.engines.plan import cache
 from ladle_rt.engines.plan.cache import Entry, store
 from ladle_rt.engines.plan.manifest import PlanManifest
 from ladle_rt.errors import BackendError
 from ladle_rt.models.artifact import load_artifact
+from ladle_rt.translate.cpu_translator import CpuTranslator
 from ladle_rt.translate.network import Network
 from ladle_rt.translate.select import load_network
-from ladle_rt.translate.workers import CpuTranslator
 
-LIMITS = Limits(0.05, 10)
+LIMITS = LatencyLimits(0.05, 10)
 
 
 def usable() -> str | None:

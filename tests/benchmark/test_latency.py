@@ -10,7 +10,7 @@ import pytest
 
 from ladle_rt.benchmark.latency import (
     LEAST_FRAMES,
-    Limits,
+    LatencyLimits,
     TimedNetwork,
     idle_latency,
     repeat,
@@ -20,9 +20,9 @@ from ladle_rt.benchmark.latency import (
 from ladle_rt.config import TranslateOptions
 from ladle_rt.frames import Frame
 from ladle_rt.models.artifact import load_artifact
-from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
+from ladle_rt.sources.synthetic_source import DriveOptions, SyntheticSource
 from ladle_rt.translate import PictureSpec, load_network
-from ladle_rt.translate.workers import CpuTranslator
+from ladle_rt.translate.cpu_translator import CpuTranslator
 
 Measured = tuple[CpuTranslator, TimedNetwork]
 
@@ -42,14 +42,14 @@ def frames() -> list[Frame]:
 
 
 def test_stages_add_up_to_the_whole(measured: Measured, frames: list[Frame]) -> None:
-    times = idle_latency(*measured, frames, Limits(60, 12))
+    times = idle_latency(*measured, frames, LatencyLimits(60, 12))
     assert {len(values) for values in times.values()} == {12}
     for total, *stages in zip(*times.values(), strict=True):
         assert total == pytest.approx(sum(stages)) and min(stages) > 0
 
 
 def test_a_full_translator(measured: Measured, frames: list[Frame]) -> None:
-    found = saturated(measured[0], frames, Limits(60, 20))
+    found = saturated(measured[0], frames, LatencyLimits(60, 20))
     assert len(found.latency_ms) == 20 and found.fps > 0 and found.cpu_ms > 0
     # Little's law: so many frames are in flight all the time.
     in_flight = found.fps * sum(found.latency_ms) / len(found.latency_ms) / 1e3
@@ -60,7 +60,7 @@ def test_a_full_translator(measured: Measured, frames: list[Frame]) -> None:
 def test_time_ends_a_measurement_but_not_before_the_least(
     measured: Measured, frames: list[Frame]
 ) -> None:
-    assert len(saturated(measured[0], frames, Limits(0, 1000)).latency_ms) == LEAST_FRAMES
+    assert len(saturated(measured[0], frames, LatencyLimits(0, 1000)).latency_ms) == LEAST_FRAMES
 
 
 def test_repeated_frames_are_one_video(frames: list[Frame]) -> None:

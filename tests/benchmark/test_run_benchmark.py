@@ -24,7 +24,7 @@ from ladle_rt.benchmark.case_worker import (
     measure_case,
     pair_to_dict,
 )
-from ladle_rt.benchmark.latency import Limits
+from ladle_rt.benchmark.latency import LatencyLimits
 from ladle_rt.benchmark.picture_quality import MOST_DB
 from ladle_rt.benchmark.run_benchmark import run_benchmark
 from ladle_rt.cuda.probe import NoCudaDriverError
@@ -35,12 +35,12 @@ from ladle_rt.errors import (
     MissingDependencyError,
 )
 from ladle_rt.models.artifact import DEFAULT_MODEL, shipped_models
-from ladle_rt.sources.synthetic import synthetic_pairs
+from ladle_rt.sources.synthetic_source import synthetic_pairs
 
 SCHEMA = json.loads(
     (resources.files("ladle_rt.benchmark") / "report_schema.json").read_text(encoding="utf-8")
 )
-LIMITS = Limits(0.05, 10)
+LIMITS = LatencyLimits(0.05, 10)
 
 
 def request(model: Path, backend: str = "onnxruntime", **quality: Any) -> CaseRequest:

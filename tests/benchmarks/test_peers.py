@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from peer_loops import LOOPS
 from peers import TITLES, PeerError, Turn, measure, run_turn, skipped, summarize
 
-from ladle_rt.cli.sample import command as sample
+from ladle_rt.cli.sample_command import command as sample
 from ladle_rt.models.artifact import load_artifact
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from ladle_rt.cli.export import command
+from ladle_rt.cli.export_command import command
 from ladle_rt.errors import LadleError
 from ladle_rt.models.artifact import load_artifact
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ladle_rt import __version__
-from ladle_rt.cli import COMMANDS, cli, main, models
+from ladle_rt.cli import COMMANDS, cli, main, models_command
 from ladle_rt.errors import (
     ConfigError,
     InputNotFoundError,
@@ -96,7 +96,7 @@ def test_errors_are_one_line_and_a_code(
     def fail(*arguments: object, **options: object) -> None:
         raise error
 
-    monkeypatch.setattr(models.command, "callback", fail)
+    monkeypatch.setattr(models_command.command, "callback", fail)
     monkeypatch.setattr(sys, "argv", ["ladle-rt", "models"])
     with pytest.raises(SystemExit) as end:
         main()
@@ -108,7 +108,7 @@ def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(models.command, "callback", fail)
+    monkeypatch.setattr(models_command.command, "callback", fail)
     monkeypatch.setattr(sys, "argv", ["ladle-rt", "models"])
     with pytest.raises(ZeroDivisionError):
         main()
@@ -154,7 +154,7 @@ def test_the_package_runs_as_a_module() -> None:
 def test_warnings_of_the_library_are_lines_on_stderr() -> None:
     done = python(
         "import logging, sys\n"
-        "from ladle_rt.cli import main, models\n"
+        "from ladle_rt.cli import main, models_command as models\n"
         "def work():\n"
         "    log = logging.getLogger('ladle_rt.sources')\n"
         "    log.warning('sound left out')\n"
@@ -173,7 +173,7 @@ def test_a_reader_that_has_gone_is_no_accident(words: list[str]) -> None:
     """``ladle-rt ... | head -0``: quiet, also at the interpreter's end."""
     code = (
         "import sys, click\n"
-        "from ladle_rt.cli import main, models\n"
+        "from ladle_rt.cli import main, models_command as models\n"
         "models.command.callback = lambda: print('much', flush=True)\n"
         f"sys.argv = ['ladle-rt', *{['models'] if words == ['work'] else words}]\n"
         "main()"

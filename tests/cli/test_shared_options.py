@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from ladle_rt.cli import image, stream, video
+from ladle_rt.cli import image_command, stream_command, video_command
 from ladle_rt.errors import LadleError, OutputError, PartialResultError
 
 OF_A_PICTURE = {"agc", "stripes", "detail", "layout", "palette", "isotherm", "mark", "allow_colour"}
@@ -60,11 +60,11 @@ def names(command: Any) -> set[str]:
 
 
 def test_every_command_has_the_options_that_make_sense() -> None:
-    for command in (video.command, stream.command, image.command):
+    for command in (video_command.command, stream_command.command, image_command.command):
         assert names(command) >= OF_A_PICTURE
-    for command in (video.command, stream.command):
+    for command in (video_command.command, stream_command.command):
         assert names(command) >= OF_A_VIDEO
-    assert not names(image.command) & OF_A_VIDEO
+    assert not names(image_command.command) & OF_A_VIDEO
 
 
 def test_the_isotherm_marks_the_hot_square_in_every_command(
@@ -77,9 +77,9 @@ def test_the_isotherm_marks_the_hot_square_in_every_command(
     def pictures(name: str, *flags: str) -> list[np.ndarray]:
         whole, live, folder = (tmp_path / f"{name}{end}" for end in (".mp4", ".mkv", ""))
         results = [
-            run(video.command, clip, whole, *common, *flags),
-            run(stream.command, "--device", clip, "--output", live, *common, *flags),
-            run(image.command, still, "-o", folder, *common, *flags),
+            run(video_command.command, clip, whole, *common, *flags),
+            run(stream_command.command, "--device", clip, "--output", live, *common, *flags),
+            run(image_command.command, still, "-o", folder, *common, *flags),
         ]
         assert all(result.exit_code == 0 for result in results), results
         png = cv2.imread(str(folder / "frame.png"))[..., ::-1].astype(int)
@@ -101,7 +101,7 @@ def test_a_damaged_video_is_written_and_exits_with_3(
     if not damaged.exists():
         pytest.skip("the cases are not beside the development data")
     target = tmp_path / "out.mp4"
-    result = run(video.command, damaged, target, "--model", tiny_model)
+    result = run(video_command.command, damaged, target, "--model", tiny_model)
     assert isinstance(result.exception, PartialResultError) and "damaged" in str(result.exception)
     with av.open(str(target)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 20
@@ -112,7 +112,7 @@ def test_tags_of_the_case_are_kept(shared_data: Path, tmp_path: Path, tiny_model
     if not source.exists():
         pytest.skip("the cases are not beside the development data")
     target = tmp_path / "out.mp4"
-    assert run(video.command, source, target, "--model", tiny_model).exit_code == 0
+    assert run(video_command.command, source, target, "--model", tiny_model).exit_code == 0
     with av.open(str(source)) as before, av.open(str(target)) as after:
         for key in ("creation_time", "location", "make", "comment"):
             assert after.metadata[key] == before.metadata[key]
@@ -124,20 +124,22 @@ def test_a_stream_takes_part_codec_and_sound_as_a_video_does(
     live = tmp_path / "live.mkv"
     words = ["--device", clip, "--output", live, "--model", tiny_model, "--codec", "mpeg4"]
     words += ["--start", "00:00:00.2", "--duration", "0.4"]
-    assert run(stream.command, *words).exit_code == 0
+    assert run(stream_command.command, *words).exit_code == 0
     with av.open(str(live)) as container:
         assert container.streams.video[0].codec_context.name == "mpeg4"
         assert sum(1 for _ in container.decode(video=0)) == 10
         assert len(container.streams.audio) == 1
     silent = tmp_path / "silent.mkv"
     words[words.index(live)] = silent
-    assert run(stream.command, *words, "--no-sound").exit_code == 0
+    assert run(stream_command.command, *words, "--no-sound").exit_code == 0
     with av.open(str(silent)) as container:
         assert len(container.streams.audio) == 0
 
 
 def test_a_camera_has_no_start() -> None:
-    result = run(stream.command, "--device", "synthetic", "--output", "null", "--start", "1")
+    result = run(
+        stream_command.command, "--device", "synthetic", "--output", "null", "--start", "1"
+    )
     assert isinstance(result.exception, LadleError)
     assert "have a start that can be skipped" in str(result.exception)
 
@@ -156,7 +158,7 @@ def test_a_stream_never_writes_over_its_input(
 ) -> None:
     before = clip.read_bytes()
     given = [word.format(clip) for word in words]
-    result = run(stream.command, "--device", clip, "--model", tiny_model, *given)
+    result = run(stream_command.command, "--device", clip, "--model", tiny_model, *given)
     assert isinstance(result.exception, OutputError)
     assert "the input itself" in str(result.exception)
     assert clip.read_bytes() == before

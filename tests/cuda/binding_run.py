@@ -23,10 +23,10 @@ from ladle_rt.errors import BackendError
 from ladle_rt.frames import Frame
 from ladle_rt.models.artifact import ModelInfo, load_artifact
 from ladle_rt.translate.colorize import PictureSpec
+from ladle_rt.translate.cpu_translator import CpuTranslator
+from ladle_rt.translate.cuda.gpu_translator import GpuTranslator
 from ladle_rt.translate.cuda.kernels import frame_cubin
-from ladle_rt.translate.cuda.translator import GpuTranslator
 from ladle_rt.translate.postprocess import PostProcessingTranslator
-from ladle_rt.translate.workers import CpuTranslator
 
 OPTIONS = TranslateOptions(size=(64, 96), detail="guided", mark=True, drift_warning=False)
 PICTURE = PictureSpec("yuv420p", True)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ladle_rt.datasets.images import read_thermal
+from ladle_rt.datasets.read_image import read_thermal
 from ladle_rt.engines.calibration import calibrate as module
 from ladle_rt.engines.calibration.calibrate import CalibrationJob, calibrate, spread
 from ladle_rt.engines.calibration.calibration_set import CalibrationSet

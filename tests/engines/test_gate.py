@@ -43,14 +43,14 @@ def changed(
 
 
 def test_the_same_graph_passes(model: onnx.ModelProto, frames: list[np.ndarray]) -> None:
-    report = Gate(model, frames).judge(model)
+    report = Gate(model, frames).check(model)
     assert report.passed and report.ssim_mean == 1 and report.psnr_db == float("inf")
     assert report.luminance_drift == 0 and report.task_ssim_loss is None and report.frames == 5
 
 
 def test_darker_pictures_fail_by_drift(model: onnx.ModelProto, frames: list[np.ndarray]) -> None:
     dark = changed(model, "bias", lambda bias: bias - 0.1)
-    report = Gate(model, frames).judge(dark)
+    report = Gate(model, frames).check(dark)
     assert report.luminance_drift < -1
     assert [failure.split()[0] for failure in report.failures] == ["luminance"]
 
@@ -59,13 +59,13 @@ def test_other_structure_fails_by_similarity(
     model: onnx.ModelProto, frames: list[np.ndarray]
 ) -> None:
     noisy = changed(model, "weight", lambda weight: -weight)
-    report = Gate(model, frames).judge(noisy)
+    report = Gate(model, frames).check(noisy)
     assert not report.passed
     assert report.failures[0].startswith("mean SSIM") and "worst SSIM" in report.failures[1]
 
 
 def test_nan_fails(model: onnx.ModelProto, frames: list[np.ndarray]) -> None:
-    report = Gate(model, frames).judge(changed(model, "bias", lambda bias: bias * np.nan))
+    report = Gate(model, frames).check(changed(model, "bias", lambda bias: bias * np.nan))
     assert len(report.failures) == 3
 
 
@@ -73,8 +73,8 @@ def test_the_worst_frame_is_named(model: onnx.ModelProto, frames: list[np.ndarra
     other = changed(model, "weight", lambda weight: 0.7 * weight)
     frames[3] = np.full_like(frames[3], 0.5)
     frames[3][..., ::2] = 0.9
-    report = Gate(model, frames).judge(other)
-    one_by_one = [Gate(model, [frame]).judge(other).ssim_mean for frame in frames]
+    report = Gate(model, frames).check(other)
+    one_by_one = [Gate(model, [frame]).check(other).ssim_mean for frame in frames]
     assert report.worst_frame == int(np.argmin(one_by_one))
     assert report.ssim_worst == pytest.approx(min(one_by_one))
 
@@ -85,7 +85,7 @@ def test_loss_to_the_truth_counts_frames_that_have_one(
     gate = Gate(model, frames)
     truths = [gate.expected[0], None, None, gate.expected[3], None]
     other = changed(model, "weight", lambda weight: 0.5 * weight)
-    report = Gate(model, frames, truths).judge(other)
+    report = Gate(model, frames, truths).check(other)
     received = Gate(other, frames).expected
     losses = [1 - ssim(received[index], gate.expected[index]) for index in (0, 3)]
     assert report.task_ssim_loss == pytest.approx(np.mean(losses), abs=1e-6)
@@ -95,8 +95,8 @@ def test_loss_to_the_truth_counts_frames_that_have_one(
 def test_limits_decide(model: onnx.ModelProto, frames: list[np.ndarray]) -> None:
     other = changed(model, "bias", lambda bias: bias + 0.05)
     strict = GateLimits(luminance_drift=0.01)
-    assert Gate(model, frames, limits=GateLimits(luminance_drift=20)).judge(other).passed
-    assert not Gate(model, frames, limits=strict).judge(other).passed
+    assert Gate(model, frames, limits=GateLimits(luminance_drift=20)).check(other).passed
+    assert not Gate(model, frames, limits=strict).check(other).passed
 
 
 @pytest.mark.parametrize(

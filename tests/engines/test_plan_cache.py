@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ladle_rt.engines.plan.builder import Built
-from ladle_rt.engines.plan.cache import Obtained, inspect_plan, list_plans, obtain
+from ladle_rt.engines.plan.cache import CachedPlan, get_or_build, inspect_plan, list_plans
 from ladle_rt.engines.plan.lock import is_locked
 from ladle_rt.engines.plan.manifest import PlanManifest, manifest_path, read_manifest
 from ladle_rt.engines.plan.prune import superfluous
@@ -81,9 +81,9 @@ def never() -> Built:
 
 def take(
     folder: Path, wanted: PlanManifest = WANTED, build: Callable[[], Built] = once
-) -> tuple[Obtained, list[str]]:
+) -> tuple[CachedPlan, list[str]]:
     said: list[str] = []
-    return obtain(folder, wanted, "rtx1.7.1", build, said.append), said
+    return get_or_build(folder, wanted, "rtx1.7.1", build, said.append), said
 
 
 def start(folder: Path, what: str, *more: str) -> subprocess.Popen[str]:

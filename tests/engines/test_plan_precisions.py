@@ -13,8 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ladle_rt.cuda.tensorrt_edition import TensorRT, find_tensorrt
 from ladle_rt.engines.plan.builder import build_plan
-from ladle_rt.engines.plan.cache import inspect_plan, obtain
-from ladle_rt.engines.plan.produce import wanted_manifest
+from ladle_rt.engines.plan.cache import get_or_build, inspect_plan
+from ladle_rt.engines.plan.ensure_plan import wanted_manifest
 from ladle_rt.engines.plan.settings import BuildSettings
 from ladle_rt.models.artifact import ModelArtifact, file_sha256, load_artifact
 
@@ -89,7 +89,7 @@ def test_typed_graphs_build(
     artifact = derive(source, tmp_path / "m.onnx", precision, model)
     settings = BuildSettings(((64, 96),), targets=(target,), optimization_level=0)
     device = {"targets": [target]}
-    plan = obtain(
+    plan = get_or_build(
         tmp_path / "engines",
         wanted_manifest(artifact, settings, rtx, device),
         rtx.label,

@@ -18,9 +18,9 @@ from ladle_rt.engines.precision.qdq_report import report_qdq
 from ladle_rt.engines.precision.quantize import quantizable_tensors, quantize
 from ladle_rt.engines.precision.write import write_derived
 from ladle_rt.errors import ConfigError, ModelError, OutputError
-from ladle_rt.geometry import fit_box, shrink
+from ladle_rt.geometry import fit_letterbox, shrink
 from ladle_rt.models.artifact import load_artifact
-from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
+from ladle_rt.sources.synthetic_source import DriveOptions, SyntheticSource
 from ladle_rt.thermal.normalization import normalize
 from ladle_rt.translate import load_network
 
@@ -37,7 +37,7 @@ def frames() -> list[np.ndarray]:
     """Structured frames: a synthetic drive as the network sees it."""
     seen = []
     for frame in SyntheticSource(DriveOptions(width=320, height=240, rate=2, seconds=4)):
-        small = shrink(frame.pixels, fit_box(*frame.pixels.shape, (192, 256), 32))
+        small = shrink(frame.pixels, fit_letterbox(*frame.pixels.shape, (192, 256), 32))
         seen.append(normalize(small, ARTIFACT.info.thermal)[None, None])
     return seen
 
@@ -70,7 +70,7 @@ def test_half_is_half_everywhere_between_the_borders(
     floats = {name for name, value in constants(graph).items() if value.dtype == np.float32}
     scales = {node.input[2] for node in graph.graph.node if node.op_type == "Resize"}
     assert floats <= scales
-    report = Gate(model, frames[:3]).judge(graph)
+    report = Gate(model, frames[:3]).check(graph)
     assert report.psnr_db > 55 and report.passed
     bare = to_half(model, keep_io=False)
     for value in (bare.graph.input[0], bare.graph.output[0]):
@@ -131,7 +131,7 @@ def test_residual_adds_see_eight_bits_on_the_skip_alone(int8: onnx.ModelProto) -
 def test_int8_is_close_and_smaller(
     model: onnx.ModelProto, int8: onnx.ModelProto, frames: list[np.ndarray]
 ) -> None:
-    report = Gate(model, frames[1::2]).judge(int8)
+    report = Gate(model, frames[1::2]).check(int8)
     assert report.psnr_db > 30 and report.ssim_mean > 0.95
     assert len(int8.SerializeToString()) < 0.4 * len(model.SerializeToString())
 
@@ -179,7 +179,7 @@ def test_int8_over_fp16(
     graph = quantize(model, ranges, base="fp16")
     scales = [constants(graph)[n.input[1]] for n in graph.graph.node if n.op_type[:8] == "Quantize"]
     assert {scale.dtype for scale in scales} == {np.dtype(np.float16)}
-    assert Gate(model, frames[1:3]).judge(graph).psnr_db > 30
+    assert Gate(model, frames[1:3]).check(graph).psnr_db > 30
 
 
 def test_pairs_are_computed_as_written(int8: onnx.ModelProto, frames: list[np.ndarray]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ladle_rt.engines.export import TOLERANCE, max_difference
+from ladle_rt.engines.export_onnx import TOLERANCE, max_difference
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.models.weights import load_model
 

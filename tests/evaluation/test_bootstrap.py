@@ -10,7 +10,7 @@ from scipy import stats
 
 from ladle_rt.evaluation import bootstrap
 from ladle_rt.evaluation.bootstrap import METRICS, resample
-from ladle_rt.evaluation.metrics import RATIOS, ImageScores, mean_scores
+from ladle_rt.evaluation.image_metrics import RATIOS, ImageScores, mean_scores
 
 PLAIN = dict.fromkeys((field.name for field in fields(ImageScores)), 1.0) | {"perceptual": None}
 BASE = ImageScores(**PLAIN | {"l1": 0.1, "chroma": 4.0, "chroma_truth": 5.0})

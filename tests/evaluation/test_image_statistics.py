@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ladle_rt.evaluation.metrics import ImageScores, colourfulness, compare, gradient_energy
+from ladle_rt.evaluation.image_metrics import ImageScores, colourfulness, compare, gradient_energy
 
 Image = npt.NDArray[np.float32]
 

@@ -12,7 +12,7 @@ import pytest
 
 from ladle_rt.errors import InputError, OutputError, PartialResultError, PipelineError
 from ladle_rt.frame_stats import FrameStats
-from ladle_rt.frames import Frame, Prepared, TranslatedFrame
+from ladle_rt.frames import Frame, PreparedFrame, TranslatedFrame
 from ladle_rt.pipeline.run import run
 from ladle_rt.sources.base import SourceInfo
 
@@ -278,7 +278,7 @@ def test_drop_oldest_keeps_a_few_that_wait(thread_translator: Any) -> None:
 
 
 def test_a_slow_sink_sees_new_pictures(thread_translator: Any) -> None:
-    """Translation is never held up by it, and the reason is in the books."""
+    """Translation is never held up by it, and the reason is in the statistics."""
     ended = threading.Event()
     source = ListSource(60, lambda index: ended.set() if index == 60 else None, live=True)
     sink = ListSink(waiting(ended))
@@ -318,10 +318,10 @@ def test_held_frames_show_the_picture_before_them(thread_translator: Any) -> Non
             super().write(translated)
             self.shown.append(int(translated.picture.data[0, 0]))
 
-    def prepare(frame: Frame) -> Prepared:
+    def prepare(frame: Frame) -> PreparedFrame:
         held = frame.sequence in (0, 1, 4, 5, 9)
         pixels = np.full((4, 4), frame.sequence, np.uint8)
-        return Prepared(replace(frame, pixels=pixels), "shutter" if held else None)
+        return PreparedFrame(replace(frame, pixels=pixels), "shutter" if held else None)
 
     sink = Pictures()
     with thread_translator(depth=3) as translator:

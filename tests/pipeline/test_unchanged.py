@@ -7,8 +7,8 @@ import pytest
 
 from ladle_rt.frames import Frame
 from ladle_rt.pipeline.unchanged import SkipUnchanged
-from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
-from ladle_rt.sources.video import VideoSource
+from ladle_rt.sources.synthetic_source import DriveOptions, SyntheticSource
+from ladle_rt.sources.video_source import VideoSource
 
 
 def noisy_scene(number: int, dtype: type = np.uint8, square: int | None = None) -> Frame:

@@ -13,7 +13,7 @@ from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.recording.recording_sink import RecordingSink
 from ladle_rt.recording.recording_source import RecordingSource
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.sources.video import VideoSource
+from ladle_rt.sources.video_source import VideoSource
 
 CONTEXT = SinkContext(8, 8, Fraction(30), Fraction(1, 1000))
 PICTURE = Picture("yuv420p", np.zeros((3, 2), np.uint8), 2, 2)

@@ -18,7 +18,7 @@ from ladle_rt.serve.serve_config import (
     StorageRule,
 )
 from ladle_rt.sources.base import SourceOptions
-from ladle_rt.sources.synthetic import DriveOptions
+from ladle_rt.sources.synthetic_source import DriveOptions
 
 LOOPED = SourceOptions(realtime=True, loop=True)
 

@@ -188,7 +188,7 @@ def test_the_file_is_followed_and_an_error_in_it_changes_nothing(
     stop, reload = threading.Event(), threading.Event()
     result: list[Any] = []
     thread = threading.Thread(
-        target=lambda: result.append(serve_file(path, stop=stop, reload=reload, tell=silent))
+        target=lambda: result.append(serve_file(path, stop=stop, reload=reload, notify=silent))
     )
     thread.start()
     try:

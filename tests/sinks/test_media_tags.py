@@ -14,7 +14,7 @@ import pytest
 from ladle_rt.config import VideoEncoding
 from ladle_rt.frames import Frame, MediaPart, Picture, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.sinks.video import Publish, VideoSink
+from ladle_rt.sinks.video_sink import Publish, VideoSink
 
 TAGS = {
     "creation_time": "2024-05-06T07:08:09.000000Z",

@@ -11,7 +11,7 @@ import pytest
 
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.sinks.base import Sink, SinkContext
-from ladle_rt.sinks.video import VideoSink
+from ladle_rt.sinks.video_sink import VideoSink
 
 TICK = Fraction(1, 1_000_000)
 HOURS_3 = 3 * 3600

@@ -20,16 +20,16 @@ import pytest
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.recording.recording_sink import RecordingSink
-from ladle_rt.sinks import shared_memory
+from ladle_rt.sinks import shared_memory_sink
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.sinks.folder import FolderSink
-from ladle_rt.sinks.null import NullSink
+from ladle_rt.sinks.folder_sink import FolderSink
+from ladle_rt.sinks.null_sink import NullSink
 from ladle_rt.sinks.picture_header import HEADER
-from ladle_rt.sinks.pipe import PipeSink
+from ladle_rt.sinks.pipe_sink import PipeSink
 from ladle_rt.sinks.select import open_sinks
-from ladle_rt.sinks.shared_memory import SharedMemorySink
-from ladle_rt.sinks.thread import SinkThread
-from ladle_rt.sinks.video import VideoSink
+from ladle_rt.sinks.shared_memory_sink import SharedMemorySink
+from ladle_rt.sinks.sink_thread import SinkThread
+from ladle_rt.sinks.video_sink import VideoSink
 
 CONTEXT = SinkContext(32, 24, Fraction(30), Fraction(1, 1000))
 
@@ -124,7 +124,7 @@ def test_an_untold_death_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 READER = """
 import struct, sys
 from ladle_rt.sinks.picture_header import HEADER
-from ladle_rt.sinks.shared_memory import read_newest
+from ladle_rt.sinks.shared_memory_sink import read_newest
 print("ready" if read_newest(sys.argv[1]) is None else "too early", flush=True)
 last = -1
 while last < 500:
@@ -171,8 +171,10 @@ def test_a_barrier_lies_between_any_two_steps(monkeypatch: pytest.MonkeyPatch) -
     steps: list[str] = []
 
     def noted(name: str) -> None:
-        real = getattr(shared_memory, name)
-        monkeypatch.setattr(shared_memory, name, lambda *args: (steps.append(name), real(*args))[1])
+        real = getattr(shared_memory_sink, name)
+        monkeypatch.setattr(
+            shared_memory_sink, name, lambda *args: (steps.append(name), real(*args))[1]
+        )
 
     class Noting:
         def __init__(self, memory: Any) -> None:
@@ -190,13 +192,13 @@ def test_a_barrier_lies_between_any_two_steps(monkeypatch: pytest.MonkeyPatch) -
     try:
         noted("_store")
         noted("_load")
-        monkeypatch.setattr(shared_memory.Fence, "__call__", lambda self: steps.append("|"))
+        monkeypatch.setattr(shared_memory_sink.Fence, "__call__", lambda self: steps.append("|"))
         memory = sink._memory
         monkeypatch.setattr(sink, "_memory", Noting(memory))
         sink.write(translated(1))
         assert steps == ["_store", "|", "pixels", "|", "_store", "|", "_store"]
         steps.clear()
-        found = shared_memory.read_newest(name)
+        found = shared_memory_sink.read_newest(name)
         assert found is not None and set(found[1][: 32 * 24]) == {17}
         assert steps == ["_load", "|", "_load", "|", "|", "_load"]
         monkeypatch.setattr(sink, "_memory", memory)

@@ -18,7 +18,7 @@ import numpy as np
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.config import VideoEncoding
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.sinks.video import VideoSink
+from ladle_rt.sinks.video_sink import VideoSink
 
 sink = VideoSink(Path(sys.argv[1]), SinkContext(64, 64, Fraction(25), Fraction(1, 25),
                  encoding=VideoEncoding("av1")))

@@ -14,7 +14,7 @@ from ladle_rt.errors import OutputError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.config import VideoEncoding
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.sinks.video import VideoSink
+from ladle_rt.sinks.video_sink import VideoSink
 from fractions import Fraction
 import numpy as np
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))

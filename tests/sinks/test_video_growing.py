@@ -19,7 +19,7 @@ from ladle_rt.config import VideoEncoding
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.sinks.video import VideoSink
+from ladle_rt.sinks.video_sink import VideoSink
 
 ROOT = Path(__file__).resolve().parents[2]
 TICK = Fraction(1, 1_000_000)
@@ -79,7 +79,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {folder!r})
 from test_video_growing import CONTEXT, translated
-from ladle_rt.sinks.video import VideoSink
+from ladle_rt.sinks.video_sink import VideoSink
 sink = VideoSink(Path({path!r}), CONTEXT, "growing")
 for number in range(100_000):
     sink.write(translated(number))

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from ladle_rt.errors import FalseColourError, InputError
-from ladle_rt.sources.folder import FolderSource
-from ladle_rt.sources.images import list_images, read_scenes, read_stills
-from ladle_rt.sources.video import VideoSource
+from ladle_rt.sources.folder_source import FolderSource
+from ladle_rt.sources.still_images import list_images, read_scenes, read_stills
+from ladle_rt.sources.video_source import VideoSource
 from ladle_rt.temperature import parse_scale
-from ladle_rt.thermal.reading import ReadOptions
+from ladle_rt.thermal.scene_reader import ReadOptions
 from ladle_rt.thermal.unpalette import find_palette, palette_levels
 
 

@@ -19,15 +19,15 @@ from ladle_rt.recording.recording_sink import RecordingSink
 from ladle_rt.recording.recording_source import RecordingSource
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sources.base import SourceOptions
-from ladle_rt.sources.folder import FolderSource
-from ladle_rt.sources.gstreamer import GStreamerSource
-from ladle_rt.sources.images import read_scenes
+from ladle_rt.sources.folder_source import FolderSource
+from ladle_rt.sources.gstreamer_source import GStreamerSource
 from ladle_rt.sources.network_source import NetworkSource
 from ladle_rt.sources.select import open_source
-from ladle_rt.sources.v4l2.formats import COLOURED, decode_colours
+from ladle_rt.sources.still_images import read_scenes
+from ladle_rt.sources.v4l2.camera_formats import COLOURED, decode_colours
 from ladle_rt.temperature import UNITS, CelsiusScale, PlanckScale
 from ladle_rt.thermal.isotherm import IsothermReader
-from ladle_rt.thermal.reading import ReadOptions, SceneReader
+from ladle_rt.thermal.scene_reader import ReadOptions, SceneReader
 from ladle_rt.thermal.unpalette import PaletteReader
 
 DEGREES = np.random.default_rng(0).normal(20, 1, (48, 64)).clip(15, 24)

@@ -11,7 +11,7 @@ import pytest
 
 from ladle_rt.errors import PartialResultError
 from ladle_rt.frames import Frame
-from ladle_rt.sources.video import VideoSource
+from ladle_rt.sources.video_source import VideoSource
 
 WriteClip = Callable[..., Path]
 

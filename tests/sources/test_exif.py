@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 from ladle_rt.frames import Picture
 from ladle_rt.sinks.png import write_png
 from ladle_rt.sources.exif import read_exif
-from ladle_rt.sources.folder import FolderSource
+from ladle_rt.sources.folder_source import FolderSource
 
 GREY = np.tile(np.arange(40, dtype=np.uint8), (30, 1))
 

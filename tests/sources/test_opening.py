@@ -12,7 +12,7 @@ from ladle_rt.errors import InputNotFoundError, StoppedError
 from ladle_rt.sources.base import Source, SourceOptions
 from ladle_rt.sources.opening import open_patiently
 from ladle_rt.sources.select import open_source
-from ladle_rt.sources.synthetic import SyntheticSource
+from ladle_rt.sources.synthetic_source import SyntheticSource
 
 
 def test_a_source_that_is_not_there_yet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,7 +19,7 @@ from ladle_rt.errors import InputError
 from ladle_rt.sources.base import SourceOptions
 from ladle_rt.sources.pipe_reader import PipeReader
 from ladle_rt.sources.select import open_source
-from ladle_rt.sources.video import VideoSource
+from ladle_rt.sources.video_source import VideoSource
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="FIFOs and signals of POSIX")
 WAITING = """

@@ -12,11 +12,11 @@ import pytest
 
 from ladle_rt.errors import ConfigError, InputError
 from ladle_rt.sources.base import SourceOptions
-from ladle_rt.sources.folder import FolderSource
+from ladle_rt.sources.folder_source import FolderSource
 from ladle_rt.sources.pacing import LoopSource, RealtimeSource
-from ladle_rt.sources.scene import SceneSource
+from ladle_rt.sources.scene_source import SceneSource
 from ladle_rt.sources.select import open_source
-from ladle_rt.thermal.reading import ReadOptions
+from ladle_rt.thermal.scene_reader import ReadOptions
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from ladle_rt.errors import InputError, InputNotFoundError, LadleError
 from ladle_rt.sources.base import SourceOptions
-from ladle_rt.sources.folder import FolderSource, is_sequence
-from ladle_rt.sources.images import list_images, read_still, read_stills
-from ladle_rt.sources.stills import pages
+from ladle_rt.sources.folder_source import FolderSource, is_sequence
+from ladle_rt.sources.still_images import list_images, read_still, read_stills
+from ladle_rt.sources.stills import stack_pages
 from ladle_rt.sources.stills.decode import SUFFIXES, count_pictures, decode_pictures
-from ladle_rt.sources.stills.flir import embedded_fff, fff_frames
-from ladle_rt.thermal.reading import ReadOptions
+from ladle_rt.sources.stills.flir_radiometric import embedded_fff, fff_frames
+from ladle_rt.thermal.scene_reader import ReadOptions
 
 STACK = np.stack(
     [7000 + 40 * n + np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) for n in range(5)]
@@ -234,10 +234,10 @@ def test_damaged_files_of_every_kind_are_refused_or_read(data: st.DataObject) ->
 def test_every_page_of_a_stack_comes_once_in_order(
     count: int, at_once: int, kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "PIXELS_AT_ONCE", at_once * 12)
+    monkeypatch.setattr(stack_pages, "PIXELS_AT_ONCE", at_once * 12)
     path = tmp_path / "s.tif"
     wanted = [np.full((3, 4), number, kind) for number in range(count)]
     assert cv2.imwritemulti(str(path), wanted)
-    found = list(pages.tiff_pages(path))
-    assert len(found) == count == pages.count_pages(path)
+    found = list(stack_pages.tiff_pages(path))
+    assert len(found) == count == stack_pages.count_pages(path)
     assert all(np.array_equal(a, b) and a.dtype == kind for a, b in zip(found, wanted, strict=True))

@@ -16,8 +16,8 @@ import pytest
 
 from ladle_rt.errors import FalseColourError, InputError
 from ladle_rt.frames import Frame
-from ladle_rt.sources.video import VideoSource
-from ladle_rt.thermal.reading import ReadOptions
+from ladle_rt.sources.video_source import VideoSource
+from ladle_rt.thermal.scene_reader import ReadOptions
 
 
 def write(

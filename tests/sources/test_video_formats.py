@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from ladle_rt.sources.formats import COLOURED_SHARE, coloured_share, intensities
+from ladle_rt.sources.pixel_layouts import COLOURED_SHARE, coloured_share, intensities
 
 RAMP8 = np.tile(np.arange(0, 252, 4, dtype=np.uint8)[:36], (22, 1))
 RAMP16 = RAMP8.astype(np.uint16) * 200 + 7

@@ -10,8 +10,8 @@ import pytest
 
 from ladle_rt.config import TranslateOptions
 from ladle_rt.frames import Frame, ThermalImage
-from ladle_rt.sources.images import read_still
-from ladle_rt.sources.video import VideoSource
+from ladle_rt.sources.still_images import read_still
+from ladle_rt.sources.video_source import VideoSource
 from ladle_rt.thermal.drift import USUAL, DriftWatch, distance
 from ladle_rt.thermal.equalize import PlateauEqualizer, plateau_curve
 from ladle_rt.thermal.frontend import FrontEnd, prepare_still

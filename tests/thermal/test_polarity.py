@@ -12,7 +12,7 @@ import pytest
 
 from ladle_rt.errors import ConfigError
 from ladle_rt.thermal.polarity import PolaritySwitch, guess_polarity, invert
-from ladle_rt.thermal.reading import ReadOptions
+from ladle_rt.thermal.scene_reader import ReadOptions
 
 STILLS = (
     "roadscene/ir", "metu-vistir/ir", "msrs/ir", "m3fd/ir", "hit-uav-thermal-only",

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ladle_rt.similarity import ssim
-from ladle_rt.sources.synthetic import DriveOptions, SyntheticSource
-from ladle_rt.sources.video import VideoSource
+from ladle_rt.sources.synthetic_source import DriveOptions, SyntheticSource
+from ladle_rt.sources.video_source import VideoSource
 from ladle_rt.thermal.repair import LOOK_EVERY, LOOKS, DeadPixels, Stripes
 
 BOTH = pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

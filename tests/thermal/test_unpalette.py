@@ -8,7 +8,7 @@ import pytest
 
 from ladle_rt.errors import ConfigError, FalseColourError
 from ladle_rt.thermal.palettes import palette_table
-from ladle_rt.thermal.reading import ReadOptions, SceneReader
+from ladle_rt.thermal.scene_reader import ReadOptions, SceneReader
 from ladle_rt.thermal.unpalette import FROM_PALETTES, GREYISH, OPENCV, find_palette, palette_levels
 
 

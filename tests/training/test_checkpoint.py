@@ -25,8 +25,8 @@ from ladle_rt.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.loop import train
+from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig
 
 
 @pytest.fixture

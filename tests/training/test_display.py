@@ -11,12 +11,12 @@ from ladle_rt.training import display
 from ladle_rt.training.display import show_progress
 from ladle_rt.training.loop import Progress
 from ladle_rt.training.throughput import Throughput
-from ladle_rt.training.validate import Scores
+from ladle_rt.training.validate import ValidationScores
 
-SCORES = Scores(0.61, 0.58, 18.5, 0.9, 0.95, 0.4)
+SCORES = ValidationScores(0.61, 0.58, 18.5, 0.9, 0.95, 0.4)
 
 
-def progress(step: int, scores: Scores | None = None) -> Progress:
+def progress(step: int, scores: ValidationScores | None = None) -> Progress:
     return Progress(
         step=step,
         steps=300,

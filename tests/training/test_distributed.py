@@ -16,7 +16,7 @@ from torch import nn
 
 import ladle_rt
 from ladle_rt.errors import ConfigError
-from ladle_rt.training import loop, run
+from ladle_rt.training import loop, training_run
 from ladle_rt.training.checkpoint import load_checkpoint
 from ladle_rt.training.distributed import Processes, check_batch, find_device
 from ladle_rt.training.resolve import resolve_config
@@ -68,13 +68,13 @@ def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     In float32 the gradients of a fresh network differ by half a per cent between two orders of
     one batch, and Adam's first steps turn the sign of noise into whole steps.
     """
-    advance = run.Run.advance
+    advance = training_run.Run.advance
 
-    def exact(self: run.Run, batch: Sample) -> dict[str, float]:
+    def exact(self: training_run.Run, batch: Sample) -> dict[str, float]:
         doubled = {n: t.double() for n, t in batch._asdict().items() if t.is_floating_point()}
         return advance(self, batch._replace(**doubled))
 
-    monkeypatch.setattr(run.Run, "advance", exact)
+    monkeypatch.setattr(training_run.Run, "advance", exact)
     monkeypatch.setattr(loop, "LOG_EVERY", 1)
     torch.set_default_dtype(torch.float64)
     yield

@@ -11,10 +11,10 @@ import pytest
 
 from ladle_rt.errors import ConfigError
 from ladle_rt.training.checkpoint import load_checkpoint, save_checkpoint
-from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.loop import train
 from ladle_rt.training.phases import Phase
-from ladle_rt.training.run import Run
+from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig
+from ladle_rt.training.training_run import Run
 
 
 @pytest.fixture

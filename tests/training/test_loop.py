@@ -17,11 +17,11 @@ import torch
 
 from ladle_rt.errors import ConfigError, InputError, TrainingError, TrainingStoppedError
 from ladle_rt.models.weights import load_model
-from ladle_rt.training import loop, network_setup, run
+from ladle_rt.training import loop, network_setup, training_run
 from ladle_rt.training.checkpoint import load_checkpoint
-from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.loop import Progress, train
 from ladle_rt.training.samples import Sample
+from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig
 
 
 @pytest.fixture
@@ -93,8 +93,8 @@ def test_resume_after_kill_is_bit_identical(config: TrainConfig, tmp_path: Path)
     whole = train(config, tmp_path / "whole")
     script = (
         "import json, os, pathlib, signal, sys, torch\n"
-        "from ladle_rt.training import loop, run\n"
-        "from ladle_rt.training.config import config_from_values\n"
+        "from ladle_rt.training import loop, training_run as run\n"
+        "from ladle_rt.training.train_config import config_from_values\n"
         # Sums over another number of threads have other roundings.
         f"torch.set_num_threads({torch.get_num_threads()})\n"
         "values = json.loads(sys.argv[1])\n"
@@ -131,15 +131,15 @@ def test_stopped_at_any_step_and_resumed(
     small = replace(small, loss=replace(small.loss, stability=1.0), checkpoint_every=100)
     train(small, tmp_path / "whole")
     stop = threading.Event()
-    advance = run.Run.advance
+    advance = training_run.Run.advance
 
-    def asked(self: run.Run, batch: Sample) -> dict[str, float]:
+    def asked(self: training_run.Run, batch: Sample) -> dict[str, float]:
         if self.step == 2:
             stop.set()
         return advance(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run.Run, "advance", asked)
+        patch.setattr(training_run.Run, "advance", asked)
         with pytest.raises(TrainingStoppedError, match=r"stopped after step 3 of 6, which .*cut"):
             train(small, tmp_path / "cut", stop=stop)
     assert [row["step"] for row in rows(tmp_path / "cut")] == ["2", "3"]
@@ -191,7 +191,7 @@ def test_dropout_and_speed_settings_survive_resuming(
     monkeypatch.setattr(network_setup, "build", with_dropout)
     train(small, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr(run.Run, "advance", _failing_at(4, KeyboardInterrupt()))
+        patch.setattr(training_run.Run, "advance", _failing_at(4, KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             train(small, tmp_path / "cut")
     train(replace(small, workers=1, checkpoint_every=3), tmp_path / "cut", resume=True)
@@ -200,9 +200,9 @@ def test_dropout_and_speed_settings_survive_resuming(
 
 
 def _failing_at(step: int, error: BaseException) -> object:
-    advance = run.Run.advance
+    advance = training_run.Run.advance
 
-    def failing(self: run.Run, batch: Sample) -> dict[str, float]:
+    def failing(self: training_run.Run, batch: Sample) -> dict[str, float]:
         if self.step == step:
             raise error
         return advance(self, batch)
@@ -263,7 +263,7 @@ def test_tensorboard_has_each_step_once(
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     monkeypatch.setattr(loop, "LOG_EVERY", 1)
     with monkeypatch.context() as patch:
-        patch.setattr(run.Run, "advance", _failing_at(5, KeyboardInterrupt()))
+        patch.setattr(training_run.Run, "advance", _failing_at(5, KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             train(config, tmp_path / "run", tensorboard=True)
     train(config, tmp_path / "run", resume=True, tensorboard=True)
@@ -289,23 +289,23 @@ def test_missing_tensorboard_names_the_extra(
 def test_numbers_that_are_not_finite_end_the_run(
     small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    advance = run.Run.advance
+    advance = training_run.Run.advance
 
-    def poisoned(self: run.Run, batch: Sample) -> dict[str, float]:
+    def poisoned(self: training_run.Run, batch: Sample) -> dict[str, float]:
         if self.step == 3 and fault == "loss":
             batch.visible[1, 0, 0, 0] = float("nan")
         if self.step == 3 and fault == "gradient":
             self.parameters[0].register_hook(lambda gradient: gradient / 0)
         return advance(self, batch)
 
-    monkeypatch.setattr(run.Run, "advance", poisoned)
+    monkeypatch.setattr(training_run.Run, "advance", poisoned)
     with pytest.raises(TrainingError) as caught:
         train(small, tmp_path / "run")
     message = str(caught.value)
     assert message.startswith("step 4: expected a finite loss and gradient, received loss ")
     assert ("loss nan" in message and "l1 nan" in message) == (fault == "loss")
     # The two pairs of that batch, and no others.
-    samples = run.MixedSamples(small)
+    samples = training_run.MixedSamples(small)
     assert "; ".join(samples.describe(index) for index in (6, 7)) in message
     assert "\n" not in message
     state = load_checkpoint(tmp_path / "run")
@@ -316,15 +316,15 @@ def test_numbers_that_are_not_finite_end_the_run(
 def test_weights_that_are_not_finite_are_not_saved(
     small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    advance = run.Run.advance
+    advance = training_run.Run.advance
 
-    def poisoned(self: run.Run, batch: Sample) -> dict[str, float]:
+    def poisoned(self: training_run.Run, batch: Sample) -> dict[str, float]:
         values = advance(self, batch)
         if self.step == 4:
             self.model.state_dict()["handle.encoder.0.widen.1.running_var"][0] = float("inf")
         return values
 
-    monkeypatch.setattr(run.Run, "advance", poisoned)
+    monkeypatch.setattr(training_run.Run, "advance", poisoned)
     with pytest.raises(TrainingError, match=r"in the weights, received others in handle\.enc"):
         train(small, tmp_path / "run")
     assert load_checkpoint(tmp_path / "run")["step"] == 2
@@ -334,16 +334,16 @@ def test_weights_that_are_not_finite_are_not_saved(
 def test_out_of_memory_is_a_hint(
     small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    advance = run.Run.advance
+    advance = training_run.Run.advance
 
-    def greedy(self: run.Run, batch: Sample) -> dict[str, float]:
+    def greedy(self: training_run.Run, batch: Sample) -> dict[str, float]:
         if self.step == 2 and where == "CPU":
             torch.empty(1 << 60, dtype=torch.uint8)
         elif self.step == 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate\n2.00 GiB")
         return advance(self, batch)
 
-    monkeypatch.setattr(run.Run, "advance", greedy)
+    monkeypatch.setattr(training_run.Run, "advance", greedy)
     with pytest.raises(TrainingError) as caught:
         train(small, tmp_path / "run")
     assert "memory with batch 2 of 64x64" in str(caught.value) and "\n" not in str(caught.value)
@@ -367,10 +367,10 @@ def test_half_precision_follows_full_precision(small: TrainConfig, tmp_path: Pat
 def test_killed_worker_is_one_line(
     small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dying(self: run.MixedSamples, index: int) -> None:
+    def dying(self: training_run.MixedSamples, index: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(run.MixedSamples, "__getitem__", dying)
+    monkeypatch.setattr(training_run.MixedSamples, "__getitem__", dying)
     with pytest.raises(TrainingError, match="a data-loading process was killed") as caught:
         train(replace(small, workers=1), tmp_path / "run")
     assert "\n" not in str(caught.value)

@@ -10,9 +10,9 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
-from ladle_rt.training.config import LossConfig
 from ladle_rt.training.loss import TranslationLoss, chroma, histogram_distance, luma
 from ladle_rt.training.ms_ssim import ssim_and_ms_ssim
+from ladle_rt.training.train_config import LossConfig
 
 
 def images(height: int, width: int, noise: float) -> tuple[Tensor, Tensor]:

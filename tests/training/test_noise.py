@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.loop import train
 from ladle_rt.training.noise import FAINT, STRENGTH, codec_noise, sensor_noise
+from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig
 
 
 def test_noise_has_the_stated_strength() -> None:

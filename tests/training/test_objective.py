@@ -20,10 +20,10 @@ from ladle_rt.models.registry import build, config_to_dict
 from ladle_rt.models.weights import save_model
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.training.adversary import PATIENCE
-from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
-from ladle_rt.training.objective import TERMS, Objective, Painted
-from ladle_rt.training.phases import Moment, Phase
+from ladle_rt.training.objective import TERMS, Objective, TranslatedBatch
+from ladle_rt.training.phases import Phase, PhasePosition
 from ladle_rt.training.samples import Sample
+from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig
 
 SIDE = 176
 """The smallest MS-SSIM takes."""
@@ -54,11 +54,11 @@ def score(
     objective: Objective, seen: Sample, output: Tensor, **more: Any
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The objective in a run of one phase that has all terms."""
-    return objective(seen, Painted(output, **more), moment())
+    return objective(seen, TranslatedBatch(output, **more), position())
 
 
-def moment(kind: Any = "adversarial", step: int = 0, **values: Any) -> Moment:
-    return Moment(Phase(kind, 10, **values), 0, step)
+def position(kind: Any = "adversarial", step: int = 0, **values: Any) -> PhasePosition:
+    return PhasePosition(Phase(kind, 10, **values), 0, step)
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +207,7 @@ def test_discriminator_learns_to_tell(kind: str) -> None:
     first = float(score(objective, seen, blank)[1]["adversarial"])
     losses = []
     for _ in range(12):
-        objective.look(seen, blank, judged=True)
+        objective.discriminator_inputs(seen, blank, for_discriminator=True)
         losses.append(float(objective.update()["discriminator"]))
     assert losses[-1] < losses[0]
     assert float(score(objective, seen, blank)[1]["adversarial"]) > first
@@ -254,11 +254,11 @@ def test_phases_say_which_terms_count() -> None:
     loss = {"published": 1.0, "alpha": 0.0, "adversarial": 1.0, "blurred": 2.0}
     objective = Objective(config(loss=loss))
     seen, output = batch()
-    painted = Painted(output)
-    plain, terms = objective(seen, painted, moment("regression"))
+    painted = TranslatedBatch(output)
+    plain, terms = objective(seen, painted, position("regression"))
     assert "adversarial" not in terms and objective.update() == {}
     assert plain.item() == pytest.approx(float(terms["l1"] + 2 * terms["blurred"]), rel=1e-5)
-    half, terms = objective(seen, painted, moment(step=4, warmup=10, pixel=0.5))
+    half, terms = objective(seen, painted, position(step=4, warmup=10, pixel=0.5))
     expected = 0.5 * terms["l1"] + 2 * terms["blurred"] + 0.5 * terms["adversarial"]
     assert half.item() == pytest.approx(float(expected), rel=1e-5)
 
@@ -309,13 +309,13 @@ def test_restored_adversary_goes_on_bit_for_bit(kind: str) -> None:
     seen, output = batch()
     loss = {"adversarial": 1.0, "discriminator": kind}
     whole = Objective(config(loss=loss))
-    whole.look(seen, output, judged=True)
+    whole.discriminator_inputs(seen, output, for_discriminator=True)
     whole.update()
     resumed = Objective(config(loss=loss, seed=9))
     resumed.restore(copy.deepcopy(whole.state()))
     for objective in (whole, resumed):
         torch.manual_seed(1)
-        objective.look(seen, output, judged=True)
+        objective.discriminator_inputs(seen, output, for_discriminator=True)
         objective.update()
     left, right = (objective.state()["discriminator"] for objective in (whole, resumed))
     assert all(torch.equal(left[name], right[name]) for name in left)
@@ -323,7 +323,7 @@ def test_restored_adversary_goes_on_bit_for_bit(kind: str) -> None:
 
 def test_without_an_adversary_there_is_nothing_to_update_or_keep() -> None:
     objective = Objective(config(loss={"l2": 1.0}))
-    objective.look(*batch(), judged=True)
+    objective.discriminator_inputs(*batch(), for_discriminator=True)
     assert objective.update() == {} and objective.state() == {}
     objective.restore({})
 
@@ -333,7 +333,7 @@ import sys
 from pathlib import Path
 import torch
 from torch import distributed
-from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
+from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.objective import Objective
 from ladle_rt.training.samples import Sample
 from ladle_rt.training.sync_norm import synchronise_norms
@@ -348,7 +348,7 @@ thermal, output, truth = [torch.rand(4, channels, 64, 64) for channels in (1, 3,
 def train(objective, part):
     count = len(thermal[part])
     seen = Sample(thermal[part], truth[part], None, None, torch.ones(count))
-    objective.look(seen, output[part], judged=True)
+    objective.discriminator_inputs(seen, output[part], judged=True)
     objective.update()
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ladle_rt.errors import ConfigError
-from ladle_rt.training.differentiable import Change
+from ladle_rt.training.differentiable import DiffAugment
 from ladle_rt.training.phases import Phase, locate, one_cycle
-from ladle_rt.training.stability import moment_later
+from ladle_rt.training.stability import later_frames
 
 PHASES = (Phase("regression", 3), Phase("discriminator", 2), Phase("adversarial", 4, warmup=2))
 
@@ -30,7 +30,7 @@ def test_a_cycle_warms_up_and_ends_at_nothing() -> None:
 def test_a_moment_later_the_scene_has_moved() -> None:
     torch.manual_seed(0)
     thermal = torch.rand(2, 1, 64, 96).mul(0.6).add(0.2)
-    later, shift = moment_later(thermal)
+    later, shift = later_frames(thermal)
     assert later.shape == thermal.shape and max(abs(value) for value in shift) <= 8
     moved = torch.roll(thermal, shift, (2, 3))
     assert (later - moved).abs().mean() < 0.08
@@ -39,7 +39,7 @@ def test_a_moment_later_the_scene_has_moved() -> None:
 
 def test_changes_are_one_draw_for_all_that_belongs_together() -> None:
     torch.manual_seed(1)
-    change = Change(8, torch.device("cpu"))
+    change = DiffAugment(8, torch.device("cpu"))
     image = torch.rand(8, 3, 48, 64)
     assert torch.equal(change.place(image), change.place(image))
     moved = change.place(image)
@@ -54,5 +54,5 @@ def test_changes_are_one_draw_for_all_that_belongs_together() -> None:
 def test_gradients_pass_through_changes() -> None:
     torch.manual_seed(1)
     image = torch.rand(4, 3, 48, 64, requires_grad=True)
-    Change(4, torch.device("cpu")).colour(image).square().mean().backward()
+    DiffAugment(4, torch.device("cpu")).colour(image).square().mean().backward()
     assert image.grad is not None and (image.grad.flatten(1).abs().sum(1) > 0).all()

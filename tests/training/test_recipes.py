@@ -8,8 +8,8 @@ import pytest
 
 from ladle_rt.errors import ConfigError
 from ladle_rt.models.registry import preset_config
-from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.resolve import recipe_names, resolve_config
+from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig
 
 
 def recipe(name: str, **flags: object) -> TrainConfig:

@@ -18,7 +18,6 @@ from ladle_rt.datasets.labels import UNSURE
 from ladle_rt.errors import ConfigError, DatasetError
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.training.augment import jitter_tone, random_box
-from ladle_rt.training.config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.reader import PairReader
 from ladle_rt.training.samples import (
     MixedSamples,
@@ -28,6 +27,7 @@ from ladle_rt.training.samples import (
     validation_frame,
     whole_frame,
 )
+from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig
 
 
 def config(folder: Path, **values: Any) -> TrainConfig:

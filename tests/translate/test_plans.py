@@ -167,7 +167,7 @@ from ladle_rt.cuda.probe import CudaDevice, gpu_facts
 from ladle_rt.cuda.tensorrt_edition import TensorRT
 from ladle_rt.engines.plan.cache import lock_path, store
 from ladle_rt.engines.plan.lock import locked
-from ladle_rt.engines.plan.produce import wanted_manifest
+from ladle_rt.engines.plan.ensure_plan import wanted_manifest
 from ladle_rt.engines.plan.settings import BuildSettings
 from ladle_rt.models.artifact import load_artifact
 
@@ -226,8 +226,8 @@ class TestBuilding:
             leave: threading.Event | None = None,
         ) -> Entry:
             folder = tmp_path / "engines"
-            say = self.said.append
-            return obtain_plan(folder, artifact, ADA, TENSORRT, shapes, say, leave)
+            notify = self.said.append
+            return obtain_plan(folder, artifact, ADA, TENSORRT, shapes, notify, leave)
 
         return obtain
 

@@ -171,19 +171,19 @@ def test_degrees_of_a_source_without_any_are_refused() -> None:
 
 
 def test_levels_that_came_along_are_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ladle_rt.thermal import drift, view
+    from ladle_rt.thermal import drift, thermal_view
     from ladle_rt.translate import steady
 
     def refuse(*_: object) -> Levels:
         raise AssertionError("measured twice")
 
-    for module in (normalization, steady, view):
+    for module in (normalization, steady, thermal_view):
         monkeypatch.setattr(module, "measure_levels", refuse)
     assert not hasattr(drift, "measure_levels") and not hasattr(drift, "normalize")
     translator = wrap(Inner(), steady=0.75, drift_warning=True)
     for number in range(3):
         translator.submit(frame(number))
-        shown = view.ThermalView(SPEC).rgb(translator.collect())
+        shown = thermal_view.ThermalView(SPEC).rgb(translator.collect())
         assert shown.shape == (H, W, 3)
 
 

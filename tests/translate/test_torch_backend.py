@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from ladle_rt.engines.export import export_onnx
+from ladle_rt.engines.export_onnx import export_onnx
 from ladle_rt.errors import BackendError, ModelError
 from ladle_rt.models.artifact import ModelArtifact, ModelInfo, load_artifact
 from ladle_rt.models.ladlenet import LadleNetConfig

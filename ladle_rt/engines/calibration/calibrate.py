@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ladle_rt.datasets.images import read_thermal
+from ladle_rt.datasets.read_image import read_thermal
 from ladle_rt.engines.calibration.calibration_set import (
     CalibrationSet,
     check_folder,
@@ -146,6 +146,6 @@ def spread(frames: Sequence[dict[str, Any]]) -> list[tuple[str, int, int, int, s
         mine = [frame for frame in frames if frame["origin"] == origin]
         sequences, kinds = ({frame[key] for frame in mine} for key in ("sequence", "kind"))
         lights = Counter(str(frame["light"]) for frame in mine)
-        told = ", ".join(f"{number} {light}" for light, number in sorted(lights.items()))
-        rows.append((origin, len(mine), len(sequences), len(kinds), told))
+        summary = ", ".join(f"{number} {light}" for light, number in sorted(lights.items()))
+        rows.append((origin, len(mine), len(sequences), len(kinds), summary))
     return rows

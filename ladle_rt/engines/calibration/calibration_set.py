@@ -24,14 +24,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.colour import encode_png
-from ladle_rt.datasets.images import read_thermal, read_visible
+from ladle_rt.datasets.read_image import read_thermal, read_visible
 from ladle_rt.documents import parse_json, read_text
 from ladle_rt.engines.calibration.calibration_manifest import SCHEMA, CalibrationManifest
 from ladle_rt.engines.calibration.selection import Candidate
 from ladle_rt.errors import ConfigError, InputError, OutputError, shown
 from ladle_rt.files import temporary_folder
 from ladle_rt.frames import ThermalPixels
-from ladle_rt.geometry import Fit, pad
+from ladle_rt.geometry import Letterbox, pad
 from ladle_rt.models.artifact import ModelInfo, file_sha256
 from ladle_rt.structure import structure
 from ladle_rt.thermal.normalization import normalize
@@ -148,10 +148,10 @@ def network_input(pixels: ThermalPixels, info: ModelInfo) -> npt.NDArray[np.floa
     return np.ascontiguousarray(padded)[None, None]
 
 
-def _fit_of(image: npt.NDArray[Any], info: ModelInfo) -> Fit:
+def _fit_of(image: npt.NDArray[Any], info: ModelInfo) -> Letterbox:
     """The fit of an image that has its network size already."""
     height, width = image.shape[:2]
-    return Fit(height, width, -height % info.size_multiple, -width % info.size_multiple)
+    return Letterbox(height, width, -height % info.size_multiple, -width % info.size_multiple)
 
 
 def write_set(

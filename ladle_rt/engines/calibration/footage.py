@@ -16,10 +16,10 @@ import numpy as np
 
 from ladle_rt.datasets import find_pairs
 from ladle_rt.datasets.folders import FOLDER_NAMES
-from ladle_rt.datasets.images import SUFFIXES
 from ladle_rt.datasets.kaist import DAY_SETS, TRAIN_SETS, kaist_key
 from ladle_rt.datasets.layouts import recognise
 from ladle_rt.datasets.pairs import is_image
+from ladle_rt.datasets.read_image import SUFFIXES
 from ladle_rt.engines.calibration.calibration_set import network_input
 from ladle_rt.engines.calibration.selection import Candidate, signature, spaced
 from ladle_rt.errors import (
@@ -31,10 +31,10 @@ from ladle_rt.errors import (
     PartialResultError,
 )
 from ladle_rt.frames import ThermalPixels
-from ladle_rt.geometry import fit_box, shrink
+from ladle_rt.geometry import fit_letterbox, shrink
 from ladle_rt.models.artifact import ModelInfo, file_sha256
-from ladle_rt.sources.images import read_still
-from ladle_rt.sources.video import VideoSource
+from ladle_rt.sources.still_images import read_still
+from ladle_rt.sources.video_source import VideoSource
 from ladle_rt.thermal.normalization import measure_levels
 
 logger = logging.getLogger("ladle_rt")
@@ -122,12 +122,12 @@ class Reader:
                 found.append(replace(made, visible=still.visible))
         if broken:
             names = ", ".join(file.name for file in broken[:5]) + ", ..." * (len(broken) > 5)
-            told = f"{path}: {len(broken)} of {len(stills)} images cannot be read ({names})"
+            summary = f"{path}: {len(broken)} of {len(stills)} images cannot be read ({names})"
             if len(broken) > UNREADABLE_SHARE * len(stills):
                 raise InputError(
-                    f"{told}; at most {UNREADABLE_SHARE:.0%} may be: remove or repair them"
+                    f"{summary}; at most {UNREADABLE_SHARE:.0%} may be: remove or repair them"
                 )
-            logger.warning("%s and are left out", told)
+            logger.warning("%s and are left out", summary)
         return found, flat
 
     def _video(self, path: Path) -> tuple[list[Candidate], int]:
@@ -165,7 +165,7 @@ class Reader:
         """A candidate with its copy written, or None without contrast (a closed shutter)."""
         info = self._info
         height, width = pixels.shape
-        small = shrink(pixels, fit_box(height, width, info.train_size, info.size_multiple))
+        small = shrink(pixels, fit_letterbox(height, width, info.train_size, info.size_multiple))
         levels = measure_levels(small, info.thermal)
         if levels.high - levels.low < info.thermal.min_span:
             return None

@@ -21,14 +21,14 @@ from ladle_rt.errors import BackendError
 
 POLL_S = 0.1
 _ERROR = "ladle-rt: error: "
-Say = Callable[[str], object]
+Notify = Callable[[str], object]
 
 
 def build_in_subprocess(
     model: Path,
     folder: Path,
     settings: BuildSettings,
-    say: Say,
+    notify: Notify,
     leave: threading.Event | None = None,
 ) -> None:
     """Run ``ladle-rt build-engine`` in another session, where Ctrl-C does not reach it, and wait.
@@ -37,25 +37,25 @@ def build_in_subprocess(
         model: ``.onnx`` file.
         folder: where the plan will lie.
         settings: without a span; that of plans for every size is the command's own default.
-        say: told in lines what the builder tells.
+        notify: gets the builder's lines.
         leave: once set, the builder is left to itself and will end by itself; ``None``: it is
             ended where the waiting is interrupted.
 
     Raises:
         BackendError: it could not be started, failed, or was left.
     """
-    with tempfile.TemporaryFile() as told:
+    with tempfile.TemporaryFile() as output:
         try:
             builder = subprocess.Popen(
                 _command(model, folder, settings),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=told,
+                stderr=output,
                 start_new_session=True,
             )
         except OSError as error:
             raise BackendError(f"the plan's builder does not start: {error}") from error
-        lines = _Lines(told, say)
+        lines = _Lines(output, notify)
         try:
             while builder.poll() is None:
                 if leave is None:
@@ -107,9 +107,9 @@ def _ended(status: int) -> str:
 class _Lines:
     """Lines of a file that another process writes; its position is shared, so it stays as it is."""
 
-    def __init__(self, file: IO[bytes], say: Say) -> None:
+    def __init__(self, file: IO[bytes], notify: Notify) -> None:
         self._number, self._read, self._begun = file.fileno(), 0, b""
-        self._say = say
+        self._notify = notify
         self.error = ""
         """The command's own last word, where it failed."""
 
@@ -122,4 +122,4 @@ class _Lines:
             if line.startswith(_ERROR):
                 self.error = line.removeprefix(_ERROR)
             else:
-                self._say(line)
+                self._notify(line)

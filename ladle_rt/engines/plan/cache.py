@@ -22,7 +22,7 @@ from ladle_rt.models.artifact import file_sha256
 
 
 @dataclass(frozen=True, slots=True)
-class Obtained:
+class CachedPlan:
     """A plan that may be used."""
 
     path: Path
@@ -46,13 +46,13 @@ class Entry:
     """Why it cannot be used."""
 
 
-def obtain(
+def get_or_build(
     folder: Path,
     wanted: PlanManifest,
     label: str,
     build: Callable[[], Built],
-    on_message: Callable[[str], object],
-) -> Obtained:
+    notify: Callable[[str], object],
+) -> CachedPlan:
     """Take the plan from the folder, or build and store it.
 
     Args:
@@ -60,7 +60,7 @@ def obtain(
         wanted: manifest less the facts of the built plan.
         label: TensorRT's short form for the file name.
         build: called if the folder has no fitting plan; under the plan's lock.
-        on_message: told why something is built, or waited for.
+        notify: gets a line that says why something is built, or waited for.
 
     Raises:
         OutputError: the folder, the plan or the manifest cannot be written; nothing is left.
@@ -72,18 +72,18 @@ def obtain(
     path = folder / wanted.file_name(label)
 
     def waiting() -> None:
-        on_message(f"another process builds {path.name}; waiting for it")
+        notify(f"another process builds {path.name}; waiting for it")
 
     with locked(lock_path(path), waiting):
         entry = inspect_plan(path, wanted) if path.exists() else None
         if entry and entry.manifest and not entry.problem:
-            return Obtained(path, entry.manifest, False, "found in the folder")
+            return CachedPlan(path, entry.manifest, False, "found in the folder")
         reason = entry.problem if entry and entry.problem else _why_missing(folder, wanted)
-        on_message(f"building {path.name}: {reason}")
+        notify(f"building {path.name}: {reason}")
         built = build()
         manifest = wanted.finished(built.plan, build_seconds=round(built.seconds, 3))
         store(path, built.plan, manifest)
-        return Obtained(path, manifest, True, reason)
+        return CachedPlan(path, manifest, True, reason)
 
 
 def store(path: Path, plan: bytes, manifest: PlanManifest) -> None:

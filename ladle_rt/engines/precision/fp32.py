@@ -32,7 +32,7 @@ def fp32_artifact(model: str | Path, folder: Path) -> ModelArtifact:
 def _exported(weights: Path, folder: Path) -> ModelArtifact:
     for module in ("torch", "onnxscript", "safetensors"):
         require(module, "train")
-    from ladle_rt.engines.export import export_onnx
+    from ladle_rt.engines.export_onnx import export_onnx
     from ladle_rt.models.weights import load_model
 
     network, info = load_model(weights)

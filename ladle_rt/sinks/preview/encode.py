@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import cv2
 
 from ladle_rt.frames import TranslatedFrame
-from ladle_rt.sinks.view import LAYOUTS, View, ViewLayout
-from ladle_rt.thermal.view import ThermalView
+from ladle_rt.sinks.picture_layout import LAYOUTS, View, ViewLayout
+from ladle_rt.thermal.thermal_view import ThermalView
 
 QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 85]
 HIGHEST_RATE = 30.0

@@ -11,14 +11,14 @@ from aiohttp.typedefs import Handler
 
 from ladle_rt.frame_stats import FrameStats
 from ladle_rt.sinks.base import Controls
+from ladle_rt.sinks.picture_layout import LAYOUTS, ViewLayout
+from ladle_rt.sinks.preview.connection_limits import Connections
 from ladle_rt.sinks.preview.encode import Pictures
 from ladle_rt.sinks.preview.figures import FiguresFeed, describe
-from ladle_rt.sinks.preview.limits import Connections
-from ladle_rt.sinks.preview.metrics import CONTENT_TYPE as METRICS
-from ladle_rt.sinks.preview.metrics import Exposition
+from ladle_rt.sinks.preview.prometheus_metrics import CONTENT_TYPE as METRICS
+from ladle_rt.sinks.preview.prometheus_metrics import Exposition
 from ladle_rt.sinks.preview.viewers import send_parts
 from ladle_rt.sinks.switches import Switch
-from ladle_rt.sinks.view import LAYOUTS, ViewLayout
 
 BOUNDARY = b"--frame\r\n"
 MULTIPART = "multipart/x-mixed-replace; boundary=frame"

@@ -16,8 +16,8 @@ from aiohttp.http import HttpProcessingError
 from ladle_rt.errors import ConfigError, OutputError
 from ladle_rt.sinks.preview.access import add_headers, guard
 from ladle_rt.sinks.preview.address import PreviewAddress
-from ladle_rt.sinks.preview.limits import Connections, Limits
-from ladle_rt.sinks.thread import SinkThread
+from ladle_rt.sinks.preview.connection_limits import ConnectionLimits, Connections
+from ladle_rt.sinks.sink_thread import SinkThread
 
 logger = logging.getLogger("ladle_rt.preview")
 
@@ -55,7 +55,7 @@ class PageServer:
         address: str,
         token: str | None,
         make_site: Callable[[Connections], Site],
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
     ) -> None:
         """
         Args:
@@ -76,7 +76,7 @@ class PageServer:
             )
         if token is None and not self._address.local:
             token = secrets.token_urlsafe(16)
-        self._token, self._limits = token, limits or Limits()
+        self._token, self._limits = token, limits or ConnectionLimits()
         self._make_site = make_site
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

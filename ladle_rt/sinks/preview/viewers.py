@@ -9,7 +9,7 @@ from typing import Protocol
 
 from aiohttp import web
 
-from ladle_rt.sinks.preview.limits import Connections
+from ladle_rt.sinks.preview.connection_limits import Connections
 
 UNBOUNDED = 2**31 - 1
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ladle_rt.sources.drive.palettes import Canvas, Palette, Tone
-from ladle_rt.sources.drive.scene import FARTHEST_M, NEAREST_M, SPEED_M_S, Scene, Thing
+from ladle_rt.sources.drive.drive_palettes import Canvas, Palette, Tone
+from ladle_rt.sources.drive.drive_scene import FARTHEST_M, NEAREST_M, SPEED_M_S, Scene, Thing
 from ladle_rt.sources.drive.things import paint_thing
 
 HORIZON = 0.42

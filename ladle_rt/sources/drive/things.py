@@ -7,8 +7,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ladle_rt.sources.drive.palettes import Canvas, Part, Tone
-from ladle_rt.sources.drive.scene import Thing, ThingKind
+from ladle_rt.sources.drive.drive_palettes import Canvas, Part, Tone
+from ladle_rt.sources.drive.drive_scene import Thing, ThingKind
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom."""

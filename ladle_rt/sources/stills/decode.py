@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.datasets.images import SUFFIXES as IMAGES
-from ladle_rt.datasets.images import check_file, decode
+from ladle_rt.datasets.read_image import SUFFIXES as IMAGES
+from ladle_rt.datasets.read_image import check_file, decode
 from ladle_rt.errors import InputError, InputNotFoundError
-from ladle_rt.sources.stills import flir
-from ladle_rt.sources.stills.pages import (
+from ladle_rt.sources.stills import flir_radiometric
+from ladle_rt.sources.stills.stack_pages import (
     STILL_FLAGS,
     animation,
     check_pixels,
@@ -29,7 +29,7 @@ from ladle_rt.sources.stills.pages import (
 )
 from ladle_rt.sources.stills.tiff_units import tiff_scale
 from ladle_rt.temperature import Temperatures
-from ladle_rt.thermal.reading import ReadOptions
+from ladle_rt.thermal.scene_reader import ReadOptions
 from ladle_rt.thermal.validity import Mask
 
 logger = logging.getLogger("ladle_rt.input")
@@ -79,10 +79,10 @@ def decode_pictures(path: Path, options: ReadOptions) -> Iterator[Decoded]:
     """
     suffix = path.suffix.lower()
     head = _head(path)
-    if head.startswith(flir.MAGIC):
+    if head.startswith(flir_radiometric.MAGIC):
         # Recordings may be larger than the memory.
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            for counts, planck in flir.fff_frames(data, str(path)):
+            for counts, planck in flir_radiometric.fff_frames(data, str(path)):
                 yield Decoded(counts, celsius=planck)
     elif suffix in REFUSED:
         raise InputError(
@@ -151,10 +151,10 @@ def _still(path: Path) -> Decoded:
 def _jpeg(path: Path) -> Decoded:
     check_file(path)
     jpeg = path.read_bytes()
-    fff = flir.embedded_fff(jpeg)
+    fff = flir_radiometric.embedded_fff(jpeg)
     if fff is not None:
         try:
-            counts, scale = next(flir.fff_frames(fff, str(path)))
+            counts, scale = next(flir_radiometric.fff_frames(fff, str(path)))
         except InputError as error:
             logger.warning("%s; the picture itself is read instead", error)
         else:

@@ -25,7 +25,7 @@ from ladle_rt.config import Layout
 from ladle_rt.cuda.launch import Arg, Launch, Size, float32, int32, pointer
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import Levels, PixelFormat
-from ladle_rt.geometry import Fit
+from ladle_rt.geometry import Letterbox
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda import label
@@ -134,7 +134,7 @@ class FrameKernels:
         height: of the frame, pixels.
         width: of the frame, pixels.
         dtype: uint8 or uint16.
-        fit: `ladle_rt.geometry.fit_box` of that size.
+        fit: `ladle_rt.geometry.fit_letterbox` of that size.
         spec: the model's normalisation.
         picture: what the sink wants.
         detail: add full-resolution detail from the thermal image.
@@ -153,7 +153,7 @@ class FrameKernels:
         height: int,
         width: int,
         dtype: npt.DTypeLike,
-        fit: Fit,
+        fit: Letterbox,
         spec: ThermalNormalization,
         picture: PictureSpec,
         detail: bool,
@@ -472,7 +472,7 @@ def _check(
     height: int,
     width: int,
     dtype: np.dtype[np.generic],
-    fit: Fit,
+    fit: Letterbox,
     picture: PictureSpec,
     network_dtype: str,
     steady: float,

@@ -25,7 +25,7 @@ from ladle_rt.frames import (
     ThermalPixels,
     TranslatedFrame,
 )
-from ladle_rt.geometry import fit_box
+from ladle_rt.geometry import fit_letterbox
 from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.thermal.normalization import FollowedLevels
 from ladle_rt.translate.colorize import PictureSpec
@@ -182,7 +182,7 @@ class GpuWorker:
             height,
             width,
             pixels.dtype,
-            fit_box(height, width, box, self._info.size_multiple),
+            fit_letterbox(height, width, box, self._info.size_multiple),
             self._info.thermal,
             self._picture,
             options.detail == "guided",

@@ -1,4 +1,4 @@
-"""Every fault alone and in random sequences: no hang, exact books, latency back to normal."""
+"""Every fault alone and in random sequences: no hang, exact counts, latency back to normal."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ from ladle_rt.errors import OutputError
 from ladle_rt.frame_stats import FrameStats, Percentiles
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.sinks.preview import PreviewSink, open_preview
-from ladle_rt.sinks.preview.limits import Limits
+from ladle_rt.sinks.preview.connection_limits import ConnectionLimits
 from ladle_rt.sinks.switches import Switch
 from ladle_rt.thermal.normalization import ThermalNormalization
-from ladle_rt.thermal.view import ThermalView
+from ladle_rt.thermal.thermal_view import ThermalView
 
 
 class Hands:
@@ -52,7 +52,7 @@ class Page:
         address: str = "0",
         token: str | None = None,
         switches: tuple[Switch, ...] = (),
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
     ) -> None:
         self.hands = Hands()
         self.told: list[str] = []

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from ladle_rt.sinks.preview.limits import Limits
+from ladle_rt.sinks.preview.connection_limits import ConnectionLimits
 
 SEED = 20_261_125
 HEADS = (b"Host: localhost", b"X-Ladle-Rt: 1", b"Accept: text/html", b"Connection: keep-alive",
@@ -83,7 +83,7 @@ def answers(port: int, requests: list[bytes]) -> list[bytes]:
 
 
 def attack(serve: Callable[..., Any], rounds: int, caplog: pytest.LogCaptureFixture) -> None:
-    page = serve(limits=Limits(request_s=0.25, answer_s=0.5))
+    page = serve(limits=ConnectionLimits(request_s=0.25, answer_s=0.5))
     port = urlsplit(page.url).port or 0
     while not page.count:
         time.sleep(0.01)

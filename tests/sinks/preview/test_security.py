@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ladle_rt.sinks.preview import limits
-from ladle_rt.sinks.preview.limits import Limits
+from ladle_rt.sinks.preview import connection_limits
+from ladle_rt.sinks.preview.connection_limits import ConnectionLimits
 
 Serve = Callable[..., Any]
 
@@ -73,7 +73,7 @@ def page(serve: Serve) -> Any:
 @pytest.fixture
 def hasty(serve: Serve) -> Any:
     """A page that waits for nobody."""
-    return serve(limits=Limits(connections=8, request_s=0.4, answer_s=0.4, viewer_s=0.4))
+    return serve(limits=ConnectionLimits(connections=8, request_s=0.4, answer_s=0.4, viewer_s=0.4))
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +135,7 @@ def test_a_connection_is_for_one_request(page: Any) -> None:
 
 
 def test_who_says_nothing_makes_room(serve: Serve) -> None:
-    page = serve(limits=Limits(connections=8))
+    page = serve(limits=ConnectionLimits(connections=8))
     with ExitStack() as stack:
         idle = [stack.enter_context(connected(page)) for _ in range(40)]
         assert status(send(page, get())) == 200
@@ -144,7 +144,7 @@ def test_who_says_nothing_makes_room(serve: Serve) -> None:
 
 
 def test_viewers_that_take_nothing_are_let_go(hasty: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "SEND_BUFFER", 4096)
+    monkeypatch.setattr(connection_limits, "SEND_BUFFER", 4096)
     with ExitStack() as stack:
         for _ in range(8):
             stuck = stack.enter_context(socket.socket())
@@ -160,7 +160,7 @@ def test_viewers_that_take_nothing_are_let_go(hasty: Any, monkeypatch: pytest.Mo
 
 
 def test_busy_is_said(serve: Serve) -> None:
-    page = serve(limits=Limits(connections=2))
+    page = serve(limits=ConnectionLimits(connections=2))
     with ExitStack() as stack:
         for _ in range(2):
             viewer = stack.enter_context(connected(page))
@@ -180,7 +180,9 @@ from pathlib import Path
 told = []
 monitor = Monitor(FrameCounter())
 recorder = Recorder(Path("."), lambda path: None, threading.Event())
-page = open_preview("0", None, lambda: __import__("ladle_rt.thermal.view").thermal.view.ThermalView(
+page = open_preview("0", None, lambda: __import__(
+    "ladle_rt.thermal.thermal_view"
+).thermal.thermal_view.ThermalView(
     __import__("ladle_rt.thermal.normalization").thermal.normalization.ThermalNormalization()
 ), monitor.figures, recorder, told.append)
 print(told[0], flush=True)

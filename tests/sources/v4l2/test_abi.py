@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ladle_rt.sinks import loopback
+from ladle_rt.sinks import loopback_sink
 from ladle_rt.sources.v4l2 import abi
 
 PROGRAM = r"""
@@ -68,10 +68,10 @@ def test_numbers(header: dict[str, int]) -> None:
     assert abi.BUF_FLAG_TIMESTAMP_MASK == header["V4L2_BUF_FLAG_TIMESTAMP_MASK"]
     assert abi.BUF_FLAG_TIMESTAMP_MONOTONIC == header["V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC"]
     assert abi.FRMSIZE_DISCRETE == header["V4L2_FRMSIZE_TYPE_DISCRETE"]
-    assert loopback.VIDIOC_QUERYCAP == header["VIDIOC_QUERYCAP"]
-    assert loopback.VIDIOC_S_FMT == header["VIDIOC_S_FMT"]
-    assert loopback.CAP_VIDEO_OUTPUT == header["V4L2_CAP_VIDEO_OUTPUT"]
-    assert loopback.YUV420 == header["V4L2_PIX_FMT_YUV420"]
+    assert loopback_sink.VIDIOC_QUERYCAP == header["VIDIOC_QUERYCAP"]
+    assert loopback_sink.VIDIOC_S_FMT == header["VIDIOC_S_FMT"]
+    assert loopback_sink.CAP_VIDEO_OUTPUT == header["V4L2_CAP_VIDEO_OUTPUT"]
+    assert loopback_sink.YUV420 == header["V4L2_PIX_FMT_YUV420"]
 
 
 def test_formats(header: dict[str, int]) -> None:
@@ -92,8 +92,8 @@ def test_structures(header: dict[str, int]) -> None:
     }  # fmt: skip
     for name, form in sizes.items():
         assert form.size == header[f"sizeof {name}"], name
-    assert loopback.FORMAT.size == abi.FORMAT.size
-    assert loopback.CAPABILITY.size == abi.CAPABILITY.size
+    assert loopback_sink.FORMAT.size == abi.FORMAT.size
+    assert loopback_sink.CAPABILITY.size == abi.CAPABILITY.size
     for position, field in ((2, "bytesused"), (3, "flags"), (5, "timestamp"), (7, "sequence"),
                             (8, "memory"), (9, "m.offset"), (10, "length")):  # fmt: skip
         assert offset(abi.BUFFER, position, 11) == header[f"v4l2_buffer.{field}"], field

@@ -17,7 +17,7 @@ from ladle_rt.frames import Frame
 from ladle_rt.models.artifact import ModelArtifact, load_artifact
 from ladle_rt.translate import PictureSpec, create_translator
 from ladle_rt.translate.base import Translator
-from ladle_rt.translate.cuda.translator import GpuTranslator
+from ladle_rt.translate.cuda.gpu_translator import GpuTranslator
 from ladle_rt.translate.failover import FailoverTranslator
 
 sys.path.insert(0, str(Path(__file__).parent))

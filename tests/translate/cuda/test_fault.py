@@ -19,8 +19,8 @@ from ladle_rt.frames import Frame
 from ladle_rt.models.artifact import ModelInfo, load_artifact
 from ladle_rt.translate import PictureSpec
 from ladle_rt.translate.cuda import label
+from ladle_rt.translate.cuda.gpu_translator import GpuTranslator
 from ladle_rt.translate.cuda.label import Label
-from ladle_rt.translate.cuda.translator import GpuTranslator
 
 sys.path.insert(0, str(Path(__file__).parent))
 

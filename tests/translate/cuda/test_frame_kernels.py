@@ -11,7 +11,7 @@ import pytest
 
 from ladle_rt.cuda.launch import Launch, float32, int32, pointer
 from ladle_rt.errors import ConfigError
-from ladle_rt.geometry import Fit, fit_box
+from ladle_rt.geometry import Letterbox, fit_letterbox
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda.frame_kernels import KERNELS, Buffers, FrameKernels
@@ -23,7 +23,7 @@ def plan(
     height: int = 512, width: int = 640, dtype: Any = np.uint16, **changes: Any
 ) -> FrameKernels:
     settings: dict[str, Any] = {
-        "fit": changes.get("fit") or fit_box(height, width, (192, 256), 32),
+        "fit": changes.get("fit") or fit_letterbox(height, width, (192, 256), 32),
         "spec": ThermalNormalization(),
         "picture": YUV,
         "detail": True,
@@ -140,9 +140,9 @@ def test_arguments_pack_as_the_driver_reads_them() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"height": 0, "fit": Fit(192, 256, 0, 0)}, "sides of 1 to 16384.*0x640"),
+        ({"height": 0, "fit": Letterbox(192, 256, 0, 0)}, "sides of 1 to 16384.*0x640"),
         ({"width": 20000}, "sides of 1 to 16384.*512x20000"),
-        ({"fit": Fit(192, 256, -1, 0)}, "padded to 191x256"),
+        ({"fit": Letterbox(192, 256, -1, 0)}, "padded to 191x256"),
         ({"dtype": np.float32}, "uint8 or uint16, received float32"),
         ({"network_dtype": "int8"}, "network_dtype.*'int8'"),
         ({"picture": PictureSpec("yuv420p", False)}, "yuv420p needs even sides"),

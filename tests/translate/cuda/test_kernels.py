@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from ladle_rt.frames import PixelFormat, ThermalPixels
-from ladle_rt.geometry import Fit, crop, fit_box, pad, shrink
+from ladle_rt.geometry import Letterbox, crop, fit_letterbox, pad, shrink
 from ladle_rt.thermal.normalization import LevelTracker, ThermalNormalization, apply_levels
 from ladle_rt.translate.colorize import PictureSpec, Rendering, render
 from ladle_rt.translate.cuda.frame_kernels import Buffers, FrameKernels
@@ -62,7 +62,9 @@ def network(thermal: npt.NDArray[np.float32], seed: int = 0) -> npt.NDArray[np.f
     return np.ascontiguousarray(np.clip(mixed, 0, 1))
 
 
-def plan(shape: tuple[int, int], dtype: npt.DTypeLike, fit: Fit, **changes: Any) -> FrameKernels:
+def plan(
+    shape: tuple[int, int], dtype: npt.DTypeLike, fit: Letterbox, **changes: Any
+) -> FrameKernels:
     settings: dict[str, Any] = {
         "spec": SPEC,
         "picture": YUV,
@@ -97,7 +99,7 @@ def assert_same_way(
 ) -> None:
     """One frame's whole way, both sides."""
     settings: dict[str, Any] = {"detail": True, "layout": "colour", "mark": False, **options}
-    fit = fit_box(*pixels.shape, box, MULTIPLE)
+    fit = fit_letterbox(*pixels.shape, box, MULTIPLE)
     kernels = plan(pixels.shape, pixels.dtype, fit, picture=picture, **settings)
     gpu = make(kernels)
     thermal = gpu.before(pixels, 0.0)
@@ -154,7 +156,7 @@ def test_label_that_reaches_into_the_thermal_half(
 ) -> None:
     picture = PictureSpec(pixel_format, True)
     pixels = scene((120, 100), np.uint8)
-    marked = plan(pixels.shape, np.uint8, fit_box(120, 100, BOX, MULTIPLE), picture=picture)
+    marked = plan(pixels.shape, np.uint8, fit_letterbox(120, 100, BOX, MULTIPLE), picture=picture)
     assert marked.scratch_start.size == 0
     assert_same_way(host_kernels, pixels, picture, layout="side-by-side", mark=True)
 
@@ -182,7 +184,7 @@ def test_levels_follow_a_sequence(
     host_kernels: Make, dtype: type, smoothing_s: float, fixed: tuple[float, float] | None
 ) -> None:
     """A drift, a cut, a long pause, time that goes backwards."""
-    shape, fit = (60, 80), fit_box(60, 80, BOX, MULTIPLE)
+    shape, fit = (60, 80), fit_letterbox(60, 80, BOX, MULTIPLE)
     gpu = host_kernels(plan(shape, dtype, fit, fixed_range=fixed), smoothing_s)
     tracker = LevelTracker(SPEC, smoothing_s, fixed)
     base = scene(shape, dtype).astype(np.int64)
@@ -201,7 +203,7 @@ def test_levels_follow_a_sequence(
 @pytest.mark.parametrize("shift", [65, 75], ids=["overlap 0.34", "overlap 0.24"])
 def test_cut_is_where_the_tracker_sees_one(host_kernels: Make, shift: int) -> None:
     ramp = np.tile(np.linspace(0, 100, 128), (96, 1)).astype(np.uint8)
-    fit = fit_box(96, 128, BOX, MULTIPLE)
+    fit = fit_letterbox(96, 128, BOX, MULTIPLE)
     gpu, tracker = host_kernels(plan((96, 128), np.uint8, fit)), LevelTracker(SPEC)
     for time_s, pixels in ((0.0, ramp), (0.1, ramp + np.uint8(shift))):
         expected = apply_levels(pixels, tracker.update(pixels, time_s), SPEC)
@@ -209,7 +211,7 @@ def test_cut_is_where_the_tracker_sees_one(host_kernels: Make, shift: int) -> No
 
 
 def test_histograms_are_clean_between_frames(host_kernels: Make) -> None:
-    kernels = plan((60, 80), np.uint16, fit_box(60, 80, BOX, MULTIPLE))
+    kernels = plan((60, 80), np.uint16, fit_letterbox(60, 80, BOX, MULTIPLE))
     gpu = host_kernels(kernels)
     gpu.before(scene((60, 80), np.uint16), 0.0)
     assert not gpu.state.bytes[24:].any() and gpu.state.bytes[:24].any()
@@ -220,7 +222,7 @@ def test_histograms_are_clean_between_frames(host_kernels: Make) -> None:
 def test_half_precision_network(host_kernels: Make, dtype: type, detail: bool) -> None:
     """Float16 at the network's border: the same but for the half's own 11 bits."""
     pixels = scene((131, 173), dtype)
-    fit = fit_box(*pixels.shape, BOX, MULTIPLE)
+    fit = fit_letterbox(*pixels.shape, BOX, MULTIPLE)
     settings: dict[str, Any] = {"detail": detail, "layout": "colour", "mark": False}
     kernels = plan(pixels.shape, dtype, fit, network_dtype="float16", **settings)
     gpu = host_kernels(kernels)
@@ -266,7 +268,7 @@ def test_order_of_threads_does_not_matter(
     kernels = plan(
         pixels.shape,
         dtype,
-        fit_box(131, 173, BOX, MULTIPLE),
+        fit_letterbox(131, 173, BOX, MULTIPLE),
         picture=picture,
         layout="side-by-side",
         mark=True,

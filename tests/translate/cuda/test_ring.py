@@ -12,7 +12,7 @@ import pytest
 
 from ladle_rt.cuda.resources import ResourceStack
 from ladle_rt.errors import BackendError
-from ladle_rt.geometry import fit_box
+from ladle_rt.geometry import fit_letterbox
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda.frame_clock import FrameClock
@@ -31,7 +31,7 @@ def ring(gpu: FakeGpu, slots: int = 3, **engine: Any) -> Ring:
     kernels = FrameKernels(
         *SHAPE,
         np.uint8,
-        fit_box(*SHAPE, (32, 32), 32),
+        fit_letterbox(*SHAPE, (32, 32), 32),
         ThermalNormalization(),
         PictureSpec("yuv420p", True),
         True,

@@ -15,7 +15,7 @@ from ladle_rt.engines.plan.settings import BuildSettings, settings_for, takes
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import Frame
 from ladle_rt.models.artifact import ModelInfo, load_artifact
-from ladle_rt.translate.cuda.translator import GpuTranslator
+from ladle_rt.translate.cuda.gpu_translator import GpuTranslator
 from ladle_rt.translate.network_size import NetworkSize, Size
 from ladle_rt.translate.select import FOR_VIDEO
 

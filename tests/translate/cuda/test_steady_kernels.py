@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ladle_rt.frames import Frame, Picture
-from ladle_rt.geometry import fit_box, shrink
+from ladle_rt.geometry import fit_letterbox, shrink
 from ladle_rt.thermal.normalization import LevelTracker, ThermalNormalization
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda.frame_kernels import FrameKernels
@@ -48,7 +48,7 @@ def way(
         **options,
     }
     strength = settings.pop("steady", 1.0)
-    fit = fit_box(*shape, (64, 96), 32)
+    fit = fit_letterbox(*shape, (64, 96), 32)
     steady, plain = (
         make(FrameKernels(*shape, dtype, fit, SPEC, **settings, steady=value))
         for value in (strength, 0.0)
