@@ -183,12 +183,13 @@ def benchmark_report() -> bytes:
     """A report with one measured case."""
     case = {
         "model": "tiny", "model_sha256": "ab" * 32, "precision": "fp32", "backend": "onnxruntime",
-        "size": [64, 96], "status": "measured", "reason": "", "rounds": 3,
+        "device": "cpu", "size": [64, 96], "status": "measured", "reason": "", "rounds": 3,
         "figures": {"idle_p50_ms": [1.0, 2.0, 3.0]}, "stages_ms": {"p50": {"a": [1, 2, 3]}},
         "samples_ms": {"idle": [[1.5, 2.5], [2.0]]},
     }  # fmt: skip
     values = {
-        "schema": 1, "complete": True, "provenance": {"machine": {"cpu": "x"}},
+        "schema": 2, "complete": True, "thermal_jpeg": "",
+        "provenance": {"machine": {"cpu": "x"}},
         "settings": {"frame_size": [64, 96]}, "cases": [case],
     }  # fmt: skip
     return json.dumps(values, indent=1).encode()

@@ -51,9 +51,9 @@ def test_whole_numbers_that_no_float_holds_are_no_numbers() -> None:
 @pytest.mark.parametrize("figure", [["a", 1, 2], [1, 2], 3, [1, None, 2]])
 def test_a_report_with_figures_that_are_none(figure: object, tmp_path: Path) -> None:
     case = {"model": "m", "model_sha256": "", "precision": "fp32", "backend": "onnxruntime",
-            "size": [64, 96], "status": "measured", "figures": {"idle_p50_ms": [1, 1, 1]},
-            "stages_ms": {}}  # fmt: skip
-    values = {"schema": 1, "complete": True, "provenance": {"machine": {}},
+            "device": "cpu", "size": [64, 96], "status": "measured",
+            "figures": {"idle_p50_ms": [1, 1, 1]}, "stages_ms": {}}  # fmt: skip
+    values = {"schema": 2, "complete": True, "thermal_jpeg": "", "provenance": {"machine": {}},
               "settings": {"frame_size": [64, 96]}, "cases": [case]}  # fmt: skip
     path = tmp_path / "report.json"
     path.write_text(json.dumps(values))

@@ -137,10 +137,13 @@ def check_comparable(
 
 def _same_images(old: BenchmarkReport, new: BenchmarkReport) -> tuple[bool, bool]:
     """Whether both looked at the same frames of the sample, and at the same pairs."""
-    sample = old.settings["quality_frames"] == new.settings["quality_frames"]
-    truths = [report.settings["truth"] for report in (old, new)]
-    digests = [truth and truth["digest"] for truth in truths]
-    return sample, digests[0] == digests[1]
+    sample = old.settings.get("quality_frames") == new.settings.get("quality_frames")
+    return sample, _truth_digest(old) == _truth_digest(new)
+
+
+def _truth_digest(report: BenchmarkReport) -> object:
+    truth = report.settings.get("truth")
+    return truth.get("digest") if isinstance(truth, Mapping) else None
 
 
 def _moved(

@@ -39,7 +39,7 @@ SCRIPT = """
 import json, os, signal, sys
 from pathlib import Path
 from ladle_rt.engines.plan.builder import Built
-from ladle_rt.engines.plan.cache import obtain
+from ladle_rt.engines.plan.cache import get_or_build
 from ladle_rt.engines.plan.manifest import PlanManifest
 from ladle_rt.errors import OutputError
 folder, what = Path(sys.argv[1]), sys.argv[2]
@@ -63,7 +63,7 @@ if what == "kill":
         replace(*names)
     os.replace = replace_or_die
 try:
-    got = obtain(folder, wanted, "rtx1.7.1", build, lambda line: print(line, flush=True))
+    got = get_or_build(folder, wanted, "rtx1.7.1", build, lambda line: print(line, flush=True))
 except OutputError as error:
     print(error)
     sys.exit(7)

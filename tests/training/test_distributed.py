@@ -43,12 +43,12 @@ import sys
 import torch
 from ladle_rt.cli import main
 from ladle_rt.errors import DatasetError
-from ladle_rt.training import loop, run
+from ladle_rt.training import loop, training_run
 
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)
 loop.LOG_EVERY = 1
-advance = run.Run.advance
+advance = training_run.Run.advance
 
 def failing(self, batch):
     if self.step == 5 and self.processes.rank == 1:
@@ -56,7 +56,7 @@ def failing(self, batch):
     doubled = {n: t.double() for n, t in batch._asdict().items() if t.is_floating_point()}
     return advance(self, batch._replace(**doubled))
 
-run.Run.advance = failing
+training_run.Run.advance = failing
 main()
 """
 

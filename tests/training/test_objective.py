@@ -348,7 +348,7 @@ thermal, output, truth = [torch.rand(4, channels, 64, 64) for channels in (1, 3,
 def train(objective, part):
     count = len(thermal[part])
     seen = Sample(thermal[part], truth[part], None, None, torch.ones(count))
-    objective.discriminator_inputs(seen, output[part], judged=True)
+    objective.discriminator_inputs(seen, output[part], for_discriminator=True)
     objective.update()
 
 

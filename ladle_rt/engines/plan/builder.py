@@ -123,7 +123,7 @@ def _build(
         _save_timings(config, settings.timing_cache)
     elif timings is not None:
         try:
-            timings.parent.mkdir(parents=True, exist_ok=True)
+            Path(timings).parent.mkdir(parents=True, exist_ok=True)
             _save_timings(config, timings)
         except (OutputError, OSError) as error:
             # Nobody asked for them, and the plan is there.
