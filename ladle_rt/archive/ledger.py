@@ -1,8 +1,8 @@
 """What is done, one small file for each thing, beside the targets.
 
-    .ladle-rt/work/<key>/survey.json        where the recording is cut
-    .ladle-rt/work/<key>/00012.nut          a segment, then
-    .ladle-rt/work/<key>/00012.json         its record: from here on it counts
+    .ladle-rt/cuts/<key>/survey.json        where the recording is cut
+    .ladle-rt/cuts/<key>/00012.nut          a segment, then
+    .ladle-rt/cuts/<key>/00012.json         its record: from here on it counts
     .ladle-rt/done/<name>.json              what became of a recording
 
 Files and no database, because a target may be an object store, where no database can live, and
@@ -78,7 +78,7 @@ class Ledger:
     def folder(self, recording: Recording) -> str:
         """Where the segments of a recording are, within the target."""
         key = f"{self._archive.key(recording)} {self._archive.segment_s:g}"
-        return f"{HIDDEN}/work/{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+        return f"{HIDDEN}/cuts/{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
     def survey(self, recording: Recording) -> Survey | None:
         """What an earlier run found; ``None``: nothing yet.
@@ -163,7 +163,7 @@ class Ledger:
         Raises:
             LadleError: the target does not answer.
         """
-        left = {f"{HIDDEN}/work/{name}" for name in self.store.names(f"{HIDDEN}/work")}
+        left = {f"{HIDDEN}/cuts/{name}" for name in self.store.names(f"{HIDDEN}/cuts")}
         for recording in recordings:
             folder = self.folder(recording)
             if folder in left:

@@ -64,7 +64,7 @@ def test_folders_names_corrupt_files_and_a_second_run(
     assert not report.complete and "4 failed" in report.to_text()
     written = json.loads((out / ".ladle-rt" / "report.json").read_text())
     assert [one["frames"] for one in written["translated"]] == [30, 20]
-    assert not list((out / ".ladle-rt" / "work").glob("*/*.nut"))
+    assert not list((out / ".ladle-rt" / "cuts").glob("*/*.nut"))
 
     again = run_archive(job(tmp_path, tiny_model))
     assert json.loads(again.to_json())["skipped"] == ["a.mp4", "deep/er/b.mp4"]

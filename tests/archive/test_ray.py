@@ -49,7 +49,7 @@ def test_a_node_dies_and_every_frame_is_there_once(
     nodes, node = cluster
     doomed = nodes.add_node(num_cpus=1, **node)
     write_recording(tmp_path / "in" / "a.mkv", 900)
-    work = tmp_path / "out" / ".ladle-rt" / "work"
+    work = tmp_path / "out" / ".ladle-rt" / "cuts"
     killed = []
 
     def kill(done: float, total: int, frames: int) -> None:

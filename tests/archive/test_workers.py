@@ -41,7 +41,7 @@ def test_kill_a_worker_then_the_driver_then_finish(
     ]
 
     def finished() -> int:
-        return len(list((out / ".ladle-rt" / "work").glob("*/0*.json")))
+        return len(list((out / ".ladle-rt" / "cuts").glob("*/0*.json")))
 
     driver = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     # A worker that has begun, not Python's own helper process.
