@@ -62,7 +62,8 @@ def test_compare_fails_on_a_slowdown_only(tiny_model: Path, tmp_path: Path) -> N
             for name, one in figures.items()
             if name.endswith(("ms", "fps"))
         }
-        report["cases"][0]["figures"] = {**figures, **scaled}
+        # Without the others, which may really be worse the second time on a busy machine.
+        report["cases"][0]["figures"] = scaled
         old.write_text(json.dumps(report))
         result = run(tiny_model, tmp_path / f"b{code}", "--rounds", 2, "--compare", old)
         assert result.exit_code == code, result.output
