@@ -40,7 +40,6 @@ from ladle_rt.translate.failover import FailoverTranslator
 from ladle_rt.translate.gpu_selection import select_gpu
 from ladle_rt.translate.network import Network, NetworkFactory, Output
 from ladle_rt.translate.network_size import NetworkSize, Size
-from ladle_rt.translate.plans import obtain_plan
 from ladle_rt.translate.shared_workers import SharedWorkers
 from ladle_rt.translate.warm_start import WarmStartTranslator
 
@@ -269,8 +268,11 @@ class _Choice:
         """Find or build the plan and open it.
 
         Args:
-            leave: see `obtain_plan`.
+            leave: see `ladle_rt.translate.plans.obtain_plan`.
         """
+        # Brings the builder, which no run without a GPU needs.
+        from ladle_rt.translate.plans import obtain_plan
+
         folder, artifact = self.options.engines, self.artifact
         entry = obtain_plan(folder, artifact, device, tensorrt, self.shapes, logger.info, leave)
         logger.info("tensorrt: %s", entry.path.name)
