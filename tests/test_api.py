@@ -6,13 +6,12 @@ import ast
 import logging
 import threading
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
+from clips import write_ramp
 
 import ladle_rt
 from ladle_rt import api
@@ -23,17 +22,7 @@ Rows = list[tuple[int, int | None]]
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    path = tmp_path / "in.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "gray"
-        for number in range(12):
-            ramp = np.tile(np.linspace(20, 200, 64, dtype=np.uint8), (48, 1))
-            frame = av.VideoFrame.from_ndarray(np.roll(ramp, number, axis=1), "gray")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
+    return write_ramp(tmp_path / "in.mkv", 12, "ffv1", "gray")
 
 
 def test_the_names_are_those_of_the_api() -> None:

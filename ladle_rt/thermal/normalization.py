@@ -99,15 +99,20 @@ def measure_levels(pixels: ThermalPixels, spec: ThermalNormalization) -> Levels:
         Levels in counts; each is a value that occurs in the frame (no interpolation), so
         that a histogram on any device finds the same number.
     """
+    cumulative = cumulative_histogram(pixels)
+    ranks = np.array([spec.low_percentile, 50.0, spec.high_percentile]) / 100 * pixels.size
+    low, mid, high = np.searchsorted(cumulative, np.maximum(np.ceil(ranks), 1))
+    return Levels(float(low), float(mid), float(high))
+
+
+def cumulative_histogram(pixels: ThermalPixels) -> npt.NDArray[Any]:
+    """How many pixels of HxW, uint8 or uint16, are at most 0, 1, 2 and so on."""
     if pixels.dtype == np.uint8:
         # Ten times as fast as bincount, which first widens every pixel.
         histogram: Any = cv2.calcHist([pixels], [0], None, [256], [0, 256]).reshape(-1)
     else:
         histogram = np.bincount(pixels.reshape(-1))
-    cumulative = np.cumsum(histogram)
-    ranks = np.array([spec.low_percentile, 50.0, spec.high_percentile]) / 100 * pixels.size
-    low, mid, high = np.searchsorted(cumulative, np.maximum(np.ceil(ranks), 1))
-    return Levels(float(low), float(mid), float(high))
+    return np.cumsum(histogram)
 
 
 def gamma_for(levels: Levels, spec: ThermalNormalization) -> float:

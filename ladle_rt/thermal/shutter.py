@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ladle_rt.frames import Frame
+from ladle_rt.thermal.normalization import cumulative_histogram
 
 LONGEST_S = 3.0
 FLAT_SHARE = 0.25
@@ -67,15 +68,13 @@ class ShutterDetector:
 def _spread(pixels: Any) -> float:
     """Range between the 2nd and the 98th percentile of a subsample, in counts.
 
-    As `numpy.percentile` interpolates, at a tenth of its time for so few values.
+    To the last bit what `numpy.percentile` gives, which sorts.
     """
     rows, columns = (max(1, side // SAMPLES_PER_SIDE) for side in pixels.shape)
-    values = pixels[::rows, ::columns].reshape(-1)
-    places = [share * (values.size - 1) for share in (0.02, 0.98)]
-    below = [int(place) for place in places]
-    ordered = np.partition(values, [k for n in below for k in (n, min(n + 1, values.size - 1))])
-    low, high = (
-        np.interp(place, (n, n + 1), (ordered[n], ordered[min(n + 1, values.size - 1)]))
-        for place, n in zip(places, below, strict=True)
-    )
+    few = np.ascontiguousarray(pixels[::rows, ::columns])
+    places = np.array([0.02, 0.98]) * (few.size - 1)
+    below = places.astype(np.int64)
+    ranks = np.minimum([below, below + 1], few.size - 1)
+    first, second = np.searchsorted(cumulative_histogram(few), ranks, side="right")
+    low, high = first + (second - first) * (places - below)
     return float(high - low)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import av
 import psutil
 import pytest
+from waiting import wait_for
 
 from ladle_rt.archive.shipped_model import pack
 from ladle_rt.archive.workers import LocalWorkers, local_workers
@@ -21,13 +21,6 @@ from ladle_rt.models.artifact import load_artifact
 def frames(path: Path) -> int:
     with av.open(str(path)) as container:
         return sum(1 for _ in container.decode(video=0))
-
-
-def wait_for(condition: Callable[[], object], timeout_s: float = 120) -> None:
-    limit_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < limit_s, "nothing happened"
-        time.sleep(0.02)
 
 
 def test_kill_a_worker_then_the_driver_then_finish(
@@ -45,7 +38,7 @@ def test_kill_a_worker_then_the_driver_then_finish(
 
     driver = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     # A worker that has begun, not Python's own helper process.
-    wait_for(finished)
+    wait_for(finished, 120)
     workers = [
         one
         for one in psutil.Process(driver.pid).children()
@@ -53,7 +46,7 @@ def test_kill_a_worker_then_the_driver_then_finish(
     ]
     workers[0].kill()
     before = finished()
-    wait_for(lambda: finished() > before + 2)
+    wait_for(lambda: finished() > before + 2, 120)
     assert driver.poll() is None, driver.communicate()
     everyone = psutil.Process(driver.pid).children(recursive=True)
     driver.send_signal(signal.SIGKILL)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "ladle_rt", "serve"]
@@ -59,13 +60,13 @@ def test_a_service_from_its_start_to_its_end(path: Path, tmp_path: Path) -> None
         return lambda: next((m for line in lines if (m := re.search(pattern, line))), None)
 
     try:
-        url = until(said(r"page: (\S+/)\?token=a-token-of-mine"))[1]
-        until(lambda: answer(f"{url}healthz?token=a-token-of-mine") == 200)
+        url = wait_for(said(r"page: (\S+/)\?token=a-token-of-mine"))[1]
+        wait_for(lambda: answer(f"{url}healthz?token=a-token-of-mine") == 200)
         assert answer(f"{url}healthz") == 403
         # Broken, and read at once because of the signal.
         path.write_text(path.read_text() + "[[camera]]\nnme = 1\n")
         process.send_signal(signal.SIGHUP)
-        until(said("did you mean name.*; everything goes on as it was"))
+        wait_for(said("did you mean name.*; everything goes on as it was"))
         assert answer(f"{url}healthz?token=a-token-of-mine") == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
@@ -75,15 +76,6 @@ def test_a_service_from_its_start_to_its_end(path: Path, tmp_path: Path) -> None
     reader.join(10)
     counts = re.search(r"one: (\d+) of (\d+) frames presented", lines[-1])
     assert counts is not None and 0 < int(counts[1]) <= int(counts[2]), lines
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    clock = threading.Event()
-    for _ in range(600):
-        if found := condition():
-            return found
-        clock.wait(0.1)
-    raise AssertionError("it did not get there")
 
 
 def answer(url: str) -> int:

@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pytest
+from clips import frame_count
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADLESS = {
@@ -45,11 +45,6 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def frames_of(path: Path) -> int:
-    with av.open(str(path)) as container:
-        return sum(1 for _ in container.decode(video=0))
-
-
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clip")
@@ -71,7 +66,7 @@ def test_a_file_to_a_file_with_figures_and_trace(
     assert last["dropped"] == {} and last["state"] == "ended"
     assert set(last["latency_ms"]) == {"p50", "p90", "p95", "p99"}
     assert 0 < last["latency_ms"]["p50"] <= last["latency_ms"]["p99"]
-    assert frames_of(tmp_path / "out.mkv") == 30
+    assert frame_count(tmp_path / "out.mkv") == 30
     events = json.loads((tmp_path / "t.json").read_text())
     assert sum(event["ph"] == "X" for event in events) == 4 * 30
     assert "30 of 30 frames presented" in done.stderr
@@ -87,7 +82,7 @@ def test_the_newest_frames_of_a_pattern_that_is_too_fast(tiny_model: Path, tmp_p
     last = rows(tmp_path / "s.jsonl")[-1]
     assert last["captured"] == 300 and last["in_flight"] == 0
     assert last["captured"] == last["presented"] + sum(last["dropped"].values())
-    assert frames_of(tmp_path / "out.mkv") == last["presented"] > 0
+    assert frame_count(tmp_path / "out.mkv") == last["presented"] > 0
 
 
 def test_loop_and_realtime(clip: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -129,7 +124,7 @@ def test_a_signal_ends_it_in_an_orderly_way(
     assert "Traceback" not in errors
     last = rows(stats)[-1]
     assert last["captured"] == last["presented"] + sum(last["dropped"].values())
-    assert frames_of(tmp_path / "out.mkv") == last["presented"]
+    assert frame_count(tmp_path / "out.mkv") == last["presented"]
 
 
 def refused(cwd: Path, *arguments: str | Path) -> str:
@@ -202,7 +197,7 @@ def test_what_does_not_change_is_shown_again(tiny_model: Path, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     last = rows(tmp_path / "s.jsonl")[-1]
     assert (last["presented"], last["held"]) == (12, 11)
-    assert frames_of(tmp_path / "out.mkv") == 12
+    assert frame_count(tmp_path / "out.mkv") == 12
     # What was recorded raw is replayed as a source, by its extension.
     done = ladle(
         "stream", "--device", "raw.lrec", "--model", tiny_model, "--agc", "fixed:20:220",

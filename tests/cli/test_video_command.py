@@ -5,13 +5,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 from click.testing import CliRunner
+from clips import write_ramp
 
 from ladle_rt.cli.video_command import command
 from ladle_rt.errors import InputNotFoundError, OutputError
@@ -19,21 +18,7 @@ from ladle_rt.errors import InputNotFoundError, OutputError
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    return write_clip(tmp_path / "in.mp4", 12)
-
-
-def write_clip(path: Path, frames: int) -> Path:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for index in range(frames):
-            grey = np.tile(np.linspace(20, 200, 64, dtype=np.uint8), (48, 1))
-            grey = np.roll(grey, index, axis=1)
-            frame = av.VideoFrame.from_ndarray(grey, "gray").reformat(format="yuv420p")
-            frame.pts, frame.time_base = index, Fraction(1, 25)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
+    return write_ramp(tmp_path / "in.mp4", 12)
 
 
 def frames_of(path: Path) -> Iterator[av.VideoFrame]:
@@ -105,7 +90,7 @@ def test_errors_are_the_packages_own(clip: Path, tmp_path: Path) -> None:
 def test_a_signal_leaves_a_whole_shorter_file(
     tmp_path: Path, tiny_model: Path, number: signal.Signals
 ) -> None:
-    source = write_clip(tmp_path / "long.mp4", 6000)
+    source = write_ramp(tmp_path / "long.mp4", 6000)
     target = tmp_path / "out.mp4"
     program = (
         "import logging, os, sys\n"

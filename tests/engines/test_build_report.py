@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from ladle_rt.cuda.tensorrt_edition import TensorRT, find_tensorrt
+from ladle_rt.cuda.tensorrt_edition import TensorRT
 from ladle_rt.engines.plan.builder import build_plan
 from ladle_rt.engines.plan.layers import BuildReport, parse_build_log
 from ladle_rt.engines.plan.settings import BuildSettings
@@ -20,12 +20,6 @@ from ladle_rt.models.artifact import load_artifact
 
 SIZE = (192, 256)
 IMAGE = "Dimensions: [1,4,2,2], Strides: [16,4,2,1], Datatype: "
-
-
-@pytest.fixture(scope="module")
-def rtx() -> TensorRT:
-    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
-    return find_tensorrt("tensorrt-rtx")
 
 
 def built(rtx: TensorRT, graph: onnx.ModelProto, precision: str, folder: Path) -> BuildReport:

@@ -32,12 +32,6 @@ SMALL = BuildSettings(sizes=((32, 32),), targets=("sm89",), optimization_level=0
 
 
 @pytest.fixture(scope="module")
-def rtx() -> TensorRT:
-    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
-    return find_tensorrt("tensorrt-rtx")
-
-
-@pytest.fixture(scope="module")
 def tiny(tiny_model: Path) -> ModelArtifact:
     return load_artifact(tiny_model)
 

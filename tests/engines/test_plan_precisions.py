@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from ladle_rt.cuda.tensorrt_edition import TensorRT, find_tensorrt
+from ladle_rt.cuda.tensorrt_edition import TensorRT
 from ladle_rt.engines.plan.builder import build_plan
 from ladle_rt.engines.plan.cache import get_or_build, inspect_plan
 from ladle_rt.engines.plan.ensure_plan import wanted_manifest
@@ -19,12 +19,6 @@ from ladle_rt.engines.plan.settings import BuildSettings
 from ladle_rt.models.artifact import ModelArtifact, file_sha256, load_artifact
 
 TARGETS = ("sm86", "sm89", "sm120")
-
-
-@pytest.fixture(scope="module")
-def rtx() -> TensorRT:
-    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
-    return find_tensorrt("tensorrt-rtx")
 
 
 def half(graph: onnx.GraphProto) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_for
 
 from ladle_rt.pipeline.sample import write_sample
 from ladle_rt.serve.serve_config import (
@@ -38,14 +38,6 @@ def config(tiny_model: Path, tmp_path: Path) -> Callable[..., ServeConfig]:
         return ServeConfig(cameras, engine, PageConfig(address), rule, 0.0)
 
     return make
-
-
-def wait_for(condition: Callable[[], Any], limit_s: float = 30.0) -> Any:
-    end_s = time.monotonic() + limit_s
-    while not (found := condition()):
-        assert time.monotonic() < end_s, "it did not get there"
-        time.sleep(0.03)
-    return found
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -11,33 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium import webdriver
+from headless import chromium, needs_browser, shot
 from selenium.webdriver.common.by import By
 
 from ladle_rt.serve.serve_config import CameraConfig, ServeConfig
 from ladle_rt.serve.supervisor import Supervisor
 from ladle_rt.sources.base import SourceOptions
 
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-needs_browser = pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason="chromium and chromedriver are not installed"
-)
-SHOTS = os.environ.get("LADLE_RT_SCREENSHOTS")
-"""A folder for pictures of the page, for the eye."""
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-gpu"):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(str(DRIVER)))
-    driver.set_page_load_timeout(30)
-    driver.set_window_size(1280, 960)
-    yield driver
-    driver.quit()
+    with chromium() as driver:
+        driver.set_window_size(1280, 960)
+        yield driver
 
 
 @pytest.fixture
@@ -48,12 +32,6 @@ def served(
     cameras.append(CameraConfig("roof", "/dev/video77", record=True))
     with Supervisor(config(*cameras, address="127.0.0.1:0"), lambda line: None) as supervisor:
         yield supervisor
-
-
-def shot(browser: Any, name: str) -> None:
-    if SHOTS:
-        Path(SHOTS).mkdir(parents=True, exist_ok=True)
-        browser.save_screenshot(str(Path(SHOTS) / f"{name}.png"))
 
 
 def names(browser: Any) -> list[str]:

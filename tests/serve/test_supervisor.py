@@ -16,6 +16,7 @@ from typing import Any
 
 import av
 import pytest
+from waiting import free_port
 
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import ModelError, OutputError
@@ -209,18 +210,11 @@ def test_the_file_is_followed_and_an_error_in_it_changes_nothing(
     assert adds_up(result[0]["one"]) and result[0]["one"].presented > 0
 
 
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 def test_a_camera_of_the_network_that_dies_comes_back(
     config: Config, until: Until, clip: Path
 ) -> None:
-    port = free_port()
+    port = free_port(socket.SOCK_DGRAM)
     command = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", str(clip), "-an"]
     command += ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "10"]
     command += ["-f", "mpegts", f"udp://127.0.0.1:{port}?pkt_size=1316"]

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from waiting import free_port, wait_for
 
 from ladle_rt.addresses import masked
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
@@ -29,12 +28,6 @@ def translated(number: int) -> TranslatedFrame:
     data[:48] = 16 + number * 5 % 200
     frame = Frame(np.zeros((48, 64), np.uint8), number, 0, number * 33_333, TICK)
     return TranslatedFrame(frame, Picture("yuv420p", data, 64, 48))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Player:
@@ -93,19 +86,13 @@ def test_a_receiver_that_comes_late_and_goes(
     sink = NetworkSink(url, CONTEXT)
     player = Player(sink)
 
-    def until(condition: Callable[[], bool]) -> None:
-        end_s = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < end_s
-            time.sleep(0.05)
-
     try:
-        until(lambda: "cannot be sent to" in caplog.text)
+        wait_for(lambda: "cannot be sent to" in caplog.text)
         for name in ("first.ts", "second.ts"):
             path = tmp_path / name
             process = subprocess.Popen([*listen, str(path)], stdin=subprocess.DEVNULL)
             try:
-                until(lambda path=path: path.exists() and path.stat().st_size > 8000)
+                wait_for(lambda path=path: path.exists() and path.stat().st_size > 8000)
             finally:
                 process.kill()
                 process.wait(10)

@@ -7,7 +7,6 @@ import functools
 import http.server
 import itertools
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -22,6 +21,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from waiting import free_port
 
 from ladle_rt.addresses import masked
 from ladle_rt.errors import FalseColourError, InputError, SourceLostError
@@ -43,12 +43,6 @@ def has_rtsp_server() -> bool:
     with contextlib.suppress(OSError):
         return subprocess.run([SYSTEM_PYTHON, "-c", code], capture_output=True).returncode == 0
     return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

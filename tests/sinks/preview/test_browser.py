@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,44 +10,19 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from selenium import webdriver
+from headless import chromium, needs_browser, shot
 from selenium.webdriver.common.by import By
+from waiting import wait_for
 
 from ladle_rt.sinks.switches import Switch
 
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason="chromium and chromedriver are not installed"
-)
-SHOTS = os.environ.get("LADLE_RT_SCREENSHOTS")
-"""A folder for pictures of the page, for the eye."""
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-gpu"):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(str(DRIVER)))
-    driver.set_page_load_timeout(30)
-    yield driver
-    driver.quit()
-
-
-def wait_for(condition: Callable[[], Any], limit_s: float = 15.0) -> Any:
-    end_s = time.monotonic() + limit_s
-    while not (found := condition()):
-        assert time.monotonic() < end_s, "the page did not get there"
-        time.sleep(0.05)
-    return found
-
-
-def shot(browser: Any, name: str) -> None:
-    if SHOTS:
-        Path(SHOTS).mkdir(parents=True, exist_ok=True)
-        browser.save_screenshot(str(Path(SHOTS) / f"{name}.png"))
+    with chromium() as driver:
+        yield driver
 
 
 def text(browser: Any, name: str) -> str:

@@ -6,7 +6,6 @@ import http.client
 import json
 import socket
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from waiting import wait_for
 
 from ladle_rt.errors import OutputError
 from ladle_rt.sinks.switches import Switch
@@ -56,13 +56,6 @@ def stream_of(page: Any, layout: str, count: int) -> list[np.ndarray]:
             found.append(picture(answer.read(length)))
             answer.readline()
     return found
-
-
-def wait_for(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
-    end_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.02)
 
 
 def test_layouts_move(serve: Serve) -> None:
