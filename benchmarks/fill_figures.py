@@ -48,13 +48,15 @@ def speed(record: Record) -> str:
     """The whole job against the naive loop and the floor; medians."""
     names = {
         "onnxruntime": "`ladle-rt video`, ONNX Runtime",
+        "onnxruntime, bare": "the same without flicker suppression and shutter",
         "openvino": "`ladle-rt video`, OpenVINO",
+        "openvino, bare": "the same without flicker suppression and shutter",
         "naive": "naive cv2 + ONNX Runtime loop",
     }
     settings, results = record["settings"], record["results"]
     rows = [
         (
-            f"{settings['frames']} frames of 640x512, H.264 in and out",
+            f"{settings['frames']} frames of 640x512 at {settings['size']}, H.264 in and out",
             *("wall s", "of the naive loop", "of the floor", "CPU s", "peak MB", "first frame s"),
         )
     ]
