@@ -23,7 +23,7 @@ from ladle_rt.thermal.normalization import ThermalNormalization, measure_levels
 Plane = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
-LUMA_KEEP, CHROMA_KEEP = 0.92, 0.96
+LUMA_KEEP, CHROMA_KEEP = 0.92, 0.95
 """Share of the shown picture that stays, per frame, where all is still, at strength 1."""
 GATE_SHRINK = 4
 """The gate works at a quarter of the frame's size: sensor noise averages out."""
