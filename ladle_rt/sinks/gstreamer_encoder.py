@@ -91,7 +91,7 @@ class GStreamerEncoder:
         self._stream: Any = None
         self._container: Any = None
         """Open as long as we are: packets and stream are parts of it."""
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115: `close` closes it
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         ours, theirs = os.pipe()
         self._file = os.fdopen(ours, "rb", buffering=0)
         text = pipeline(element, width, height, self._rate, key_frame_every, theirs)

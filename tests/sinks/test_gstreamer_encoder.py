@@ -89,6 +89,12 @@ def sink(path: Path, publish: Literal["whole", "growing"] = "whole", **context: 
     return VideoSink(path, SinkContext(WIDTH, HEIGHT, Fraction(30), TICK, **settings), publish)
 
 
+def write_all(made: VideoSink, count: int) -> None:
+    for number in range(count):
+        made.write(translated(number, 3000 * number))
+    made.close()
+
+
 @real
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
 @pytest.mark.parametrize("publish", ["whole", "growing"])
@@ -140,9 +146,7 @@ def test_what_fails_in_gstreamer_is_one_line_and_leaves_nothing(
         monkeypatch.setitem(ELEMENTS, X264, lambda to, text=broken: f"{text} ! {encode(to)}")
         made = sink(tmp_path / "out.mp4")
         with pytest.raises(OutputError) as caught:
-            for number in range(30):
-                made.write(translated(number, 3000 * number))
-            made.close()
+            write_all(made, 30)
         line = str(caught.value)
         assert said in line and line.startswith("GStreamer's encoder x264enc") and "\n" not in line
         assert not list(tmp_path.iterdir()), broken
