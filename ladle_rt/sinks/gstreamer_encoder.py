@@ -41,6 +41,7 @@ def pipeline(
     width: int,
     height: int,
     rate: Fraction,
+    aspect: Fraction,
     key_frame_every: int,
     output: int,
 ) -> str:
@@ -51,6 +52,7 @@ def pipeline(
         width: pixels, even.
         height: pixels, even.
         rate: pictures per second; for the rate control, and to number them.
+        aspect: width over height of a pixel.
         key_frame_every: pictures.
         output: the file descriptor to write to.
     """
@@ -61,6 +63,7 @@ def pipeline(
         f"fdsrc fd=0 blocksize={size} ! "
         f"rawvideoparse format=i420 width={width} height={height} "
         f"framerate={rate.numerator}/{rate.denominator} frame-size={size} "
+        f"pixel-aspect-ratio={aspect.numerator}/{aspect.denominator} "
         f"plane-strides=<{width},{half},{half}> plane-offsets=<0,{luma},{luma + luma // 4}> ! "
         f"{ELEMENTS[element](Settings.of(width, height, rate, key_frame_every))} ! "
         f"matroskamux streamable=true ! fdsink fd={output}"
@@ -75,6 +78,7 @@ class GStreamerEncoder:
         width: pixels, even.
         height: pixels, even.
         rate: average pictures per second.
+        aspect: width over height of a pixel.
         key_frame_every: pictures.
 
     Raises:
@@ -82,7 +86,13 @@ class GStreamerEncoder:
     """
 
     def __init__(
-        self, element: str, width: int, height: int, rate: Fraction, key_frame_every: int
+        self,
+        element: str,
+        width: int,
+        height: int,
+        rate: Fraction,
+        aspect: Fraction,
+        key_frame_every: int,
     ) -> None:
         self._element, self._shape = element, (height * 3 // 2, width)
         self._rate = min(rate, Fraction(FASTEST)).limit_denominator(1001)
@@ -94,7 +104,7 @@ class GStreamerEncoder:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
         ours, theirs = os.pipe()
         self._file = os.fdopen(ours, "rb", buffering=0)
-        text = pipeline(element, width, height, self._rate, key_frame_every, theirs)
+        text = pipeline(element, width, height, self._rate, aspect, key_frame_every, theirs)
         try:
             # NVIDIA's elements write to standard output, so the pictures take another way.
             self._process = subprocess.Popen(

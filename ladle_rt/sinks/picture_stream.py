@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+from av.bitstream import BitStreamFilterContext
 from av.video.reformatter import ColorRange, Colorspace
 
 from ladle_rt.frames import Picture, TranslatedFrame
@@ -77,6 +78,7 @@ class PictureStream:
         self._warned_size = False
         self._stream: Any = None
         self._gstreamer: GStreamerEncoder | None = None
+        self._tags: Any = None
         self._pts: dict[int, int] = {}
         """Of the pictures that GStreamer has, by their number."""
         every = (
@@ -85,7 +87,12 @@ class PictureStream:
         if plan.codec in ELEMENTS:
             self._given = 0
             self._gstreamer = GStreamerEncoder(
-                plan.codec, picture.width, picture.height, rate, every or KEY_FRAME_EVERY
+                plan.codec,
+                picture.width,
+                picture.height,
+                rate,
+                sample_aspect_ratio or Fraction(1),
+                every or KEY_FRAME_EVERY,
             )
             return
         stream = container.add_stream(plan.codec, rate=rate)
@@ -143,16 +150,29 @@ class PictureStream:
         for number, packet in numbered:
             if self._stream is None:
                 assert self._gstreamer is not None
-                stream = self._container.add_stream_from_template(self._gstreamer.stream)
+                given = self._gstreamer.stream
+                # Opaque: it needs no encoder of FFmpeg for what is encoded already.
+                stream = self._container.add_stream_from_template(given, opaque=True)
                 stream.time_base = self._time_base
+                self._tags = BitStreamFilterContext(self._metadata(given), given, stream)
                 tag_colours(stream.codec_context)
                 if self._aspect is not None:
                     stream.codec_context.sample_aspect_ratio = self._aspect
                 self._stream = stream
-            packet.stream, packet.time_base = self._stream, self._time_base
-            packet.pts = packet.dts = self._pts.pop(number)
-            packet.duration = 0
-            yield packet
+            (tagged,) = self._tags.filter(packet)
+            tagged.stream, tagged.time_base = self._stream, self._time_base
+            tagged.pts = tagged.dts = self._pts.pop(number)
+            tagged.duration = 0
+            yield tagged
+
+    def _metadata(self, given: Any) -> str:
+        """FFmpeg's filter that says within the stream what hardware leaves out: the colours."""
+        aspect = self._aspect or Fraction(1)
+        return (
+            f"{given.codec_context.name}_metadata=sample_aspect_ratio={aspect.numerator}/"
+            f"{aspect.denominator}:colour_primaries=1:transfer_characteristics=1:"
+            "matrix_coefficients=1:video_full_range_flag=0"
+        )
 
     def _to_av(self, picture: Picture) -> av.VideoFrame:
         frame = av.VideoFrame.from_ndarray(picture.data, format=picture.format)

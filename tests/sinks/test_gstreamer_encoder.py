@@ -96,8 +96,16 @@ def write_all(made: VideoSink, count: int) -> None:
 
 
 @real
-@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
-@pytest.mark.parametrize("publish", ["whole", "growing"])
+@pytest.mark.parametrize(
+    ("name", "publish"),
+    [
+        ("out.mp4", "whole"),
+        ("out.mkv", "whole"),
+        ("out.ts", "whole"),
+        ("out.mp4", "growing"),
+        ("out.mkv", "growing"),
+    ],
+)
 def test_times_colours_and_sound_are_as_with_any_encoder(
     tmp_path: Path, name: str, publish: Literal["whole", "growing"]
 ) -> None:
@@ -122,14 +130,17 @@ def test_times_colours_and_sound_are_as_with_any_encoder(
         frames = list(container.decode(stream))
         assert context.name == "h264" and stream.sample_aspect_ratio == Fraction(4, 3)
     assert tags == (1, 1, 1, 1)
-    seen = [float(frame.time) for frame in frames]
+    # A transport stream begins later.
+    start_s = frames[0].time if name == "out.ts" else 0.0
+    seen = [float(frame.time - start_s) for frame in frames]
     # Matroska counts in milliseconds.
     assert seen == pytest.approx([float(pts * TICK) for pts in times], abs=6e-4)
     for number, frame in enumerate(frames):
         planes = translated(number, 0).picture.data
         error = np.abs(frame.to_ndarray().astype(int) - planes)
         assert error.mean() < 1.5, number
-    assert sound_of(tmp_path / name) == sound
+    if name != "out.ts":
+        assert sound_of(tmp_path / name) == sound
 
 
 @real
@@ -164,7 +175,7 @@ def test_a_stream_that_is_given_up_ends_its_process(tmp_path: Path) -> None:
 
 
 def test_a_jetson_copies_a_picture_once_into_the_encoders_memory() -> None:
-    text = pipeline("nvv4l2h264enc", 640, 512, Fraction(30), 30, 7)
+    text = pipeline("nvv4l2h264enc", 640, 512, Fraction(30), Fraction(1), 30, 7)
     steps = [step.split()[0] for step in text.split(" ! ")]
     assert steps == [
         "fdsrc",
@@ -177,7 +188,7 @@ def test_a_jetson_copies_a_picture_once_into_the_encoders_memory() -> None:
         "fdsink",
     ]
     assert "bitrate=4000000" in text and "idrinterval=30" in text
-    large = pipeline("nvv4l2h265enc", 1920, 1080, Fraction(60), 60, 7)
+    large = pipeline("nvv4l2h265enc", 1920, 1080, Fraction(60), Fraction(1), 60, 7)
     assert "bitrate=14929920" in large and "h265parse" in large
 
 
