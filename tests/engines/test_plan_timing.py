@@ -49,7 +49,12 @@ def test_clocks_that_change_hit_all_alike() -> None:
 
 @pytest.mark.parametrize(
     ("fail_at", "replays"),
-    [(None, True), (("begin_capture", 0), False), (("end_capture", 0), False)],
+    [
+        (None, True),
+        (("begin_capture", 0), False),
+        (("end_capture", 0), False),
+        (("launch_graph", 0), False),
+    ],
 )
 def test_work_is_timed_as_it_runs(fail_at: Any, replays: bool) -> None:
     gpu, resources = FakeGpu(fail_at=fail_at), ResourceStack()
