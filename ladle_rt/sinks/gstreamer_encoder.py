@@ -28,8 +28,8 @@ import numpy.typing as npt
 from ladle_rt.errors import OutputError
 from ladle_rt.sinks.gstreamer_elements import ELEMENTS, LAUNCHER, Settings, last_words
 
-LIMIT_S = 10.0
-"""Longest wait for a picture to be taken, and for the rest at the end."""
+LIMIT_S = 30.0
+"""Longest wait for a picture to be taken, GStreamer's start included, and for the end."""
 FASTEST = 400
 """Pictures per second that times in milliseconds still tell apart."""
 SEEN_AT_ONCE = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}

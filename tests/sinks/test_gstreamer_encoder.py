@@ -144,23 +144,27 @@ def test_times_colours_and_sound_are_as_with_any_encoder(
 
 
 @real
+@pytest.mark.parametrize(
+    ("broken", "limit_s", "said"),
+    [
+        ("identity error-after=4", 30.0, "failed: it ended (ERROR: from element"),
+        ("identity sleep-time=60000000", 1.0, "no picture taken for 1 s"),
+        ("identity drop-probability=0.5", 30.0, "of 30 pictures came back"),
+    ],
+)
 def test_what_fails_in_gstreamer_is_one_line_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str, limit_s: float, said: str
 ) -> None:
     encode = ELEMENTS[X264]
-    monkeypatch.setattr(gstreamer_encoder, "LIMIT_S", 3.0)
-    for broken, said in (
-        ("identity error-after=4", "failed: it ended (ERROR: from element"),
-        ("identity sleep-time=60000000", "no picture taken for 3 s"),
-        ("identity drop-probability=0.5", "of 30 pictures came back"),
-    ):
-        monkeypatch.setitem(ELEMENTS, X264, lambda to, text=broken: f"{text} ! {encode(to)}")
-        made = sink(tmp_path / "out.mp4")
-        with pytest.raises(OutputError) as caught:
-            write_all(made, 30)
-        line = str(caught.value)
-        assert said in line and line.startswith("GStreamer's encoder x264enc") and "\n" not in line
-        assert not list(tmp_path.iterdir()), broken
+    monkeypatch.setattr(gstreamer_encoder, "LIMIT_S", limit_s)
+    monkeypatch.setitem(ELEMENTS, X264, lambda to: f"{broken} ! {encode(to)}")
+    monkeypatch.setattr(gstreamer_elements, "why_not", lambda element: "")
+    made = sink(tmp_path / "out.mp4")
+    with pytest.raises(OutputError) as caught:
+        write_all(made, 30)
+    line = str(caught.value)
+    assert said in line and line.startswith("GStreamer's encoder x264enc") and "\n" not in line
+    assert not list(tmp_path.iterdir())
 
 
 @real
