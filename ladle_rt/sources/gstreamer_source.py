@@ -3,7 +3,7 @@
 A frame of a Jetson's image processor lies in memory of the multimedia engines (NVMM). ``nvvidconv``
 makes grey levels of it and puts them into system memory, both in one pass and not by the CPU;
 OpenCV then copies them out of the pipeline's pool. Cameras with a device of their own, such as
-``/dev/video0`` (``nvv4l2camerasrc`` in NVIDIA's pipelines), are read by `ladle_rt.sources.v4l2`: the
+``/dev/video0`` (NVIDIA: ``nvv4l2camerasrc``), are read by `ladle_rt.sources.v4l2`: the
 kernel fills system memory itself, and NVMM would only be a detour that knows no 16 bit.
 """
 
