@@ -18,7 +18,6 @@ import pytest
 from ladle_rt.sinks.preview import connection_limits
 from ladle_rt.sinks.preview.figures import EVERY_S
 from ladle_rt.sinks.preview.viewers import Part
-from tests.sinks.preview.conftest import moving
 
 Serve = Callable[..., Any]
 PATIENCE_S = 120.0
@@ -111,7 +110,7 @@ def test_pictures_are_encoded_once_for_all_and_only_for_viewers(serve: Serve) ->
         assert pictures.encoded == 1 and crowd.pictures() == [1] * 20
     wait_until(lambda: pictures._watching == 0)
     for number in range(10):
-        page.sink.write(moving(number))
+        page.write(number)
     with Crowd(port_of(page), [PICTURES]) as crowd:
         crowd.read_until(lambda: min(crowd.pictures()) >= 1)
     assert pictures.encoded == 2
@@ -170,7 +169,7 @@ def test_the_stream_waits_for_no_page(serve: Serve) -> None:
     page.answers.clear()
     with Crowd(port_of(page), [FIGURES]):
         wait_until(lambda: page.figures_asked > 0)  # From here on the server hangs.
-        writing = threading.Thread(target=lambda: [page.sink.write(moving(n)) for n in range(100)])
+        writing = threading.Thread(target=lambda: [page.write(n) for n in range(100)])
         writing.start()
         writing.join(PATIENCE_S / 2)
         assert not writing.is_alive()
