@@ -117,8 +117,9 @@ def merge(values: dict[str, Any], wins: Mapping[str, Any]) -> None:
     # Epochs win over steps, so a length given later in steps must remove earlier epochs.
     if "steps" in wins:
         values.pop("epochs", None)
-    if "phases" in wins and "steps" not in wins:
-        values.pop("steps", None)
+    if "phases" in wins:
+        for length in {"steps", "epochs"} - wins.keys():
+            values.pop(length, None)
 
 
 def _split_leakily(run: TrainConfig) -> TrainConfig:
