@@ -79,9 +79,10 @@ def probe_handle(
         raise DatasetError(
             "a probe needs training pairs with label maps (labels/ beside vi/), found none"
         )
-    scored = [pair for pair in validation if label_path(pair).is_file()]
     known = [_read(pair, info.thermal) for pair in subset(labelled, min(TRAINED_ON, len(labelled)))]
-    asked = [_read(pair, info.thermal) for pair in scored]
+    read = [(p, _read(p, info.thermal)) for p in validation if label_path(p).is_file()]
+    sure = [(pair, frame) for pair, frame in read if (frame.labels != UNSURE).any()]
+    scored, asked = [pair for pair, _ in sure], [frame for _, frame in sure]
     rows: dict[str, dict[str, list[float]]] = {}
     for row, features in {
         "arm": _handle_output(network),
@@ -173,8 +174,6 @@ def _score(
     found: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]
 ) -> tuple[float, float, float]:
     sure = labels != UNSURE
-    if not sure.any():
-        return 0.0, 0.0, 0.0
     found, labels = found[sure], labels[sure]
     recalls, overlaps = [], []
     for kind in np.unique(labels):
