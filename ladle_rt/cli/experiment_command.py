@@ -68,9 +68,17 @@ def _checkpoints(ctx: click.Context, option: click.Parameter, given: tuple[str, 
     help="Weights that arms ask for, such as cityscapes=deeplab.pth; repeat for several.",
 )
 @click.option("--hours", type=click.FloatRange(min=0), help="Stop after so long, to go on later.")
-@click.option("--steps", type=click.IntRange(min=1), help="Steps of each arm, instead of the plan's.")
+@click.option(
+    "--steps", type=click.IntRange(min=1), help="Steps of each arm, instead of the plan's."
+)
 @click.option("--seeds", type=click.IntRange(min=1), help="Runs of each arm.")
 @click.option("--batch", type=click.IntRange(min=1), help="Samples per step.")
+@click.option(
+    "--subset",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Smoke run: at most N pairs of each dataset, validation included.",
+)
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that load data.")
 @click.option(
     "--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:1."
@@ -102,7 +110,7 @@ def command(
     for module in ("torch", "torchmetrics", "safetensors", "skimage"):
         require(module, "train")
     from ladle_rt.experiments.arm_configs import Shortened, resolve_experiment
-    from ladle_rt.experiments.experiment_plan import ALL, experiment_names, open_experiment
+    from ladle_rt.experiments.experiment_plan import ALL, experiments_in_order, open_experiment
     from ladle_rt.experiments.run_experiment import (
         result_folder,
         run_experiment,
@@ -113,7 +121,7 @@ def command(
     typed = f"ladle-rt {' '.join(sys.argv[1:])}"
     failures, unfinished = [], []
     with stop_on_signals() as stop, _time_limit(hours, stop):
-        for one in experiment_names() if name == ALL else [name]:
+        for one in experiments_in_order() if name == ALL else [name]:
             try:
                 called, plan = open_experiment(one)
                 resolved = resolve_experiment(

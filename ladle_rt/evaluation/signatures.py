@@ -48,9 +48,7 @@ def displacement_px(output: Image, truth: Image) -> float | None:
     for top in range(REACH, height - BLOCK - REACH + 1, BLOCK):
         for left in range(REACH, width - BLOCK - REACH + 1, BLOCK):
             block = mine[top : top + BLOCK, left : left + BLOCK]
-            around = theirs[
-                top - REACH : top + BLOCK + REACH, left - REACH : left + BLOCK + REACH
-            ]
+            around = theirs[top - REACH : top + BLOCK + REACH, left - REACH : left + BLOCK + REACH]
             if block.std() < 1e-4 or around.std() < 1e-4:
                 continue
             scores: Any = cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED)

@@ -39,6 +39,8 @@ class Shortened:
     seeds: int | None = None
     batch: int | None = None
     workers: int | None = None
+    subset: int | None = None
+    """Pairs of each dataset, validation included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ def resolve_experiment(
     seeds = shortened.seeds or layer.seeds or base.seeds or 1
     skipped, found = {}, []
     for arm in plan.arms:
-        reason = arm.why_skipped(scale) or _lacks(arm, scale, checkpoints)
+        reasons = (one.why_skipped(scale) for one in reversed(lineage(plan, arm)))
+        reason = next(filter(None, reasons), "") or _lacks(arm, scale, checkpoints)
         if reason:
             skipped[arm.name] = reason
         elif not arm.model:
@@ -125,7 +128,8 @@ def resolve_experiment(
         if comparison.arm == comparison.against:
             raise ConfigError(f"comparison of {comparison.arm!r} with itself")
     validation = tuple(
-        replace(one, spec=_below(data_root, one.spec)) for one in layer.validation or base.validation
+        replace(one, spec=_cut(_below(data_root, one.spec), shortened))
+        for one in layer.validation or base.validation
     )
     videos = tuple(data_root / path for path in layer.videos or base.videos)
     runs = tuple(
@@ -138,17 +142,14 @@ def resolve_experiment(
     used += [spec for run in runs if run.pretraining for spec in run.pretraining.data]
     paths = [spec.path for spec in used]
     _check_present(name, [*paths, *(videos if "signatures" in plan.measures else ())], data_root)
-    return ResolvedExperiment(
-        name, plan, scale, seeds, runs, skipped, validation, videos
-    )
+    return ResolvedExperiment(name, plan, scale, seeds, runs, skipped, validation, videos)
 
 
 def _lacks(arm: Arm, scale: ScaleName, checkpoints: Mapping[str, Path]) -> str:
     """What an arm needs and does not have; empty where it can be run."""
-    for wanted in (arm.handle_checkpoint, arm.init_checkpoint):
-        stands_in = wanted == arm.handle_checkpoint and _pretraining_data(arm, scale)
-        if wanted and wanted not in checkpoints and not stands_in:
-            return f"needs --checkpoint {wanted}=FILE"
+    wanted = arm.handle_checkpoint
+    if wanted and wanted not in checkpoints and not _pretraining_data(arm, scale):
+        return f"needs --checkpoint {wanted}=FILE"
     if arm.pretrain and not arm.handle_checkpoint and not _pretraining_data(arm, scale):
         return f"its pretraining has no data at the scale {scale}"
     return ""
@@ -186,6 +187,7 @@ def _settings(
         values["workers"] = shortened.workers
     try:
         config = resolve_config(None, BASE_RECIPE, data_root, values)
+        config = replace(config, data=tuple(_cut(spec, shortened) for spec in config.data))
         return config if shortened.steps is None else _shorten(config, shortened.steps)
     except ConfigError as error:
         raise ConfigError(f"arm {arm.name!r}: {error}") from error
@@ -221,15 +223,9 @@ def _run(
     elif arm.pretrain is not None:
         pretraining = _pretraining(arm, arm.pretrain, config, scale, data_root, shortened)
         origin["handle"] = pretraining.key
-    if arm.init_checkpoint:
-        path = checkpoints[arm.init_checkpoint]
-        config = replace(config, init=path.resolve())
-        origin["init"] = file_sha256(path)
     facts = {k: v for k, v in publishable(config).items() if k not in FREE}
     if "handle" in origin:
         del facts["handle_weights"]
-    if "init" in origin:
-        del facts["init"]
     key = f"{config.architecture}-{config.preset}-{_digest({**facts, **origin})}-{config.seed}"
     return ArmRun(arm, config.seed, config, key, pretraining)
 
@@ -242,7 +238,7 @@ def _pretraining(
     data_root: Path,
     shortened: Shortened,
 ) -> PretrainingRun:
-    data = tuple(_below(data_root, spec) for spec in _pretraining_data(arm, scale))
+    data = tuple(_cut(_below(data_root, spec), shortened) for spec in _pretraining_data(arm, scale))
     steps = shortened.steps or (task.small_steps if scale == "small" else task.kaist_steps)
     task = replace(task, batch=shortened.batch or task.batch)
     facts = {
@@ -253,14 +249,18 @@ def _pretraining(
         "seed": config.seed,
     }
     key = f"handle-{task.task}-{task.on}-{_digest(facts)}-{config.seed}"
-    return PretrainingRun(
-        task, data, steps, config.architecture, config.preset, config.seed, key
-    )
+    return PretrainingRun(task, data, steps, config.architecture, config.preset, config.seed, key)
 
 
 def _digest(facts: Mapping[str, Any]) -> str:
     text = json.dumps(facts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _cut(spec: DataSpec, shortened: Shortened) -> DataSpec:
+    if shortened.subset is None:
+        return spec
+    return replace(spec, subset=min(shortened.subset, spec.subset or shortened.subset))
 
 
 def _below(root: Path, spec: DataSpec) -> DataSpec:

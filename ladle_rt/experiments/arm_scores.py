@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from ladle_rt.datasets import Pair
+from ladle_rt.datasets.labels import label_path
 from ladle_rt.datasets.look import Look
 from ladle_rt.documents import read_json
 from ladle_rt.errors import DatasetError, InputError, MissingDependencyError
@@ -119,9 +120,11 @@ def score_arm(
         if "signatures" in plan.measures:
             found.append(_signatures(opened, one, pairs))
         if "probe" in plan.measures and has_handle(info.architecture):
+            if not any(label_path(pair).is_file() for pair in pairs):
+                logger.warning("%s: no label maps; the probe leaves it out", one.name)
+                continue
             scored, rows = probe_handle(Path(model), training, pairs)
-            if scored:
-                found.append(SetScores(one.name, _frames(one, scored), _frozen(rows)))
+            found.append(SetScores(one.name, _frames(one, scored), _frozen(rows)))
     if "signatures" in plan.measures:
         found += _videos(opened, resolved.videos)
     result = ArmScores(info.parameters, info.macs, tuple(found), kid)
@@ -132,7 +135,11 @@ def score_arm(
 
 
 def _pictures(
-    model: EvalModel, one: ValidationSet, pairs: Sequence[Pair], training: Sequence[Pair], look: Look
+    model: EvalModel,
+    one: ValidationSet,
+    pairs: Sequence[Pair],
+    training: Sequence[Pair],
+    look: Look,
 ) -> tuple[SetScores, dict[str, float]]:
     """Similarity to the truth, and what pictures are like by themselves."""
     try:

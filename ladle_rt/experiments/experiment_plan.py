@@ -101,8 +101,6 @@ class Arm:
     """A shipped model to measure instead of training one."""
     handle_checkpoint: str = ""
     """Name under which the command gets a file for the Handle's weights."""
-    init_checkpoint: str = ""
-    """The same for a whole model to start from."""
     pretrain: Pretraining | None = None
     """How the Handle is made; with ``handle_checkpoint``, what stands in for a missing file."""
     skipped: dict[str, str] = field(default_factory=dict)
@@ -155,6 +153,8 @@ class Experiment:
     """Published improvements in percent, by metric, that every comparison is held against."""
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Frames that are reported by themselves: patterns over ``SET/DRIVE/NAME``."""
+    order: int = 100
+    """Place among all experiments: those that others share runs with come first."""
     notes: tuple[str, ...] = ()
     """What a reader of the table has to know."""
 
@@ -195,6 +195,11 @@ class Experiment:
 def experiment_names() -> list[str]:
     """The experiments that ship."""
     return sorted(path.stem for path in _folder("plans").glob("*.toml"))
+
+
+def experiments_in_order() -> list[str]:
+    """The experiments that ship, as they are best run one after the other."""
+    return sorted(experiment_names(), key=lambda name: (open_experiment(name)[1].order, name))
 
 
 def open_experiment(name: str) -> tuple[str, Experiment]:

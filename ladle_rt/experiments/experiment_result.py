@@ -147,9 +147,7 @@ def analyse(
     )
 
 
-def _arm(
-    resolved: ResolvedExperiment, name: str, found: Mapping[int, ArmScores]
-) -> ArmResult:
+def _arm(resolved: ResolvedExperiment, name: str, found: Mapping[int, ArmScores]) -> ArmResult:
     if name in resolved.skipped:
         return ArmResult(name, "skipped", resolved.skipped[name])
     wanted = {run.seed for run in resolved.runs if run.arm.name == name} or {0}
@@ -180,9 +178,7 @@ def _baselines(resolved: ResolvedExperiment, found: Mapping[int, ArmScores]) -> 
     if not ordered:
         return []
     rows = dict.fromkeys(row for one in ordered[0].sets for row in one.rows if row != ARM)
-    return [
-        ArmResult(row, "baseline", figures=_figures(resolved, ordered, row)) for row in rows
-    ]
+    return [ArmResult(row, "baseline", figures=_figures(resolved, ordered, row)) for row in rows]
 
 
 def _figures(
@@ -209,9 +205,7 @@ def _comparisons(
         for found in by_group.values():
             adjusted = holm([one.p for one in found])
             result += [
-                ComparisonResult(
-                    **{**{n: getattr(one, n) for n in one.__slots__}, "p_holm": p}
-                )
+                ComparisonResult(**{**{n: getattr(one, n) for n in one.__slots__}, "p_holm": p})
                 for one, p in zip(found, adjusted, strict=True)
             ]
     return result

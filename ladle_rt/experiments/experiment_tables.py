@@ -40,7 +40,9 @@ def to_markdown(result: ExperimentResult) -> str:
     lines += [scale_sentence(result), ""]
     groups = dict.fromkeys(group for arm in result.arms for group in arm.figures)
     for group in groups:
-        metrics = [m for m in result.metrics if any(m in a.figures.get(group, {}) for a in result.arms)]
+        metrics = [
+            m for m in result.metrics if any(m in a.figures.get(group, {}) for a in result.arms)
+        ]
         shown = [arm for arm in result.arms if group in arm.figures]
         lines += [f"## {'All frames' if group == ALL else group}", ""]
         has_kid = any(group in arm.kid for arm in shown)
@@ -67,7 +69,10 @@ def to_markdown(result: ExperimentResult) -> str:
     sizes = [arm for arm in result.arms if arm.parameters]
     if sizes:
         lines += ["## Networks", ""]
-        rows = [[a.name, f"{(a.parameters or 0) / 1e6:.2f}", f"{(a.macs or 0) / 1e9:.2f}"] for a in sizes]
+        rows = [
+            [a.name, f"{(a.parameters or 0) / 1e6:.2f}", f"{(a.macs or 0) / 1e9:.2f}"]
+            for a in sizes
+        ]
         lines += [*_table(["arm", "million parameters", "GMAC at 256x192"], rows), ""]
     lines += [*(f"- {note}" for note in result.notes), ""] if result.notes else []
     return "\n".join(lines).rstrip() + "\n"
@@ -78,13 +83,15 @@ def scale_sentence(result: ExperimentResult) -> str:
     settings = result.settings
     machine = result.provenance.get("machine", {})
     date = str(result.provenance.get("date", "")).partition("T")[0]
+    epochs = settings.get("epochs")
+    length = f"{epochs} epochs" if epochs else f"{settings.get('steps')} steps"
     about = {
         "small": "Small: short runs of small networks on a few hundred pairs; says which way "
         "something pulls, and nothing about KAIST.",
         "kaist": "Full: the published networks and schedule on KAIST.",
     }
     return (
-        f"{about[result.scale]} {settings.get('steps')} steps of batch {settings.get('batch')}, "
+        f"{about[result.scale]} {length} of batch {settings.get('batch')}, "
         f"{settings.get('seeds')} seed(s) an arm, {settings.get('pairs')} training pairs; judged on "
         f"{settings.get('validation')}. {machine.get('cores')} cores of {machine.get('cpu')}, {date}."
     )
@@ -101,7 +108,9 @@ def to_summary(results: Sequence[ExperimentResult]) -> str:
             if one.group == ALL and one.metric == result.metrics[0]
         ]
         state = "" if result.complete else " (incomplete)"
-        rows += [[f"{result.experiment}, {result.scale}{state}", *_comparison(one)] for one in found]
+        rows += [
+            [f"{result.experiment}, {result.scale}{state}", *_comparison(one)] for one in found
+        ]
         if not found:
             rows.append([f"{result.experiment}, {result.scale}{state}", "", "", "", "", "", "", ""])
     heads = ["experiment", "", "metric", "difference", "%", "p (Holm)", "seeds", "verdict"]

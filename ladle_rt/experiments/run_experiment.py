@@ -38,7 +38,9 @@ Watch = Callable[[str, int], AbstractContextManager[Callable[[Progress], None]]]
 
 def result_folder(out: Path, resolved: ResolvedExperiment) -> Path:
     """Where an experiment's result goes; scales lie beside each other."""
-    return out / (resolved.name if resolved.scale == "small" else f"{resolved.name}-{resolved.scale}")
+    return out / (
+        resolved.name if resolved.scale == "small" else f"{resolved.name}-{resolved.scale}"
+    )
 
 
 def run_experiment(
@@ -111,9 +113,7 @@ def run_experiment(
     return result
 
 
-def train_arm(
-    run: ArmRun, runs: Path, watch: Watch, stop: threading.Event, device: str
-) -> Path:
+def train_arm(run: ArmRun, runs: Path, watch: Watch, stop: threading.Event, device: str) -> Path:
     """Train one arm with one seed, go on with it, or find it finished.
 
     Returns:
