@@ -147,7 +147,7 @@ class Objective(nn.Module):
                 now = output[: len(translated.later)]
                 found["stability"] = instability(now, translated.later.float(), translated.shift)
             if weights.semantics > 0 and translated.logits is not None:
-                found["semantics"] = _semantics(translated.logits.float(), batch.labels)
+                found["semantics"] = semantics_loss(translated.logits.float(), batch.labels)
             plays = self.adversary is not None and position.ramp > 0
             inputs = (
                 self.discriminator_inputs(batch, output, plays, translated.unpaired)
@@ -253,7 +253,7 @@ def _discriminator_scales(inputs: DiscriminatorInputs) -> DiscriminatorInputs:
     )
 
 
-def _semantics(logits: Tensor, labels: Tensor) -> Tensor:
+def semantics_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of categories over the labelled pixels of a batch, 0 where it has none."""
     scores = category_scores(logits)
     if scores.shape[-2:] != labels.shape[-2:]:

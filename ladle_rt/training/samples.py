@@ -86,11 +86,13 @@ def select_pairs(spec: DataSpec) -> list[Pair]:
         if (not spec.lights or pair.light in spec.lights)
         and (not spec.include or _named(pair, spec.include))
         and not _named(pair, spec.exclude)
+        and (not spec.drives or pair.sequence in spec.drives)
+        and pair.sequence not in spec.exclude_drives
     ]
     if not pairs:
         raise DatasetError(
-            f"{spec.path}: no pair left after lights {spec.lights}, include {spec.include} and "
-            f"{len(spec.exclude)} excluded"
+            f"{spec.path}: no pair left after lights {spec.lights}, include {spec.include}, drives "
+            f"{spec.drives} and {len(spec.exclude) + len(spec.exclude_drives)} excluded"
         )
     return pairs if spec.subset is None else subset(pairs, spec.subset)
 

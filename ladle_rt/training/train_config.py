@@ -46,6 +46,10 @@ class DataSpec:
     """Keep only the pairs with these names or first parts of names (``set02/V004``)."""
     exclude: tuple[str, ...] = ()
     """Leave out the pairs with these names or first parts of names."""
+    drives: tuple[str, ...] = ()
+    """Keep only the pairs of these drives; empty keeps all."""
+    exclude_drives: tuple[str, ...] = ()
+    """Leave out the pairs of these drives."""
     subset: int | None = None
     """Of what is left, keep at most so many pairs, evenly spaced."""
     kind: SampleKind = "scene"
