@@ -111,7 +111,8 @@ class VideoEncoding:
     """How pictures are compressed. Unset fields follow the file extension and encoder."""
 
     codec: str | None = None
-    """FFmpeg encoder name, or h264, h265, vp9, av1."""
+    """FFmpeg encoder name, h264, h265, vp9, av1, or one of GStreamer's, see
+    `ladle_rt.sinks.gstreamer_elements`."""
     crf: int | None = None
     """Constant rate factor: smaller is better and larger, 0-63."""
     preset: str | None = None

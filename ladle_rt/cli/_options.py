@@ -138,7 +138,11 @@ _VIDEO = (
         metavar="TIME",
         help="Translate so long: seconds or HH:MM:SS.",
     ),
-    click.option("--codec", help="FFmpeg encoder, or h264, h265, vp9, av1; by OUT otherwise."),
+    click.option(
+        "--codec",
+        help="FFmpeg's encoder or GStreamer's (nvv4l2h264enc), or h264, h265, vp9, av1; "
+        "by OUT otherwise.",
+    ),
     click.option("--crf", type=click.IntRange(0, 63), help="Smaller is better and larger."),
     click.option("--preset", help="The encoder's preset, for example veryfast or slow."),
     click.option(
