@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import frame_count
 
 from ladle_rt.errors import ConfigError, OutputError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
