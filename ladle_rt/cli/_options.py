@@ -11,19 +11,14 @@ import click
 from ladle_rt.cli._parameters import (
     BackendName,
     parse_agc,
-    parse_crop,
     parse_quality,
-    parse_raw_size,
     parse_size,
-    parse_temperature,
     parse_time,
-    parse_track,
 )
 from ladle_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from ladle_rt.config import TranslateOptions
-    from ladle_rt.thermal.scene_reader import ReadOptions
 
 PALETTES = ("white-hot", "black-hot", "ironbow", "lava", "arctic", "green-hot", "rainbow")
 
@@ -156,15 +151,16 @@ def translate_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     The command receives ``model`` and the rest as keywords for `translate_settings`.
     """
-    return _with(function, (*_ENGINE, *_INPUT, *_PICTURE))
+    return with_options(function, (*_ENGINE, *_INPUT, *_PICTURE))
 
 
 def video_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: `translate_options`, and what makes sense where frames follow each other."""
-    return _with(function, (*_ENGINE, *_INPUT, *_PICTURE, *_VIDEO))
+    return with_options(function, (*_ENGINE, *_INPUT, *_PICTURE, *_VIDEO))
 
 
-def _with(function: Callable[..., Any], options: tuple[Any, ...]) -> Callable[..., Any]:
+def with_options(function: Callable[..., Any], options: tuple[Any, ...]) -> Callable[..., Any]:
+    """The function with options, the first on top."""
     for option in reversed(options):
         function = option(function)
     return function
@@ -214,74 +210,6 @@ def given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-_READ = (
-    click.option(
-        "--polarity",
-        type=click.Choice(["white-hot", "black-hot", "auto"]),
-        help="What is bright; auto looks, says so, and on doubt inverts nothing; white-hot.",
-    ),
-    click.option(
-        "--from-palette",
-        metavar="NAME|auto",
-        help="Turn false colours back into levels: ironbow, flir-iron, inferno, jet, ...",
-    ),
-    click.option(
-        "--crop", callback=parse_crop, metavar="X,Y,W,H", help="The part that is thermal scene."
-    ),
-    click.option(
-        "--mask",
-        type=click.Path(path_type=Path),
-        metavar="IMAGE",
-        help="Black where there is no scene: text, bars, optics.",
-    ),
-    click.option(
-        "--track",
-        callback=parse_track,
-        metavar="N|thermal",
-        help="Video track of a file with several, from 0; the first.",
-    ),
-    click.option(
-        "--raw-size",
-        callback=parse_raw_size,
-        metavar="WxH",
-        help="WIDTHxHEIGHT of raw 16-bit dumps, .y16 and .raw.",
-    ),
-    click.option("--recursive", is_flag=True, help="Images of sub-folders too."),
-    click.option(
-        "--temperature",
-        callback=parse_temperature,
-        metavar="UNIT|GAIN,OFFSET",
-        help="What the input's values are, for --isotherm 37C: kelvin/100 (Lepton TLinear), "
-        "kelvin/64, celsius, celsius/10, optris, ..., or degrees per count and at 0.",
-    ),
-)
-
-
-def read_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: the options of `ladle_rt.thermal.scene_reader.ReadOptions`.
-
-    The command receives them as keywords for `read_settings`.
-    """
-    return _with(function, _READ)
-
-
-READ_NAMES = (
-    "polarity", "from_palette", "crop", "mask", "track", "raw_size", "recursive", "temperature",
-)  # fmt: skip
-"""Keywords that `read_options` gives a command."""
-
-
-def read_settings(values: dict[str, Any]) -> ReadOptions:
-    """The settings that `read_options` mean; takes them out of a command's ``values``.
-
-    Raises:
-        ConfigError: values that the library refuses.
-    """
-    from ladle_rt.thermal.scene_reader import ReadOptions
-
-    return ReadOptions(**given(**{name: values.pop(name) for name in READ_NAMES}))
-
-
 def precision_options(
     choices: tuple[str, ...], default: str, help_text: str, int8_base: str
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -314,4 +242,4 @@ def precision_options(
             help="What int8 leaves unquantised computes in.",
         ),
     )
-    return lambda function: _with(function, options)
+    return lambda function: with_options(function, options)

@@ -7,12 +7,8 @@ from typing import Any
 
 import click
 
-from ladle_rt.cli._options import (
-    read_options,
-    read_settings,
-    translate_options,
-    translate_settings,
-)
+from ladle_rt.cli._options import translate_options, translate_settings
+from ladle_rt.cli._read_options import read_options, read_settings
 
 
 @click.command("image")

@@ -7,13 +7,8 @@ from typing import Any
 
 import click
 
-from ladle_rt.cli._options import (
-    given,
-    read_options,
-    read_settings,
-    translate_settings,
-    video_options,
-)
+from ladle_rt.cli._options import given, translate_settings, video_options
+from ladle_rt.cli._read_options import read_options, read_settings
 
 _PATH = click.Path(path_type=Path)
 
