@@ -199,7 +199,7 @@ def translate_images(
         PartialResultError: some failed; the others have been written.
         LadleError: as in `load`, and what its engine raises.
     """
-    # The readers of every kind of still take as long to import as a small job runs.
+    # Brings the readers of every kind of still, which videos and arrays do without.
     from ladle_rt.pipeline import image_job
 
     chosen = _settings(options, backend, quality, threads)

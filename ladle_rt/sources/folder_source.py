@@ -69,7 +69,7 @@ class FolderSource:
                 f"{path}: expected a start within the sequence, received {start_s:g} s of "
                 f"{float(count / rate):.3f} s"
             )
-        # With its library slow to import, and videos come by this module too.
+        # Brings Pillow, and videos come by this module too.
         from ladle_rt.sources.exif import read_exif
 
         height, width = next(self._pictures())[0].shape
