@@ -147,7 +147,7 @@ def load_network(
     own = BACKENDS.get(name)
     target = own.network if own else plugins.installed("ladle_rt.backends").get(name)
     if target is None:
-        able = ", ".join(name for name, kind in BACKENDS.items() if kind.network)
+        able = ", ".join(sorted(name for name, kind in BACKENDS.items() if kind.network))
         raise ConfigError(f"{backend} runs on a GPU only; choose {able}")
     open_network = cast(NetworkFactory, plugins.load(target))
     return open_network(artifact, workers=workers, output=output)
