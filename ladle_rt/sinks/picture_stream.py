@@ -93,6 +93,8 @@ class PictureStream:
                 rate,
                 sample_aspect_ratio or Fraction(1),
                 every or KEY_FRAME_EVERY,
+                # Live, a picture goes out at once, not with the next one.
+                patience_s=0.0 if every is None else float(1 / rate / 2),
             )
             return
         stream = container.add_stream(plan.codec, rate=rate)

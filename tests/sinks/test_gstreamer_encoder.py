@@ -19,7 +19,7 @@ from ladle_rt.sinks import encoding, gstreamer_elements, gstreamer_encoder
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.encoding import plan_encoder, plan_live_encoder
 from ladle_rt.sinks.gstreamer_elements import ELEMENTS, why_not
-from ladle_rt.sinks.gstreamer_encoder import pipeline
+from ladle_rt.sinks.gstreamer_encoder import GStreamerEncoder, pipeline
 from ladle_rt.sinks.video_sink import VideoSink
 
 TICK = Fraction(1, 90_000)
@@ -167,6 +167,15 @@ def test_what_fails_in_gstreamer_is_one_line_and_leaves_nothing(
     line = str(caught.value)
     assert said in line and line.startswith("GStreamer's encoder x264enc") and "\n" not in line
     assert not list(tmp_path.iterdir())
+
+
+@real
+def test_live_a_picture_goes_out_before_the_next_one_comes() -> None:
+    made = GStreamerEncoder(X264, WIDTH, HEIGHT, Fraction(30), Fraction(1), 30, patience_s=200.0)
+    for number in range(3):
+        sent = [one for one, _ in made.encode(translated(number, 0).picture.data)]
+        assert sent == [number]
+    assert not list(made.finish())
 
 
 @real
