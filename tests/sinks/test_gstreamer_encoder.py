@@ -183,7 +183,7 @@ def test_a_stream_that_is_given_up_ends_its_process(tmp_path: Path) -> None:
     made = sink(tmp_path / "out.mp4")
     made.write(translated(0, 0))
     assert made._pictures is not None and made._pictures._gstreamer is not None
-    process = made._pictures._gstreamer._process
+    process = made._pictures._gstreamer._encoder._process
     assert process.poll() is None
     made.abort()
     assert process.poll() is not None and not list(tmp_path.iterdir())
