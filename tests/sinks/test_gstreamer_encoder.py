@@ -42,8 +42,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             script.chmod(0o755)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/bin")
         monkeypatch.setattr(
-            gstreamer_elements.shutil,
-            "which",
+            "ladle_rt.sinks.gstreamer_elements.shutil.which",
             lambda name: str(folder / name) if (folder / name).exists() else None,
         )
 
