@@ -33,6 +33,10 @@ _HINTS = (
         "update the driver, or delete the kernels in the cache folder",
     ),
     (
+        ("STREAM_CAPTURE", "capturing"),
+        "what cannot be recorded runs piece by piece",
+    ),
+    (
         ("already in use", "unavailable", "busy"),
         "another program holds the GPU; end it",
     ),

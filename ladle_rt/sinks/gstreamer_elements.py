@@ -16,7 +16,7 @@ from ladle_rt.errors import ConfigError
 
 LAUNCHER, INSPECTOR = "gst-launch-1.0", "gst-inspect-1.0"
 PACKAGES = "apt install gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
-CONTAINERS = {"matroska", "mp4", "mov", "mpegts", "rtp_mpegts", "rtsp", "nut"}
+CONTAINERS = {"matroska", "mp4", "mov", "mpegts", "rtp_mpegts", "rtsp"}
 """FFmpeg's names of what takes H.264 and H.265 with times of its own."""
 TRIAL_LIMIT_S = 20.0
 """Longest wait for a first use: GStreamer then looks through all its plug-ins."""

@@ -80,6 +80,7 @@ class GStreamerEncoder:
         rate: average pictures per second.
         aspect: width over height of a pixel.
         key_frame_every: pictures.
+        patience_s: how long a picture's own packet is waited for before the next picture is.
 
     Raises:
         OutputError: it does not start.
@@ -93,9 +94,11 @@ class GStreamerEncoder:
         rate: Fraction,
         aspect: Fraction,
         key_frame_every: int,
+        patience_s: float = 0.0,
     ) -> None:
         self._element, self._shape = element, (height * 3 // 2, width)
         self._rate = min(rate, Fraction(FASTEST)).limit_denominator(1001)
+        self._patience_s = patience_s
         self._given = self._taken = 0
         self._found: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._stream: Any = None
@@ -158,7 +161,7 @@ class GStreamerEncoder:
             except BrokenPipeError:
                 raise self._failure("it ended") from None
         self._given += 1
-        return self._ready()
+        return self._ready(self._patience_s)
 
     def finish(self) -> Iterator[tuple[int, Any]]:
         """The last packets; nothing may be given any more.
@@ -189,10 +192,12 @@ class GStreamerEncoder:
         self._file.close()
         self._log.close()
 
-    def _ready(self) -> Iterator[tuple[int, Any]]:
+    def _ready(self, wait_s: float = 0.0) -> Iterator[tuple[int, Any]]:
+        end_s = time.monotonic() + wait_s
         while True:
+            left_s = end_s - time.monotonic() if self._taken < self._given else 0.0
             try:
-                packet = self._found.get_nowait()
+                packet = self._found.get(left_s > 0, max(left_s, 0.0))
             except queue.Empty:
                 return
             self._taken += 1

@@ -201,6 +201,7 @@ def test_a_bug_keeps_its_traceback(info: ModelInfo) -> None:
         ("CUDA_ERROR_OUT_OF_MEMORY (2)", "smaller --size"),
         ("an illegal memory access was encountered", "lost to this program"),
         ("no kernel image is available for execution on the device", "delete the kernels"),
+        ("CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED (900)", "runs piece by piece"),
         ("two\nlines", "two lines"),
     ],
 )
