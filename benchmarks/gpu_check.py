@@ -44,7 +44,8 @@ from ladle_rt.models.artifact import load_artifact
 from ladle_rt.translate import PictureSpec, create_translator
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.cpu_translator import CpuTranslator
-from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT, Buffers, FrameKernels
+from ladle_rt.translate.cuda.frame_kernels import FrameKernels
+from ladle_rt.translate.cuda.frame_memory import ALIGNMENT, Buffers
 from ladle_rt.translate.cuda.gpu_translator import GpuTranslator
 from ladle_rt.translate.cuda.kernels import frame_cubin
 from ladle_rt.translate.postprocess import PostProcessingTranslator

@@ -14,7 +14,8 @@ from ladle_rt.errors import ConfigError
 from ladle_rt.geometry import Letterbox, fit_letterbox
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate.colorize import PictureSpec
-from ladle_rt.translate.cuda.frame_kernels import KERNELS, Buffers, FrameKernels
+from ladle_rt.translate.cuda.frame_kernels import KERNELS, FrameKernels
+from ladle_rt.translate.cuda.frame_memory import Buffers
 
 YUV, RGB = PictureSpec("yuv420p", True), PictureSpec("rgb24", False)
 

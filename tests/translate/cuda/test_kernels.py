@@ -15,7 +15,8 @@ from ladle_rt.frames import PixelFormat, ThermalPixels
 from ladle_rt.geometry import Letterbox, crop, fit_letterbox, pad, shrink
 from ladle_rt.thermal.normalization import LevelTracker, ThermalNormalization, apply_levels
 from ladle_rt.translate.colorize import PictureSpec, Rendering, render
-from ladle_rt.translate.cuda.frame_kernels import Buffers, FrameKernels
+from ladle_rt.translate.cuda.frame_kernels import FrameKernels
+from ladle_rt.translate.cuda.frame_memory import Buffers
 
 SPEC = ThermalNormalization()
 BOX, MULTIPLE = (96, 128), 32
