@@ -2,21 +2,23 @@
 
     python benchmarks/gpu_check.py [--output benchmarks/results/gpu_check_NAME.json]
 
-Parts that cannot run (no TensorRT, torch without CUDA as on a Jetson, no compute-sanitizer) are
-skipped with the reason.
+Parts that cannot run (no TensorRT, torch without CUDA as on a Jetson, no pycuda, no
+compute-sanitizer) are skipped with the reason. Each is printed and recorded as soon as it ends.
 Exit codes: 0 every part that ran passed, 1 one failed, 3 there is no GPU and nothing was written.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import importlib.util
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,21 +26,26 @@ from typing import Any
 import numpy as np
 from gpu_measure import (
     FailedError,
+    Part,
     SkippedError,
     compare_pictures,
     latency_and_rate,
     noise_frames,
-    percentiles,
     run_parts,
 )
 from helpers import write_result
 
 from ladle_rt.benchmark.latency import translate_all
-from ladle_rt.config import TranslateOptions
+from ladle_rt.config import CudaBinding, TranslateOptions
 from ladle_rt.cuda.gpu import Gpu
+from ladle_rt.cuda.launch import Launch
 from ladle_rt.cuda.probe import CudaDevice, CudaUnavailableError, probe_cuda
-from ladle_rt.cuda.select import open_gpu
-from ladle_rt.engines.plan.cache import list_plans
+from ladle_rt.cuda.resources import ResourceStack
+from ladle_rt.cuda.select import open_gpu, require_binding
+from ladle_rt.cuda.tensorrt_edition import find_tensorrt
+from ladle_rt.engines.plan.timing import WARM_UP_S, GraphTimer, medians_in_turns
+from ladle_rt.errors import MissingDependencyError
+from ladle_rt.frames import TranslatedFrame
 from ladle_rt.geometry import fit_letterbox
 from ladle_rt.models.artifact import load_artifact
 from ladle_rt.translate import PictureSpec, create_translator
@@ -46,25 +53,34 @@ from ladle_rt.translate.base import Translator
 from ladle_rt.translate.cpu_translator import CpuTranslator
 from ladle_rt.translate.cuda.frame_kernels import FrameKernels
 from ladle_rt.translate.cuda.frame_memory import ALIGNMENT, Buffers
+from ladle_rt.translate.cuda.frame_shapes import NetworkDtype
 from ladle_rt.translate.cuda.gpu_translator import GpuTranslator
 from ladle_rt.translate.cuda.kernels import frame_cubin
+from ladle_rt.translate.plans import fitting_plan
 from ladle_rt.translate.postprocess import PostProcessingTranslator
 from ladle_rt.translate.torch_backend import TorchEngine
 
 SHAPE = (512, 640)
 FRAMES = 300
+COMPARED = 12
 PICTURE = PictureSpec("yuv420p", True)
 # With detail planes are used too. Engines on the CPU leave flicker suppression to others.
 OPTIONS = TranslateOptions(detail="guided", warm_start=False, steady=0.0)
 ARTIFACT = load_artifact()
 COPY_BYTES = 256 << 20
 REPEATS = 50
+IN_A_ROW = 20
+"""Launches of a kernel that are timed as one: a single one is shorter than its launch."""
+SANITIZER_LIMIT_S = 120
 
 
 class CopyEngine:
     """A network that shows its input in every channel: the frame kernels without torch."""
 
-    name, network_dtype, capturable = "copy", "float32", True
+    name, capturable = "copy", True
+
+    def __init__(self, network_dtype: NetworkDtype = "float32") -> None:
+        self.network_dtype = network_dtype
 
     def supports(self, shape: tuple[int, int]) -> bool:
         """See `EnqueueEngine.supports`."""
@@ -72,7 +88,8 @@ class CopyEngine:
 
     def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
         """See `EnqueueEngine.prepare`."""
-        self._gpu, self._bytes = gpu, 4 * shape[0] * shape[1]
+        itemsize = np.dtype(self.network_dtype).itemsize
+        self._gpu, self._bytes = gpu, itemsize * shape[0] * shape[1]
 
     def enqueue(self, thermal_ptr: int, rgb_ptr: int, stream: int) -> None:
         """See `EnqueueEngine.enqueue`."""
@@ -94,17 +111,29 @@ class CopyNetwork:
         return lambda thermal: np.repeat(thermal, 3, axis=1)
 
 
-def copy_translator(options: TranslateOptions | None = None) -> Translator:
+def copy_translator(
+    options: TranslateOptions | None = None,
+    network_dtype: NetworkDtype = "float32",
+    binding: CudaBinding = "bindings",
+) -> Translator:
     """The ring with frame kernels alone."""
-    chosen = options or OPTIONS
     return GpuTranslator(
-        open_gpu,
-        lambda gpu: CopyEngine(),
+        lambda: open_gpu(binding),
+        lambda gpu: CopyEngine(network_dtype),
         ARTIFACT.info,
-        chosen,
+        options or OPTIONS,
         PICTURE,
         image=frame_cubin,
     )
+
+
+def pycuda_translator() -> Translator:
+    """The same through the other binding of the driver."""
+    try:
+        require_binding("pycuda")
+    except MissingDependencyError as reason:
+        raise SkippedError(str(reason)) from None
+    return copy_translator(binding="pycuda")
 
 
 def copy_reference() -> Translator:
@@ -168,23 +197,33 @@ def cpu_translator() -> Translator:
     return create_translator(ARTIFACT, replace(OPTIONS, backend="onnxruntime"), PICTURE)
 
 
+def pictures_of(reference: Callable[[], Translator], dtype: str) -> list[TranslatedFrame]:
+    """What a translator of the CPU makes of the frames that all are compared on."""
+    with reference() as cpu:
+        return translate_all(cpu, noise_frames(COMPARED, SHAPE, dtype))
+
+
 def parity(
     make: Callable[[], Translator],
     tolerance: int,
     share: float,
-    reference: Callable[[], Translator] = cpu_translator,
+    expected: Callable[[str], list[TranslatedFrame]],
 ) -> Callable[[], dict[str, Any]]:
-    """Pictures of a GPU translator against the CPU's, 8 and 16 bit."""
+    """Pictures of a GPU translator against the CPU's, 8 and 16 bit.
+
+    Args:
+        make: opens the translator.
+        tolerance: see `compare_pictures`.
+        share: see `compare_pictures`.
+        expected: the reference's pictures, by the frames' dtype.
+    """
 
     def part() -> dict[str, Any]:
         figures = {}
         with make() as translator:
-            for dtype in (np.uint8, np.uint16):
-                ours = translate_all(translator, noise_frames(12, SHAPE, dtype))
-                with reference() as cpu:
-                    theirs = translate_all(cpu, noise_frames(12, SHAPE, dtype))
-                name = np.dtype(dtype).name
-                figures[name] = compare_pictures(ours, theirs, tolerance, share)
+            for dtype in ("uint8", "uint16"):
+                ours = translate_all(translator, noise_frames(COMPARED, SHAPE, dtype))
+                figures[dtype] = compare_pictures(ours, expected(dtype), tolerance, share)
         return figures
 
     return part
@@ -212,7 +251,7 @@ def against_bare_loop(
     def part() -> dict[str, Any]:
         frames = noise_frames(FRAMES, SHAPE, np.uint8)
         with make() as translator:
-            figures = latency_and_rate(translator, frames)
+            figures = {"engine": translator.name, **latency_and_rate(translator, frames)}
         figures["bare_fps"] = bare_fps()
         figures["of_bare"] = float(f"{figures['fps'] / figures['bare_fps']:.3g}")
         return figures
@@ -220,33 +259,73 @@ def against_bare_loop(
     return part
 
 
+def network_shape() -> tuple[int, int]:
+    """Height and width that the network is given in every part."""
+    box = OPTIONS.size or ARTIFACT.info.train_size
+    return fit_letterbox(*SHAPE, box, ARTIFACT.info.size_multiple).padded
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[tuple[Gpu, ResourceStack]]:
+    """A GPU, and what gives back whatever is made on it."""
+    resources = ResourceStack()
+    try:
+        gpu = open_gpu()
+        resources.callback(gpu.close)
+        yield gpu, resources
+    finally:
+        resources.close()
+
+
+def memory(gpu: Gpu, resources: ResourceStack, size: int) -> int:
+    """Device memory for as long as `opened` lasts."""
+    pointer = gpu.allocate(size)
+    resources.callback(gpu.free, pointer)
+    return pointer
+
+
+def rate(replay: Callable[[], object], wait: Callable[[], object]) -> float:
+    """Replays a second, one after another, once the clocks are up."""
+    start = time.perf_counter()
+    while time.perf_counter() - start < WARM_UP_S:
+        replay()
+        wait()
+    start = time.perf_counter()
+    for _ in range(FRAMES):
+        replay()
+    wait()
+    return float(f"{FRAMES / (time.perf_counter() - start):.4g}")
+
+
 def bare_tensorrt_fps() -> float:
-    """Frames a second of the plan alone, replayed as a CUDA graph on one stream."""
+    """Frames a second of the plan alone on one stream, as a CUDA graph where it can be one."""
     from ladle_rt.translate.cuda.tensorrt_engine import TensorRtEngine
 
-    entry = next(entry for entry in list_plans(OPTIONS.engines) if entry.header)
-    gpu = open_gpu()
-    try:
-        engine = TensorRtEngine(entry.path.read_bytes(), entry.header.edition)
+    tensorrt, shape = find_tensorrt(), network_shape()
+    entry = fitting_plan(OPTIONS.engines, ARTIFACT, probe_cuda()[0], tensorrt, [shape])
+    if entry is None:
+        raise FailedError(f"no plan for {shape} where the run before left one")
+    with opened() as (gpu, resources):
+        engine = TensorRtEngine(entry.path.read_bytes(), tensorrt.edition)
+        resources.callback(engine.close)
+        item = np.dtype(engine.network_dtype).itemsize
+        ends = [memory(gpu, resources, item * planes * shape[0] * shape[1]) for planes in (1, 3)]
         stream = gpu.create_stream()
-        height, width = ARTIFACT.info.train_size
-        ends = [gpu.allocate(4 * channels * height * width) for channels in (1, 3)]
-        engine.prepare((height, width), gpu, stream)
+        resources.callback(gpu.destroy_stream, stream)
+        engine.prepare(shape, gpu, stream)
         engine.enqueue(*ends, stream)
         gpu.synchronize_stream(stream)
+
+        def wait() -> None:
+            gpu.synchronize_stream(stream)
+
+        if not engine.capturable:
+            return rate(lambda: engine.enqueue(*ends, stream), wait)
         gpu.begin_capture(stream)
         engine.enqueue(*ends, stream)
         graph = gpu.end_capture(stream)
-        start = time.perf_counter()
-        for _ in range(FRAMES):
-            gpu.launch_graph(graph, stream)
-        gpu.synchronize_stream(stream)
-        took_s = time.perf_counter() - start
-        gpu.destroy_graph(graph)
-        engine.close()
-        return float(f"{FRAMES / took_s:.4g}")
-    finally:
-        gpu.close()
+        resources.callback(gpu.destroy_graph, graph)
+        return rate(lambda: gpu.launch_graph(graph, stream), wait)
 
 
 def bare_torch_fps() -> float:
@@ -257,7 +336,7 @@ def bare_torch_fps() -> float:
 
     _, module = load_module(ARTIFACT)
     module = module.half().cuda().to(memory_format=torch.channels_last)
-    frame = torch.rand((1, 1, *ARTIFACT.info.train_size), dtype=torch.float16, device="cuda")
+    frame = torch.rand((1, 1, *network_shape()), dtype=torch.float16, device="cuda")
     with torch.inference_mode():
         stream = torch.cuda.Stream()
         with torch.cuda.stream(stream):
@@ -267,34 +346,22 @@ def bare_torch_fps() -> float:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             module(frame)
-        torch.cuda.synchronize()
-        start = time.perf_counter()
-        for _ in range(FRAMES):
-            graph.replay()
-        torch.cuda.synchronize()
-    return float(f"{FRAMES / (time.perf_counter() - start):.4g}")
+        return rate(graph.replay, torch.cuda.synchronize)
 
 
 def kernel_bandwidth() -> dict[str, Any]:
-    """Time of the launches before and after the network, against what their bytes need."""
-    gpu = open_gpu()
-    try:
+    """Time of the launches before and after the network, against what their bytes need.
+
+    Each kernel is timed by itself, as a graph of `IN_A_ROW` launches: between events around one
+    launch a GPU mostly waits for the host.
+    """
+    with opened() as (gpu, resources):
         gpu.load_kernels(frame_cubin(gpu.capability))
-        stream = gpu.create_stream()
-        start, end = gpu.create_event(timing=True), gpu.create_event(timing=True)
-
-        def timed(work: Callable[[], object]) -> float:
-            times = []
-            for _ in range(REPEATS):
-                gpu.record_event(start, stream)
-                work()
-                gpu.record_event(end, stream)
-                gpu.synchronize_event(end)
-                times.append(gpu.elapsed_ms(start, end))
-            return percentiles(times)["p50"]
-
-        copies = [gpu.allocate(COPY_BYTES) for _ in range(2)]
-        copy_ms = timed(lambda: gpu.copy_on_device(*copies, COPY_BYTES, stream))
+        copies = [memory(gpu, resources, COPY_BYTES) for _ in range(2)]
+        copy = GraphTimer(
+            gpu, resources, lambda stream: gpu.copy_on_device(*copies, COPY_BYTES, stream)
+        )
+        (copy_ms,) = medians_in_turns([copy], rounds=REPEATS)
         copied = float(f"{2 * COPY_BYTES / copy_ms / 1e6:.4g}")
         figures: dict[str, Any] = {"copy_gb_per_s": copied}
         for name, detail, steady in (
@@ -302,28 +369,37 @@ def kernel_bandwidth() -> dict[str, Any]:
             ("steady", False, 1.0),
             ("detail", True, 0.0),
         ):
-            kernels, buffers = frame_buffers(gpu, stream, detail, steady)
-            before, after = kernels.before(buffers), kernels.after(buffers)
+            kernels, buffers = frame_buffers(gpu, resources, detail, steady)
+            launches = kernels.before(buffers) + kernels.after(buffers)
             moved = kernels.bytes_moved()
-            for launch, least in zip(
-                before + after, [*moved.before.values(), *moved.after.values()], strict=True
-            ):
-                ms = timed(lambda launch=launch: gpu.launch(launch, stream))
-                reached = least / ms / 1e6
+            timers = [GraphTimer(gpu, resources, in_a_row(gpu, launch)) for launch in launches]
+            times = medians_in_turns(timers, rounds=REPEATS)
+            least = [*moved.before.values(), *moved.after.values()]
+            for launch, row_ms, size in zip(launches, times, least, strict=True):
+                ms = row_ms / IN_A_ROW
                 figures[f"{name} {launch.kernel}"] = {
-                    "ms": ms,
-                    "of_copy": float(f"{reached / copied:.3g}"),
+                    "ms": float(f"{ms:.4g}"),
+                    "of_copy": float(f"{size / ms / 1e6 / copied:.3g}"),
                 }
-            figures[f"{name} launches"] = len(before + after)
+            figures[f"{name} launches"] = len(launches)
+            figures[f"{name} ms"] = float(f"{sum(times) / IN_A_ROW:.4g}")
         return figures
-    finally:
-        gpu.close()
+
+
+def in_a_row(gpu: Gpu, launch: Launch) -> Callable[[int], None]:
+    """Enqueues a kernel `IN_A_ROW` times on a stream."""
+
+    def enqueue(stream: int) -> None:
+        for _ in range(IN_A_ROW):
+            gpu.launch(launch, stream)
+
+    return enqueue
 
 
 def frame_buffers(
-    gpu: Gpu, stream: int, detail: bool, steady: float
+    gpu: Gpu, resources: ResourceStack, detail: bool, steady: float
 ) -> tuple[FrameKernels, Buffers]:
-    """Kernels of one frame with everything they need; the GPU frees it when it is closed."""
+    """Kernels of one frame with everything they need."""
     box = OPTIONS.size or ARTIFACT.info.train_size
     fit = fit_letterbox(*SHAPE, box, ARTIFACT.info.size_multiple)
     kernels = FrameKernels(
@@ -338,19 +414,23 @@ def frame_buffers(
         "float16",
         steady=steady,
     )
+    sizes = {
+        "input": kernels.input_bytes,
+        "clock": ALIGNMENT,
+        "state": kernels.state_bytes,
+        "steady": max(kernels.steady_bytes, 1),
+        "thermal": kernels.thermal_bytes,
+        "rgb": 3 * kernels.thermal_bytes,
+        "scratch": kernels.scratch_bytes,
+        "output": kernels.output_bytes,
+    }
+    buffers = Buffers(**{name: memory(gpu, resources, size) for name, size in sizes.items()})
     frame = noise_frames(1, SHAPE, np.uint8)[0].pixels
     pinned = gpu.allocate_pinned(frame.nbytes)
+    resources.callback(gpu.free_pinned, pinned)
     pinned[:] = frame.reshape(-1)
-    buffers = Buffers(
-        input=gpu.allocate(kernels.input_bytes),
-        clock=gpu.allocate(ALIGNMENT),
-        state=gpu.allocate(kernels.state_bytes),
-        steady=gpu.allocate(max(kernels.steady_bytes, 1)),
-        thermal=gpu.allocate(kernels.thermal_bytes),
-        rgb=gpu.allocate(3 * kernels.thermal_bytes),
-        scratch=gpu.allocate(kernels.scratch_bytes),
-        output=gpu.allocate(kernels.output_bytes),
-    )
+    stream = gpu.create_stream()
+    resources.callback(gpu.destroy_stream, stream)
     gpu.copy_to_device(buffers.input, pinned, stream)
     gpu.synchronize_stream(stream)
     return kernels, buffers
@@ -362,7 +442,12 @@ def sanitizer() -> dict[str, Any]:
     if tool is None:
         raise SkippedError("compute-sanitizer is not on the PATH")
     command = [tool, "--error-exitcode", "9", sys.executable, __file__, "--only", "kernels"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=SANITIZER_LIMIT_S
+        )
+    except subprocess.TimeoutExpired:
+        raise SkippedError(f"did not end within {SANITIZER_LIMIT_S} s") from None
     if done.returncode:
         raise FailedError(f"compute-sanitizer: {done.stdout.strip()[-300:]}")
     return {"exit": done.returncode}
@@ -370,12 +455,20 @@ def sanitizer() -> dict[str, Any]:
 
 def parts() -> dict[str, Callable[[], dict[str, Any]]]:
     """Every part, in the order of their dependence."""
+    # A CPU translates the same frames once, however many parts are held against it.
+    known = functools.cache(pictures_of)
+    copied, made_steady, network = (
+        functools.partial(known, reference)
+        for reference in (copy_reference, steady_reference, cpu_translator)
+    )
     return {
-        "kernels": parity(copy_translator, 1, 0.005, copy_reference),
-        "steady": parity(lambda: copy_translator(steady_options()), 1, 0.005, steady_reference),
-        "torch fp32": parity(lambda: torch_translator("float32"), 1, 0.005),
-        "torch fp16": parity(torch_translator, 4, 0.01),
-        "tensorrt": parity(tensorrt_translator, 4, 0.01),
+        "kernels": parity(copy_translator, 1, 0.005, copied),
+        "kernels, half": parity(lambda: copy_translator(None, "float16"), 1, 0.005, copied),
+        "kernels, pycuda": parity(pycuda_translator, 1, 0.005, copied),
+        "steady": parity(lambda: copy_translator(steady_options()), 1, 0.005, made_steady),
+        "torch fp32": parity(lambda: torch_translator("float32"), 1, 0.005, network),
+        "torch fp16": parity(torch_translator, 4, 0.01, network),
+        "tensorrt": parity(tensorrt_translator, 4, 0.01, network),
         "graph against eager": graph_against_eager,
         "ring, torch": against_bare_loop(torch_translator, bare_torch_fps),
         "ring, tensorrt": against_bare_loop(tensorrt_translator, bare_tensorrt_fps),
@@ -414,13 +507,16 @@ def main() -> None:
         global OPTIONS
         OPTIONS = replace(OPTIONS, engines=Path(folder, "engines"))
         chosen = {key: part for key, part in parts().items() if arguments.only in (None, key)}
-        results = run_parts(chosen)
-    for name, part in results.items():
-        print(f"{name:22s} {part.outcome:8s} {part.reason or part.figures}")
-    if arguments.output:
-        settings = {"device": asdict(device), "frames": FRAMES, "shape": list(SHAPE)}
-        recorded = {name: asdict(part) for name, part in results.items()}
-        write_result(arguments.output, "gpu_check", settings, recorded)
+
+        def ended(so_far: dict[str, Part]) -> None:
+            name, part = list(so_far.items())[-1]
+            print(f"{name:22s} {part.outcome:8s} {part.reason or part.figures}", flush=True)
+            if arguments.output:
+                settings = {"device": asdict(device), "frames": FRAMES, "shape": list(SHAPE)}
+                recorded = {name: asdict(part) for name, part in so_far.items()}
+                write_result(arguments.output, "gpu_check", settings, recorded)
+
+        results = run_parts(chosen, ended)
     raise SystemExit(any(part.outcome == "failed" for part in results.values()))
 
 

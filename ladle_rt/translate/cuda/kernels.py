@@ -1,20 +1,25 @@
 """The frame kernels, four ``.cu`` files that are one source, compiled for the GPU at hand.
 
-They are compiled on the machine that runs them, by NVRTC or nvcc, and kept: see
-`ladle_rt.cuda.compile`. No compiled kernels ship with the package: those of one architecture are
-0.6 MB, 0.2 MB compressed, there are eight architectures, and a driver takes none of a later CUDA
-than its own, so that two sets would be needed. Compiling takes seconds, once.
+Those of common cards ship compiled, each about 75 kB packed: `SHIPPED`. For others they are
+compiled on the machine that runs them, by NVRTC or nvcc, and kept: see `ladle_rt.cuda.compile`.
+What ships was made by CUDA 12, so that every driver from 12 on loads it, by
+``benchmarks/kernel_cubins.py --ship``; it goes by a hash of the source, so that none of another
+source is ever loaded.
 """
 
 from __future__ import annotations
 
+import hashlib
+import lzma
 from importlib import resources
 
-from ladle_rt.cuda.compile import cubin
+from ladle_rt.cuda.compile import OLDEST_CUDA, cubin
 from ladle_rt.cuda.probe import cuda_devices
 
 PARTS = ("common", "before", "steady", "after")
 """Each needs those before it."""
+SHIPPED = ("sm_75", "sm_86", "sm_87", "sm_89", "sm_120")
+"""Architectures whose kernels the package carries: RTX 20 to 50 and Jetson Orin."""
 
 
 def kernel_source() -> str:
@@ -31,4 +36,21 @@ def frame_cubin(capability: tuple[int, int]) -> bytes:
         BackendError: see `ladle_rt.cuda.compile.cubin`.
     """
     devices = cuda_devices()
-    return cubin(kernel_source(), capability, devices[0].driver_major if devices else None)
+    driver_major = devices[0].driver_major if devices else None
+    source = kernel_source()
+    if driver_major is None or driver_major >= OLDEST_CUDA:
+        carried = shipped_cubin(source, f"sm_{capability[0]}{capability[1]}")
+        if carried is not None:
+            return carried
+    return cubin(source, capability, driver_major)
+
+
+def shipped_cubin(source: str, architecture: str) -> bytes | None:
+    """What the package carries of a source; ``None`` where that is nothing."""
+    path = resources.files(__package__) / "cubins" / shipped_name(source, architecture)
+    return lzma.decompress(path.read_bytes()) if path.is_file() else None
+
+
+def shipped_name(source: str, architecture: str) -> str:
+    """Of the file that holds a source's kernels for an architecture."""
+    return f"{architecture}-{hashlib.sha256(source.encode()).hexdigest()[:16]}.cubin.xz"
