@@ -136,7 +136,7 @@ def kernel_bandwidth(setup: Setup) -> dict[str, Any]:
         size = setup.copy_bytes
         copies = [memory(gpu, resources, size) for _ in range(2)]
         copy = GraphTimer(gpu, resources, lambda stream: gpu.copy_on_device(*copies, size, stream))
-        (copy_ms,) = medians_in_turns([copy], rounds=setup.repeats)
+        (copy_ms,) = medians_in_turns([copy], warm_up_s=WARM_UP_S, rounds=setup.repeats)
         copied = float(f"{2 * size / copy_ms / 1e6:.4g}")
         figures: dict[str, Any] = {"copy_gb_per_s": copied}
         for name, detail, steady in (
@@ -148,7 +148,7 @@ def kernel_bandwidth(setup: Setup) -> dict[str, Any]:
             launches = kernels.before(buffers) + kernels.after(buffers)
             moved = kernels.bytes_moved()
             timers = [GraphTimer(gpu, resources, in_a_row(gpu, launch)) for launch in launches]
-            times = medians_in_turns(timers, rounds=setup.repeats)
+            times = medians_in_turns(timers, warm_up_s=WARM_UP_S, rounds=setup.repeats)
             least = [*moved.before.values(), *moved.after.values()]
             for launch, row_ms, moves in zip(launches, times, least, strict=True):
                 ms = row_ms / IN_A_ROW

@@ -1,4 +1,4 @@
-"""Translators of the GPU that ``gpu_check.py`` measures, and those of the CPU they are held against."""
+"""Translators of the GPU that ``gpu_check.py`` measures, and those of the CPU to compare with."""
 
 from __future__ import annotations
 

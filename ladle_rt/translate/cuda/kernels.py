@@ -13,8 +13,9 @@ import hashlib
 import lzma
 from importlib import resources
 
-from ladle_rt.cuda.compile import OLDEST_CUDA, cubin
-from ladle_rt.cuda.probe import cuda_devices
+from ladle_rt.cuda.compile import OLDEST_CUDA, cubin, find_compiler
+from ladle_rt.cuda.probe import CudaDevice, cuda_devices
+from ladle_rt.errors import BackendError
 
 PARTS = ("common", "before", "steady", "after")
 """Each needs those before it."""
@@ -43,6 +44,25 @@ def frame_cubin(capability: tuple[int, int]) -> bytes:
         if carried is not None:
             return carried
     return cubin(source, capability, driver_major)
+
+
+def check_compiler(device: CudaDevice | None) -> str:
+    """Who compiles the kernels for a GPU, in words.
+
+    Args:
+        device: the GPU; ``None``: any.
+
+    Raises:
+        BackendError: they have to be compiled, and nobody here can.
+    """
+    try:
+        return find_compiler(device.driver_major if device else None).name
+    except BackendError:
+        if device is None or device.driver_major < OLDEST_CUDA:
+            raise
+        if shipped_cubin(kernel_source(), device.sm) is None:
+            raise
+        return f"none needed, the kernels for {device.sm} come compiled"
 
 
 def shipped_cubin(source: str, architecture: str) -> bytes | None:
