@@ -3,8 +3,8 @@
     python benchmarks/kernel_cubins.py [--arch sm_75,sm_86] [--ship]
         [--output benchmarks/results/kernel_cubins.json]
 
-Needs the extra `cuda12` or `cuda13`, no GPU. `--ship` writes the cubins that the package carries;
-for that CUDA 12, whose cubins every driver from 12 on loads.
+Needs the extra `cuda12` or `cuda13`, no GPU. `--ship` writes the cubins of common cards that the
+package carries; for that CUDA 12, whose cubins every driver from 12 on loads.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from typing import Any
 from helpers import write_result
 
 from ladle_rt.cuda.compile import STANDARD, major_of
-from ladle_rt.translate.cuda.kernels import SHIPPED, kernel_source, shipped_name
+from ladle_rt.translate.cuda.kernels import kernel_source, shipped_name
 
 FOLDER = Path(__file__).parents[1] / "ladle_rt" / "translate" / "cuda" / "cubins"
+SHIPPED = ("sm_75", "sm_86", "sm_87", "sm_89", "sm_120")
+"""RTX 20 to 50 and Jetson Orin."""
 ENTRY = "Compiling entry function '"
 
 

@@ -1,9 +1,9 @@
 """The frame kernels, four ``.cu`` files that are one source, compiled for the GPU at hand.
 
-Those of common cards ship compiled, each about 75 kB packed: `SHIPPED`. For others they are
-compiled on the machine that runs them, by NVRTC or nvcc, and kept: see `ladle_rt.cuda.compile`.
-What ships was made by CUDA 12, so that every driver from 12 on loads it, by
-``benchmarks/kernel_cubins.py --ship``; it goes by a hash of the source, so that none of another
+For cards in the folder ``cubins`` they ship compiled, 75 kB each; for others they are compiled on
+the machine that runs them, by NVRTC or nvcc, and kept: see `ladle_rt.cuda.compile`. What ships was
+made by CUDA 12, so that every driver from 12 on loads it, by
+``benchmarks/kernel_cubins.py --ship``, and goes by a hash of the source, so that none of another
 source is ever loaded.
 """
 
@@ -19,8 +19,6 @@ from ladle_rt.errors import BackendError
 
 PARTS = ("common", "before", "steady", "after")
 """Each needs those before it."""
-SHIPPED = ("sm_75", "sm_86", "sm_87", "sm_89", "sm_120")
-"""Architectures whose kernels the package carries: RTX 20 to 50 and Jetson Orin."""
 
 
 def kernel_source() -> str:
