@@ -14,10 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-<<<<<<< HEAD
-=======
-from ladle_rt.cuda.compile import cache_folder, find_compiler
->>>>>>> main
+from ladle_rt.cuda.compile import cache_folder
 from ladle_rt.cuda.driver import check_bindings
 from ladle_rt.cuda.nvml import busy_gpu, mig_slices
 from ladle_rt.cuda.probe import CudaUnavailableError, cuda_devices, probe_cuda
