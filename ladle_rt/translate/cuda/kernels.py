@@ -11,21 +11,50 @@ from __future__ import annotations
 
 import hashlib
 import lzma
+from fractions import Fraction
 from importlib import resources
 
 from ladle_rt.cuda.compile import OLDEST_CUDA, cubin, find_compiler
 from ladle_rt.cuda.probe import CudaDevice, cuda_devices
 from ladle_rt.errors import BackendError
+from ladle_rt.thermal.normalization import LevelTracker
+from ladle_rt.translate import detail, steady
 
 PARTS = ("common", "before", "steady", "after")
 """Each needs those before it."""
+_CUT = Fraction(str(steady.CUT_SHARE))
+SHARED: dict[str, int | float] = {
+    "CUT_OVERLAP": LevelTracker.CUT_OVERLAP,
+    "STILL": steady.STILL,
+    "NOISE_FACTOR": steady.NOISE_FACTOR,
+    "REACH": steady.MARGIN // 2,
+    "REFERENCE_RATE": steady.REFERENCE_RATE,
+    # More than CUT_OVER of CUT_UNDER gate pixels moving are another scene.
+    "CUT_OVER": _CUT.numerator,
+    "CUT_UNDER": _CUT.denominator,
+    "RADIUS": detail.RADIUS,
+    "EPSILON": detail.EPSILON,
+    "MAX_SLOPE": detail.MAX_SLOPE,
+}
+"""What the CPU path and the kernels have to agree on; the kernels are compiled with it."""
 
 
 def kernel_source() -> str:
-    """The text of all parts; compilers name the part and its line."""
+    """The text of all parts behind `SHARED`; compilers name the part and its line."""
     folder = resources.files(__package__)
     texts = [(folder / f"{part}.cu").read_text(encoding="utf-8") for part in PARTS]
-    return "".join(f'#line 1 "{part}.cu"\n{text}' for part, text in zip(PARTS, texts, strict=True))
+    constants = "".join(map(_constant, SHARED, SHARED.values()))
+    return constants + "".join(
+        f'#line 1 "{part}.cu"\n{text}' for part, text in zip(PARTS, texts, strict=True)
+    )
+
+
+def _constant(name: str, value: int | float) -> str:
+    # repr is the shortest text that reads as the same number.
+    is_whole = isinstance(value, int)
+    return (
+        f"constexpr {'int' if is_whole else 'float'} {name} = {value!r}{'' if is_whole else 'f'};\n"
+    )
 
 
 def frame_cubin(capability: tuple[int, int]) -> bytes:
