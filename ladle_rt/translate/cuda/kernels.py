@@ -51,10 +51,8 @@ def kernel_source() -> str:
 
 def _constant(name: str, value: int | float) -> str:
     # repr is the shortest text that reads as the same number.
-    is_whole = isinstance(value, int)
-    return (
-        f"constexpr {'int' if is_whole else 'float'} {name} = {value!r}{'' if is_whole else 'f'};\n"
-    )
+    kind, suffix = ("int", "") if isinstance(value, int) else ("float", "f")
+    return f"constexpr {kind} {name} = {value!r}{suffix};\n"
 
 
 def frame_cubin(capability: tuple[int, int]) -> bytes:
