@@ -14,7 +14,7 @@ from ladle_rt.errors import ConfigError
 from ladle_rt.frames import PixelFormat
 from ladle_rt.geometry import Letterbox
 from ladle_rt.translate.colorize import PictureSpec
-from ladle_rt.translate.cuda import label
+from ladle_rt.translate.cuda.label import Label, draw
 from ladle_rt.translate.steady import GATE_SHRINK
 
 NetworkDtype = Literal["float32", "float16"]
@@ -43,7 +43,7 @@ class FrameShapes:
     side_by_side: bool
     detail: bool
     """Whether any is added: an image that grows along no side gets none."""
-    label: label.Label | None
+    label: Label | None
     gate: Sides
     """The image that flicker suppression sees motion in."""
     steady: float
@@ -79,7 +79,7 @@ class FrameShapes:
             side_by_side=side_by_side,
             # As colorize.render.
             detail=detail and (part[0] > fit.height or part[1] > fit.width),
-            label=label.draw(whole, picture.pixel_format) if mark else None,
+            label=draw(whole, picture.pixel_format) if mark else None,
             gate=(max(1, height // GATE_SHRINK), max(1, width // GATE_SHRINK)),
             steady=steady,
         )
