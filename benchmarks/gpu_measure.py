@@ -38,9 +38,17 @@ class Part:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-def run_parts(parts: Mapping[str, Callable[[], dict[str, Any]]]) -> dict[str, Part]:
-    """Run every part, whatever becomes of the others."""
-    results = {}
+def run_parts(
+    parts: Mapping[str, Callable[[], dict[str, Any]]],
+    ended: Callable[[dict[str, Part]], object] = lambda so_far: None,
+) -> dict[str, Part]:
+    """Run every part, whatever becomes of the others.
+
+    Args:
+        parts: by name, in their order.
+        ended: told after each part what there is so far: a later one may take the process with it.
+    """
+    results: dict[str, Part] = {}
     for name, part in parts.items():
         try:
             results[name] = Part("passed", figures=part())
@@ -50,6 +58,7 @@ def run_parts(parts: Mapping[str, Callable[[], dict[str, Any]]]) -> dict[str, Pa
             results[name] = Part("failed", str(reason))
         except Exception as reason:
             results[name] = Part("failed", f"{type(reason).__name__}: {reason}")
+        ended(results)
     return results
 
 

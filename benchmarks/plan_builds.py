@@ -67,7 +67,7 @@ def derive(source: ModelArtifact, frames: list[Any], folder: Path) -> dict[str, 
     """The graph in every precision."""
     model = onnx.load(str(source.onnx_path))
     ranges = choose_ranges(measure_histograms(source.onnx_path, frames), "minmax")
-    graphs = {"fp16": to_half(model), "int8": quantize(model, ranges, base="fp16")}
+    graphs = {"fp16": to_half(model, keep_io=False), "int8": quantize(model, ranges, base="fp16")}
     made = {"fp32": source}
     for precision, graph in graphs.items():
         path = folder / f"{source.info.name}-{precision}.onnx"

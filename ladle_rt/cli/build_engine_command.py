@@ -27,6 +27,14 @@ def _targets(
     int8_base="fp16",
 )
 @click.option(
+    "--io",
+    "border",
+    type=click.Choice(["float32", "float16"]),
+    default="float16",
+    show_default=True,
+    help="Element type of an fp16 plan's input and output; fp32 and int8 keep float32.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
@@ -64,6 +72,7 @@ def command(
     precision: str,
     calibration: Path | None,
     int8_base: str,
+    border: str,
     output: Path,
     targets: tuple[str, ...],
     sizes: tuple[Any, ...],
@@ -96,6 +105,7 @@ def command(
             precision=precision,
             calibration=calibration,
             int8_base=int8_base,
+            border=border,
             folder=output,
             settings=settings,
             log=verbose,

@@ -16,7 +16,7 @@ import onnx
 from ladle_rt.engines.calibration.calibration_set import MISSING, CalibrationSet
 from ladle_rt.engines.gate import Gate
 from ladle_rt.engines.precision.fp32 import fp32_artifact
-from ladle_rt.engines.precision.half import to_half
+from ladle_rt.engines.precision.half import Border, to_half
 from ladle_rt.engines.precision.quantize import quantize
 from ladle_rt.engines.precision.write import check_target, write_derived
 from ladle_rt.engines.select_precision import held_out_gate
@@ -25,7 +25,6 @@ from ladle_rt.models.artifact import ModelArtifact
 
 LEAST_PSNR_DB = 40.0
 """Of fp16 to fp32; the shipped model has 68."""
-Border = Literal["float32", "float16"]
 
 
 @dataclass(frozen=True, slots=True)

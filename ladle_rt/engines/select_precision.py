@@ -17,7 +17,7 @@ import onnx
 from ladle_rt.engines.calibration.calibration_set import MISSING, CalibrationSet
 from ladle_rt.engines.gate import Gate, GateLimits, GateReport, sensitivity
 from ladle_rt.engines.precision.fp32 import fp32_artifact
-from ladle_rt.engines.precision.half import to_half
+from ladle_rt.engines.precision.half import Border, to_half
 from ladle_rt.engines.precision.placement import quantizable_nodes
 from ladle_rt.engines.precision.qdq_report import report_qdq
 from ladle_rt.engines.precision.quantize import quantize
@@ -60,6 +60,7 @@ def select_precision(
     notify: Notify,
     limits: GateLimits | None = None,
     base: Base = "fp32",
+    border: Border = "float32",
 ) -> SelectedGraph:
     """Make or find the graph.
 
@@ -72,6 +73,7 @@ def select_precision(
         limits: of the quality gate.
         base: what INT8 leaves unquantised computes in. The gate looks at the graph over fp32 all
             the same: fp16 itself is far below its limits, and CPUs emulate fp16.
+        border: of an FP16 graph; the others' input and output are float32.
 
     Raises:
         ConfigError: INT8 without a calibration set, or one of another model.
@@ -88,24 +90,25 @@ def select_precision(
     if precision == "fp32":
         return SelectedGraph(source, "fp32", "as asked for", None)
     if precision == "fp16":
-        return SelectedGraph(_half(source, folder), "fp16", "as asked for", None)
+        return SelectedGraph(_half(source, folder, border), "fp16", "as asked for", None)
     if calibration is None:
-        return SelectedGraph(
-            _half(source, folder), "fp16", "no calibration set for int8 was given", None
-        )
+        half = _half(source, folder, border)
+        return SelectedGraph(half, "fp16", "no calibration set for int8 was given", None)
     found = CalibrationSet.read(calibration)
-    return _int8(source, found, folder, notify, limits or GateLimits(), base)
+    return _int8(source, found, folder, notify, limits or GateLimits(), base, border)
 
 
-def _half(source: ModelArtifact, folder: Path) -> ModelArtifact:
-    path = folder / f"{source.info.name}-fp16-{source.info.onnx_sha256[:8]}.onnx"
+def _half(source: ModelArtifact, folder: Path, border: Border) -> ModelArtifact:
+    keep_io = border == "float32"
+    kind = "fp16" if keep_io else "fp16-throughout"
+    path = folder / f"{source.info.name}-{kind}-{source.info.onnx_sha256[:8]}.onnx"
     if path.is_file():
         return load_artifact(path)
-    graph = to_half(onnx.load(str(source.onnx_path)))
+    graph = to_half(onnx.load(str(source.onnx_path)), keep_io)
     derivation = {
         "precision": "fp16",
         "from_sha256": source.info.onnx_sha256,
-        "io": "float32",
+        "io": border,
     }
     return write_derived(source, graph, path, derivation)
 
@@ -117,6 +120,7 @@ def _int8(
     notify: Notify,
     limits: GateLimits,
     base: Base,
+    border: Border,
 ) -> SelectedGraph:
     calibration.check_bound(source.info.onnx_sha256, source.info.name)
     key = f"{source.info.onnx_sha256[:8]}-{calibration.sha256[:8]}"
@@ -135,7 +139,7 @@ def _int8(
     if not found.report.passed:
         reason = f"int8 failed the gate: {'; '.join(found.report.failures)}"
         notify(reason)
-        half = _half(source, folder)
+        half = _half(source, folder, border)
         return SelectedGraph(half, "fp16", reason, found.report, found.sensitivity)
     derivation = {
         "precision": "int8",

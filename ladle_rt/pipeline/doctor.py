@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ladle_rt.cuda.compile import cache_folder, find_compiler
+from ladle_rt.cuda.compile import cache_folder
 from ladle_rt.cuda.driver import check_bindings
 from ladle_rt.cuda.nvml import busy_gpu, mig_slices
 from ladle_rt.cuda.probe import CudaUnavailableError, cuda_devices, probe_cuda
@@ -27,6 +27,7 @@ from ladle_rt.sinks.gstreamer_elements import ELEMENTS, PACKAGES, why_not
 from ladle_rt.sinks.window_sink import WINDOW_REMEDY, built_with_windows, display_available
 from ladle_rt.sources.camera_listing import list_cameras
 from ladle_rt.sources.gstreamer_source import built_with_gstreamer
+from ladle_rt.translate.cuda.kernels import check_compiler
 from ladle_rt.translate.select import load_network
 
 RELEASE = Path("/etc/nv_tegra_release")
@@ -121,7 +122,7 @@ def _cuda() -> Iterator[Finding]:
     device = devices[0] if devices else None
     checks: tuple[tuple[str, Callable[[], str]], ...] = (
         ("cuda.bindings", lambda: check_bindings(device)),
-        ("CUDA compiler", lambda: find_compiler(device.driver_major if device else None).name),
+        ("CUDA compiler", lambda: check_compiler(device)),
     )
     for name, check in checks:
         try:

@@ -43,6 +43,7 @@ class World:
         self.measured: list[str] = []
         self.said: list[str] = []
         self.base, self.driver, self.busy = "", "580.65", ""
+        self.borders: list[str] = []
         self.folder = at / "engines"
         self.graphs = {}
         base = load_artifact(make_model(at / "tiny.onnx")).info
@@ -65,7 +66,9 @@ class World:
         folder: Path,
         notify: Any,
         base: str = "fp32",
+        border: str = "float32",
     ) -> Any:
+        self.borders.append(border)
         chosen = {"auto": "int8"}.get(precision, precision)
         if chosen == "int8":
             self.base = base
@@ -168,6 +171,15 @@ def test_int8_that_is_asked_for_is_built_and_said_to_be_no_faster(world: World) 
     assert produced.plan.manifest.precision == "int8" and world.built == ["int8"]
     assert "INT8 is not faster than FP16" in produced.speed
     assert any("INT8 is not faster than FP16" in line for line in world.said)
+
+
+def test_fp16_plans_have_halves_at_both_ends_unless_told_otherwise(world: World) -> None:
+    world.tensorrt = PLAIN
+    world.run()
+    assert world.borders == ["float16"] * 2, "of what is asked for and of what it is timed against"
+    request = PlanRequest("tiny", "fp16", border="float32", folder=world.folder)
+    ensure_plan(request, world.said.append)
+    assert world.borders[2:] == ["float32"]
 
 
 def test_noise_is_no_gain() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto
 
 from ladle_rt.engines.calibration.calibrate import CalibrationJob, calibrate
 from ladle_rt.engines.calibration.calibration_set import CalibrationSet
@@ -43,6 +44,22 @@ def test_fp32_and_fp16_need_no_calibration(tmp_path: Path) -> None:
     assert half.artifact.info.derivation["from_sha256"] == source.info.onnx_sha256
     again = select_precision(source.info.name, "auto", None, tmp_path, said.append)
     assert again.artifact == half.artifact and "no calibration set" in again.reason
+
+
+def test_halves_at_both_ends_of_fp16(tmp_path: Path) -> None:
+    """Another file than with float32 there, so that neither is taken for the other."""
+    name = load_artifact().info.name
+    plain, whole = (
+        select_precision(name, "fp16", None, tmp_path, print, border=border).artifact
+        for border in ("float32", "float16")
+    )
+    assert plain.onnx_path != whole.onnx_path
+    for artifact, element in ((plain, TensorProto.FLOAT), (whole, TensorProto.FLOAT16)):
+        graph = onnx.load(artifact.onnx_path).graph
+        ends = [*graph.input, *graph.output]
+        assert {end.type.tensor_type.elem_type for end in ends} == {element}
+    assert whole.info.derivation["io"] == "float16"
+    assert plain.info.derivation["io"] == "float32"
 
 
 def test_int8_that_passes_is_kept_and_found_again(tmp_path: Path, calibration: Path) -> None:

@@ -18,6 +18,7 @@ from ladle_rt.engines.plan.cache import CachedPlan, get_or_build, write_manifest
 from ladle_rt.engines.plan.manifest import PlanManifest
 from ladle_rt.engines.plan.measure import measure_plans
 from ladle_rt.engines.plan.settings import BuildSettings
+from ladle_rt.engines.precision.half import Border
 from ladle_rt.engines.select_precision import select_precision
 from ladle_rt.errors import BackendError, ConfigError
 from ladle_rt.models.artifact import DEFAULT_MODEL, ModelArtifact
@@ -44,6 +45,8 @@ class PlanRequest:
     """Folder of `ladle-rt calibrate`; INT8 needs it."""
     int8_base: Literal["fp32", "fp16"] = "fp16"
     """What INT8 leaves unquantised computes in."""
+    border: Border = "float16"
+    """Element type of an fp16 plan's input and output; the others' are float32."""
     folder: Path = Path("engines")
     """Where plans are kept."""
     settings: BuildSettings = field(default_factory=BuildSettings)
@@ -97,6 +100,7 @@ def ensure_plan(
         graphs,
         notify,
         base=request.int8_base,
+        border=request.border,
     )
     if passed_over:
         prepared = replace(prepared, reason=slow)
@@ -114,7 +118,7 @@ def ensure_plan(
         (plan,), busy = _measured([plan], tensorrt, driver)
         speed = busy or f"{plan.manifest.latency_ms:.3f} ms a frame on {at_hand.name}"
         return EnsuredPlan(plan, prepared.precision, prepared.reason, speed)
-    other = select_precision(request.model, "fp16", None, graphs, notify)
+    other = select_precision(request.model, "fp16", None, graphs, notify, border=request.border)
     half = _obtain(request, other.artifact, tensorrt, devices, "to compare", notify, progress)
     (plan, half), busy = _measured([plan, half], tensorrt, driver)
     if busy:

@@ -2,11 +2,6 @@
 // made steady. Where no side shrinks and no detail is added, `picture` reads the network's output
 // itself, a tile for each block; otherwise through planes at network size.
 
-// translate/detail.py: RADIUS, EPSILON, MAX_SLOPE
-constexpr int RADIUS = 2;
-constexpr float EPSILON = 0.02f * 0.02f;
-constexpr float MAX_SLOPE = 0.8f;
-
 // A plane's value in 16 bits with UNIT steps to one of the picture: half as many bytes as float.
 // Not IEEE halves, whose 11 bits are off by up to 1/16 at bright luma, and show.
 template <int UNIT>

@@ -1,8 +1,5 @@
 // Before the network: the frame made small, its levels followed, its grey levels.
 
-// LevelTracker.CUT_OVERLAP
-constexpr float CUT_OVERLAP = 0.3f;
-
 // Lives as long as the translator. Begins as zeros. `fine` exists for 16-bit frames only.
 struct TrackerState {
     float level[LEVELS];
@@ -21,9 +18,7 @@ struct SteadyState {
     float noise;
 };
 
-// translate/steady.py: STILL, NOISE_FACTOR; every third pixel along both sides tells the noise.
-constexpr float STILL = 0.016f;
-constexpr float NOISE_FACTOR = 4.0f;
+// translate/steady.py, MotionGate; every third pixel along both sides tells the noise.
 constexpr float NOISE_KEEP = 0.9f;
 constexpr float NOISE_LEAST = 1e-30f;  // Zero says that none was measured yet.
 constexpr int NOISE_STEP = 3;

@@ -1,8 +1,9 @@
 // What every kernel needs: constants, halves, rounding, resampling as OpenCV does it.
 //
-// The frame kernels are one source in four parts, common, before, steady, after, in this order: for
-// NVRTC, nvcc and, behind a header that supplies CUDA's words, a C++ compiler for the host. It needs
-// no header of its own. The CPU path (thermal/normalization.py, geometry.py, translate/steady.py,
+// The frame kernels are one source in four parts, common, before, steady, after, in this order,
+// behind the constants that they share with the CPU path (`SHARED` in kernels.py): for NVRTC, nvcc
+// and, behind a header that supplies CUDA's words, a C++ compiler for the host. It needs no header of
+// its own. The CPU path (thermal/normalization.py, geometry.py, translate/steady.py,
 // translate/detail.py, translate/colorize.py) is the reference: where OpenCV rounds, these kernels
 // round the same way. Nothing is in double: consumer GPUs do that 64 times slower.
 //

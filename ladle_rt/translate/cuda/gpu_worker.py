@@ -31,12 +31,8 @@ from ladle_rt.thermal.normalization import FollowedLevels
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda.engine import EnqueueEngine
 from ladle_rt.translate.cuda.frame_clock import Clock
-from ladle_rt.translate.cuda.frame_kernels import (
-    TRACKER_HEAD,
-    FrameKernels,
-    pack_levels,
-    read_levels,
-)
+from ladle_rt.translate.cuda.frame_kernels import FrameKernels
+from ladle_rt.translate.cuda.frame_memory import TRACKER_HEAD, pack_levels, read_levels
 from ladle_rt.translate.cuda.ring import Ring
 
 logger = logging.getLogger("ladle_rt")

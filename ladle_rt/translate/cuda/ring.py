@@ -43,13 +43,8 @@ from ladle_rt.frames import Levels, ThermalPixels
 from ladle_rt.translate.cuda.engine import EnqueueEngine
 from ladle_rt.translate.cuda.frame_clock import LAYOUT as CLOCK_LAYOUT
 from ladle_rt.translate.cuda.frame_clock import FrameClock
-from ladle_rt.translate.cuda.frame_kernels import (
-    ALIGNMENT,
-    TRACKER_HEAD,
-    Buffers,
-    FrameKernels,
-    read_levels,
-)
+from ladle_rt.translate.cuda.frame_kernels import FrameKernels
+from ladle_rt.translate.cuda.frame_memory import ALIGNMENT, TRACKER_HEAD, Buffers, read_levels
 
 _BEFORE, _NETWORK, _AFTER = range(3)
 """Stages of a frame, each on its own stream."""

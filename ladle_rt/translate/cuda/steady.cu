@@ -1,11 +1,6 @@
 // The gate of flicker suppression (translate/steady.py, MotionGate): how much each part of the frame
 // moves. Its noise is measured by `shrink`; the blending itself is part of `picture`.
 
-// translate/steady.py: MARGIN / 2, REFERENCE_RATE, CUT_SHARE as a fraction.
-constexpr int REACH = 3;
-constexpr float REFERENCE_RATE = 0.05f;
-constexpr unsigned long long CUT_OVER = 3;
-constexpr unsigned long long CUT_UNDER = 5;
 // The sum over the gate image is one of integers: the same in any order of blocks.
 constexpr int MOVING_ONE = 65536;
 

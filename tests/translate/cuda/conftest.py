@@ -18,7 +18,8 @@ import pytest
 from ladle_rt.cuda.launch import Launch
 from ladle_rt.frames import ThermalPixels
 from ladle_rt.translate.cuda.frame_clock import Clock
-from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT, KERNELS, Buffers, FrameKernels
+from ladle_rt.translate.cuda.frame_kernels import KERNELS, FrameKernels
+from ladle_rt.translate.cuda.frame_memory import ALIGNMENT, Buffers
 from ladle_rt.translate.cuda.kernels import kernel_source
 
 SHIM = Path(__file__).resolve().parents[2] / "cuda" / "host_shim.h"

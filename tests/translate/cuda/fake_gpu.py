@@ -16,7 +16,7 @@ from ladle_rt.cuda.gpu import Bytes, Gpu, gpu_error
 from ladle_rt.cuda.launch import Launch
 from ladle_rt.engines.plan.settings import takes
 from ladle_rt.errors import ConfigError
-from ladle_rt.translate.cuda.frame_kernels import ALIGNMENT
+from ladle_rt.translate.cuda.frame_memory import ALIGNMENT
 
 GUARD = 0xA5
 POISON = 0xDB

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import struct
 from typing import Any
 
@@ -13,8 +14,11 @@ from ladle_rt.cuda.launch import Launch, float32, int32, pointer
 from ladle_rt.errors import ConfigError
 from ladle_rt.geometry import Letterbox, fit_letterbox
 from ladle_rt.thermal.normalization import ThermalNormalization
+from ladle_rt.translate import steady
 from ladle_rt.translate.colorize import PictureSpec
-from ladle_rt.translate.cuda.frame_kernels import KERNELS, Buffers, FrameKernels
+from ladle_rt.translate.cuda.frame_kernels import KERNELS, FrameKernels
+from ladle_rt.translate.cuda.frame_memory import Buffers
+from ladle_rt.translate.cuda.kernels import SHARED, kernel_source
 
 YUV, RGB = PictureSpec("yuv420p", True), PictureSpec("rgb24", False)
 
@@ -40,6 +44,14 @@ def launches_in(kernels: FrameKernels, buffers: Buffers) -> list[Launch]:
 
 def launches(kernels: FrameKernels) -> list[Launch]:
     return launches_in(kernels, Buffers(*range(1, 9)))
+
+
+def test_constants_of_the_cpu_path_are_typed_once() -> None:
+    source = kernel_source()
+    for name, value in SHARED.items():
+        (typed,) = re.findall(rf"constexpr (?:float|int) {name} = ([\d.]+)f?;", source)
+        assert float(typed) == value
+    assert SHARED["STILL"] == steady.STILL and SHARED["REACH"] == steady.MARGIN // 2
 
 
 def test_sizes_of_buffers() -> None:

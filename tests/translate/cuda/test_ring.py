@@ -16,7 +16,8 @@ from ladle_rt.geometry import fit_letterbox
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate.colorize import PictureSpec
 from ladle_rt.translate.cuda.frame_clock import FrameClock
-from ladle_rt.translate.cuda.frame_kernels import TRACKER_HEAD, FrameKernels
+from ladle_rt.translate.cuda.frame_kernels import FrameKernels
+from ladle_rt.translate.cuda.frame_memory import TRACKER_HEAD
 from ladle_rt.translate.cuda.ring import Ring
 
 sys.path.insert(0, str(Path(__file__).parent))

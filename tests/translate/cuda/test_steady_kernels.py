@@ -106,6 +106,11 @@ def test_options(host_kernels: Make) -> None:
     assert_alike(*way(host_kernels, (100, 140), np.uint8, sequence(4), **options))
 
 
+def test_halves_at_the_network(host_kernels: Make) -> None:
+    frames = sequence(4)
+    assert_alike(*way(host_kernels, (100, 140), np.uint8, frames, network_dtype="float16"))
+
+
 def test_restarts(host_kernels: Make) -> None:
     """A gap, time that goes backwards, another scene: shown as it is, and followed from there."""
     steps = [(0.0, 0), (0.03, 1), (0.06, 2), (0.7, 3), (0.73, 4), (0.5, 5), (0.53, 6)]
