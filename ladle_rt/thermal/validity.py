@@ -185,11 +185,14 @@ def _isolated_end(values: npt.NDArray[Any], end: Any, among: Mask | None = None)
 
 def _dark_border(pixels: ThermalPixels) -> Mask | None:
     """Straight black edges and symmetric black corners."""
-    dark: Mask = pixels <= int(pixels.min()) + FLAT[pixels.itemsize]
-    lines = (dark[0], dark[-1], dark[:, 0], dark[:, -1])
-    corners = dark[0, 0] and dark[0, -1] and dark[-1, 0] and dark[-1, -1]
-    if not corners and max(float(line.mean()) for line in lines) < DARK_SHARE:
+    darkest = int(pixels.min()) + FLAT[pixels.itemsize]
+    # Nearly every frame ends here: only its outermost lines are looked at.
+    corners = bool((pixels[:: len(pixels) - 1 or 1, :: len(pixels[0]) - 1 or 1] <= darkest).all())
+    lines = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
+    shares = (np.count_nonzero(line <= darkest) / line.size for line in lines)
+    if not corners and all(share < DARK_SHARE for share in shares):
         return None
+    dark: Mask = pixels <= darkest
     rows, columns = (_edges(dark.mean(axis=axis)) for axis in (1, 0))
     mask: Mask = np.ones_like(dark)
     mask[rows, columns] = False

@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ladle_rt.datasets.read_image import check_file, check_pixels
 from ladle_rt.errors import InputError
@@ -62,6 +61,8 @@ def animation(path: Path) -> Iterator[Picture]:
     Raises:
         InputError: neither of them, larger than an image may be, or damaged.
     """
+    from PIL import Image
+
     check_file(path)
     number = 0
     try:
@@ -82,6 +83,8 @@ def animation(path: Path) -> Iterator[Picture]:
 
 def count_animation(path: Path) -> int:
     """Pictures of a GIF or WebP; 0 where it is neither."""
+    from PIL import Image
+
     try:
         with Image.open(path, formats=("GIF", "WEBP")) as image:
             return int(getattr(image, "n_frames", 1))
@@ -103,6 +106,8 @@ def in_rgb(image: npt.NDArray[Any]) -> Picture:
 
 def _largest_page(path: Path) -> int:
     """Pixels of the largest page; those of `PIXELS_AT_ONCE` where nobody can say."""
+    from PIL import Image
+
     largest = 1
     try:
         with Image.open(path, formats=("TIFF",)) as image:
