@@ -3,9 +3,9 @@
     python benchmarks/cases.py --cases FOLDER [--output FILE]
 
 A row is right where the exit code, the number and size of the pictures and what is said agree.
-What the cases' own table leaves open (it gives no sizes, few numbers, and says "12 frames" of two
-stacks of which one holds 6) is told by others than our readers: the column ``holds`` is what Pillow,
-ffprobe or the length of the file say is in it. "nobody else" stands where only we can tell.
+What the cases' own table leaves open is told by others than our readers (it gives few numbers and
+no sizes, and says 12 frames of two stacks of which one holds 6): `holds` is what Pillow, ffprobe or
+the length of the file say is in it. "nobody else" stands where only we can tell.
 """
 
 from __future__ import annotations

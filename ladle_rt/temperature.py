@@ -106,7 +106,8 @@ UNITS = {
     "optris": CelsiusScale(0.1, -100),
 }
 """What values may be said to be: ``kelvin/100`` is TLinear of FLIR's Lepton and Tau, ``optris``
-(value - 1000) / 10 of Optris' byte pairs."""
+(value - 1000) / 10 of Optris' byte pairs, as the header of its own driver says
+(``optris_drivers``, ``PIImager.h``, ``acquire``)."""
 
 
 def parse_scale(text: str) -> CelsiusScale:

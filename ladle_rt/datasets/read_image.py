@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,10 @@ MAX_BYTES = 512 << 20
 LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
 """The variable of the environment that OpenCV takes its limit from; ``ladle_rt`` sets it where it
 is not set, and names the figure."""
+MOST_DEFLATED = 1032
+"""Bytes that one byte of deflated data can hold at most."""
+PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""A pixel's, by the colour type of a PNG."""
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """File name endings, lower case, that count as images."""
 
@@ -114,6 +119,7 @@ def decode(path: Path, flags: int) -> npt.NDArray[Any]:
         raise InputNotFoundError(f"{path}: no such image") from error
     except OSError as error:
         raise InputError(f"{path}: expected an image file, received {error.strerror}") from error
+    _check_length(path, data)
     try:
         image = cv2.imdecode(data, flags) if data.size else None
     except cv2.error as error:
@@ -127,3 +133,17 @@ def decode(path: Path, flags: int) -> npt.NDArray[Any]:
     if image is None:
         raise InputError(f"{path}: expected an image, received a file that does not decode")
     return image
+
+
+def _check_length(path: Path, data: npt.NDArray[np.uint8]) -> None:
+    """Refuse a PNG that cannot hold the picture it claims, before memory is taken for that."""
+    head = data[:33].tobytes()
+    if len(head) < 33 or not head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return
+    width, height, bits, kind = struct.unpack_from(">IIBB", head, 16)
+    needed = width * height * bits * PNG_SAMPLES.get(kind, 1) // 8
+    if needed > MOST_DEFLATED * len(data):
+        raise InputError(
+            f"{path}: expected a PNG of {width}x{height}, received {len(data)} bytes, which cannot "
+            "hold so many pixels; it is cut off or damaged"
+        )

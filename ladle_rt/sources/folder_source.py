@@ -15,7 +15,7 @@ from ladle_rt.errors import InputError, InputNotFoundError
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sources.base import SourceInfo, SourceOptions
 from ladle_rt.sources.still_images import list_images, read_scenes, scene_reader
-from ladle_rt.sources.stills.decode import SUFFIXES, count_pictures
+from ladle_rt.sources.stills.decode import REFUSED, SUFFIXES, count_pictures
 from ladle_rt.temperature import Temperatures
 
 logger = logging.getLogger("ladle_rt.input")
@@ -33,7 +33,8 @@ def is_sequence(path: Path) -> bool:
         return True
     if PATTERN.search(path.name) and not path.exists():
         return True
-    return path.suffix.lower() in SUFFIXES - WITH_TIMES
+    # What is not read is refused by name there, which FFmpeg could not do.
+    return path.suffix.lower() in (SUFFIXES - WITH_TIMES) | REFUSED.keys()
 
 
 class FolderSource:

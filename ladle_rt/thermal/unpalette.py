@@ -151,8 +151,9 @@ def palette_levels(rgb: Colours, palette: str) -> npt.NDArray[np.uint8]:
     """
     shift = 8 - BITS
     inverse = _inverse(palette)
-    levels = np.empty(rgb.shape[:2], np.uint8)
-    for rows in strips(*levels.shape):
+    height, width = rgb.shape[:2]
+    levels = np.empty((height, width), np.uint8)
+    for rows in strips(height, width):
         red, green, blue = (rgb[rows, :, channel] >> shift for channel in range(3))
         levels[rows] = inverse[red, green, blue]
     return levels

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -29,3 +31,15 @@ def test_images_keep_depth_and_say_what_is_wrong(tmp_path: Path) -> None:
         read_thermal(tmp_path / "f.tiff")
     with pytest.raises(InputError, match="expected an image file"):
         read_thermal(tmp_path)
+
+
+def test_a_png_that_cannot_hold_what_it_claims_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "t.png"
+    cv2.imwrite(str(path), np.zeros((2000, 2000), np.uint16))
+    assert read_thermal(path).shape == (2000, 2000), "as small as a whole one can be"
+    head = struct.pack(">4sIIBBBBB", b"IHDR", 7000, 7000, 16, 0, 0, 0, 0)
+    data = path.read_bytes()
+    claim = data[:12] + head + struct.pack(">I", zlib.crc32(head)) + data[33:]
+    path.write_bytes(claim)
+    with pytest.raises(InputError, match=r"a PNG of 7000x7000, received \d+ bytes"):
+        read_thermal(path)

@@ -17,7 +17,7 @@ from ladle_rt.sources.video_source import VideoSource
 
 SIDE = 2048
 BYTES_PER_PIXEL = 24
-"""Of the largest picture that is let in this is 800 MB."""
+"""Of the largest picture that is let in this is 1.2 GB."""
 PEAK = """
 import resource, sys
 from pathlib import Path

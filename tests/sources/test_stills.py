@@ -17,9 +17,15 @@ from hypothesis import strategies as st
 from ladle_rt.errors import InputError, InputNotFoundError, LadleError
 from ladle_rt.sources.base import SourceOptions
 from ladle_rt.sources.folder_source import FolderSource, is_sequence
+from ladle_rt.sources.select import open_source
 from ladle_rt.sources.still_images import list_images, read_still, read_stills
 from ladle_rt.sources.stills import stack_pages
-from ladle_rt.sources.stills.decode import SUFFIXES, count_pictures, decode_pictures
+from ladle_rt.sources.stills.decode import (
+    REFUSED,
+    SUFFIXES,
+    count_pictures,
+    decode_pictures,
+)
 from ladle_rt.sources.stills.flir_radiometric import embedded_fff, fff_frames
 from ladle_rt.thermal.scene_reader import ReadOptions
 
@@ -76,9 +82,48 @@ def test_flir_files_that_are_not_whole(tmp_path: Path) -> None:
     (tmp_path / "a.seq").write_bytes(b"no such thing")
     with pytest.raises(InputError, match="expected a FLIR FFF or SEQ file"):
         read_still(tmp_path / "a.seq")
-    (tmp_path / "a.is2").write_bytes(b"PK")
-    with pytest.raises(InputError, match="Fluke IS2 files are not read"):
-        read_still(tmp_path / "a.is2")
+
+
+@pytest.mark.parametrize(("suffix", "name"), REFUSED.items())
+def test_what_is_not_read_is_refused_by_name(suffix: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"PK\3\4" + bytes(100))
+    for read in (read_still, lambda one: open_source(str(one), SourceOptions())):
+        with pytest.raises(InputError) as caught:
+            read(path)
+        line = str(caught.value)
+        assert f"{name} files are not read; export 16-bit TIFF" in line and "\n" not in line
+
+
+def test_csq_is_refused_by_name_whatever_the_file_is_called(tmp_path: Path) -> None:
+    block = fff(STACK[0], ">", "raw")
+    sensor = STACK[0].astype(">u2").tobytes()
+    # Start of image, then a frame header of JPEG-LS (ISO 14495-1): 16 bits, 48x64, one component.
+    jpeg_ls = b"\xff\xd8\xff\xf7\0\x0b\x10\0\x30\0\x40\1\1\x11\0"
+    for name in ("a.csq", "a.seq", "a.fff", "a.jpg"):
+        path = tmp_path / name
+        path.write_bytes(block.replace(sensor, jpeg_ls.ljust(len(sensor), b"\0")))
+        with pytest.raises(
+            InputError, match=r"FLIR CSQ \(JPEG-LS\) is not read; export it"
+        ) as caught:
+            read_still(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_dji_is_read_as_a_picture_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    picture = np.tile(np.arange(0, 256, 2, dtype=np.uint8), (64, 1))
+    drawn = cv2.imencode(".jpg", picture)[1].tobytes()
+    facts, raw = b"Exif\0\0DJI\0M30T", bytes(2000)
+    segments = b"".join(
+        mark + struct.pack(">H", len(body) + 2) + body
+        for mark, body in ((b"\xff\xe1", facts), (b"\xff\xe3", raw))
+    )
+    (tmp_path / "a.jpg").write_bytes(drawn[:2] + segments + drawn[2:])
+    with caplog.at_level("INFO", "ladle_rt"):
+        assert read_still(tmp_path / "a.jpg").shape == picture.shape
+    assert "DJI R-JPEG; its raw data needs DJI's Thermal SDK, the picture is read" in caplog.text
 
 
 def test_every_page_of_a_tiff(tmp_path: Path) -> None:

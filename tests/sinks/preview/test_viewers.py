@@ -20,7 +20,7 @@ from ladle_rt.sinks.preview.figures import EVERY_S
 from ladle_rt.sinks.preview.viewers import Part
 
 Serve = Callable[..., Any]
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 """After which nothing more is expected, on any machine."""
 PICTURES, FIGURES = "/stream/colour.mjpg", "/api/events"
 
@@ -49,7 +49,9 @@ class Crowd:
     def read(self, seconds: float) -> None:
         end_s = time.monotonic() + seconds
         while (left_s := end_s - time.monotonic()) > 0:
-            self._take(left_s)
+            for key, _ in self._ready.select(left_s):
+                with contextlib.suppress(BlockingIOError):
+                    key.data.extend(key.fileobj.recv(1 << 18))  # type: ignore[union-attr]
 
     def read_until(self, enough: Callable[[], bool]) -> float:
         """However long it takes.
@@ -60,22 +62,18 @@ class Crowd:
         begin_s = time.monotonic()
         while not enough():
             assert time.monotonic() < begin_s + PATIENCE_S
-            self._take(1.0)
+            self.read(0.1)
         return time.monotonic() - begin_s
 
-    def _take(self, most_s: float) -> None:
-        for key, _ in self._ready.select(most_s):
-            with contextlib.suppress(BlockingIOError):
-                key.data.extend(key.fileobj.recv(1 << 18))  # type: ignore[union-attr]
-
-    def events(self) -> list[list[bytes]]:
+    def events(self) -> list[list[bytearray]]:
         """Figures that each has got."""
         return [[line for line in data.split(b"\n") if line.startswith(b"data: ")]
                 for data in self.got]  # fmt: skip
 
     def pictures(self) -> list[int]:
         """Whole pictures that each has got."""
-        return [data.count(b"\r\n--frame\r\n") for data in self.got]
+        # The first boundary comes before all of them.
+        return [max(0, data.count(b"\r\n--frame\r\n") - 1) for data in self.got]
 
 
 def port_of(page: Any) -> int:
@@ -95,7 +93,7 @@ def test_figures_are_put_together_once_for_all(serve: Serve) -> None:
         spent_s = crowd.read_until(lambda: min(map(len, crowd.events())) >= 3)
         assert page.figures_asked <= spent_s / EVERY_S + 2
         # Lines that are not whole yet are the beginnings of others.
-        whole = {line for got in crowd.events() for line in got[:-1]}
+        whole = {bytes(line) for got in crowd.events() for line in got[:-1]}
         assert 2 <= len(whole) <= page.figures_asked
 
 
@@ -133,8 +131,10 @@ def test_two_hundred_watch_figures_and_a_hundred_pictures(serve: Serve) -> None:
     page = serve()
     begin_s = time.monotonic()
     with Crowd(port_of(page), [FIGURES] * 200 + [PICTURES] * 100) as crowd:
+        crowd.read(2.0)  # Long enough for what has no bound to show on a machine that is fast.
         crowd.read_until(
-            lambda: min(map(len, crowd.events()[:200])) >= 2 and min(crowd.pictures()[200:]) >= 2
+            lambda: all(b"data: " in one for one in crowd.got[:200])
+            and min(crowd.pictures()[200:]) >= 1
         )
         assert all(b"200 OK" in data[:20] for data in crowd.got)
         # Whatever the server has done for them so far has come into being before this.
@@ -171,7 +171,7 @@ def test_the_stream_waits_for_no_page(serve: Serve) -> None:
         wait_until(lambda: page.figures_asked > 0)  # From here on the server hangs.
         writing = threading.Thread(target=lambda: [page.write(n) for n in range(100)])
         writing.start()
-        writing.join(PATIENCE_S / 2)
+        writing.join(50)  # Less than the server hangs.
         assert not writing.is_alive()
         page.answers.set()
 
