@@ -9,17 +9,17 @@ from click.testing import CliRunner
 
 pytest.importorskip("torch", reason="needs the train extra")
 
-from ladle_rt.cli import experiment_command  # noqa: E402
-from ladle_rt.errors import ConfigError, DatasetError, LadleError, ModelError  # noqa: E402
-from ladle_rt.experiments.arm_configs import Shortened, resolve_experiment  # noqa: E402
-from ladle_rt.experiments.experiment_plan import (  # noqa: E402
+from ladle_rt.cli import experiment_command
+from ladle_rt.errors import ConfigError, DatasetError, LadleError, ModelError
+from ladle_rt.experiments.arm_configs import Shortened, resolve_experiment
+from ladle_rt.experiments.experiment_plan import (
     SCALES,
     ScaleName,
     experiment_names,
     experiments_in_order,
     open_experiment,
 )
-from ladle_rt.models.registry import preset_config  # noqa: E402
+from ladle_rt.models.registry import preset_config
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (

@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the train extra")
 
-from ladle_rt.benchmark.intervals import Figure  # noqa: E402
-from ladle_rt.experiments.significance import Resampling, against_claim, holm  # noqa: E402
+from ladle_rt.benchmark.intervals import Figure
+from ladle_rt.experiments.significance import Resampling, against_claim, holm
 
 DRIVES = [f"drive {number // 10}" for number in range(80)]
 
