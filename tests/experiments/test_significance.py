@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="needs the train extra")
-
 from ladle_rt.benchmark.intervals import Figure
 from ladle_rt.experiments.significance import Resampling, against_claim, holm
 
