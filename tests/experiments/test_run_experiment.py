@@ -109,9 +109,7 @@ def test_equal_arms_are_one_training_whatever_the_experiment(
     assert keys[0] == keys[1] and len(set(keys[0])) == 2
 
 
-@pytest.mark.parametrize(
-    ("task", "on"), [("labels", "visible"), ("labels", "thermal"), ("masked", "thermal")]
-)
+@pytest.mark.parametrize(("task", "on"), [("labels", "visible"), ("masked", "thermal")])
 def test_a_handle_is_pretrained_and_a_stopped_one_comes_out_the_same(
     task: Any, on: Any, data_root: Path, tmp_path: Path
 ) -> None:
