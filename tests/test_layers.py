@@ -62,6 +62,15 @@ MAY_IMPORT: dict[str, set[str]] = {
         "thermal",
         "translate",
     },
+    # Questions put to trainings: arms trained, measured and compared.
+    "experiments": {
+        "benchmark",
+        "datasets",
+        "evaluation",
+        "models",
+        "thermal",
+        "training",
+    },
     # Threads and queues between a source, a translator and a sink; whole jobs.
     "pipeline": {
         "cuda",
@@ -87,6 +96,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "datasets",
         "engines",
         "evaluation",
+        "experiments",
         "models",
         "pipeline",
         "serve",
@@ -114,7 +124,7 @@ WITHIN_FOUNDATION = {
     ("temperature", "errors"),
 }
 """Imports from one module of the foundation to another."""
-TORCH_ROOMS = {"models", "training", "evaluation", "engines"}
+TORCH_ROOMS = {"models", "training", "evaluation", "engines", "experiments"}
 """Only these may import torch, its relatives and what else the extra ``train`` brings."""
 RUNNING_NEEDS = {
     "aiohttp",

@@ -32,6 +32,7 @@ COMMANDS = (
     "parity",
     "benchmark",
     "train",
+    "experiment",
     "export",
     "calibrate",
     "build-engine",

@@ -244,7 +244,7 @@ def _pretraining(
     facts = {
         **{name: getattr(task, name) for name in ("task", "on", "batch", "learning_rate")},
         "data": [str({**asdict(spec), "path": spec.path.name}) for spec in data],
-        "network": [config.architecture, config.preset, list(config.crop), asdict(config.thermal)],
+        "network": [config.architecture, config.preset],
         "steps": steps,
         "seed": config.seed,
     }

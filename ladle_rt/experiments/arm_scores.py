@@ -118,7 +118,7 @@ def score_arm(
             found.append(scores)
             kid |= distance
         if "signatures" in plan.measures:
-            found.append(_signatures(opened, one, pairs))
+            found += _signatures(opened, one, pairs)
         if "probe" in plan.measures and has_handle(info.architecture):
             if not any(label_path(pair).is_file() for pair in pairs):
                 logger.warning("%s: no label maps; the probe leaves it out", one.name)
@@ -164,38 +164,38 @@ def _pictures(
     return SetScores(one.name, frames, _frozen(rows)), kid
 
 
-def _signatures(model: EvalModel, one: ValidationSet, pairs: Sequence[Pair]) -> SetScores:
-    """Failures that show in one picture; what a picture has nothing to say of is left out."""
-    kept, table = [], []
+def _signatures(model: EvalModel, one: ValidationSet, pairs: Sequence[Pair]) -> list[SetScores]:
+    """Failures that show in one picture; a picture that has nothing to say of one is left out."""
+    found: dict[str, list[tuple[Pair, dict[str, float]]]] = {}
     for number, pair in enumerate(pairs):
         images = read_pair_images(pair)
         truth = images.truths["none"]
         thermal = normalize(images.thermal, model.thermal)
-        picture = model.picture(thermal, pair.name)
-        again = model.picture(noisy(thermal, number), pair.name)
-        grey = np.repeat(thermal[..., None], 3, axis=2)
-        grey_again = np.repeat(noisy(thermal, number)[..., None], 3, axis=2)
-        values = {
-            ARM: {
-                "displacement_px": displacement_px(picture, truth),
-                "colour_at_edges": colour_at_edges(picture, truth),
-                "noise_change": float(np.abs(again - picture).mean()) * 255,
+        seen = noisy(thermal, number)
+        grey, grey_again = (np.repeat(plane[..., None], 3, axis=2) for plane in (thermal, seen))
+        picture, again = (model.picture(plane, pair.name) for plane in (thermal, seen))
+        for metric, values in {
+            "displacement_px": {
+                ARM: displacement_px(picture, truth),
+                "grey copy": displacement_px(grey, truth),
             },
-            "grey copy": {
-                "displacement_px": displacement_px(grey, truth),
-                "noise_change": float(np.abs(grey_again - grey).mean()) * 255,
+            "colour_at_edges": {ARM: colour_at_edges(picture, truth)},
+            "noise_change": {
+                ARM: float(np.abs(again - picture).mean()) * 255,
+                "grey copy": float(np.abs(grey_again - grey).mean()) * 255,
             },
-        }
-        if all(value is not None for row in values.values() for value in row.values()):
-            kept.append(pair)
-            table.append(values)
-    if not kept:
-        raise DatasetError(f"{one.name}: no picture has edges and colour to measure")
-    rows = {
-        row: {metric: [values[row][metric] for values in table] for metric in table[0][row]}
-        for row in table[0]
-    }
-    return SetScores(one.name, _frames(one, kept), _frozen(rows))
+        }.items():
+            said = {row: value for row, value in values.items() if value is not None}
+            if len(said) == len(values):
+                found.setdefault(metric, []).append((pair, said))
+    return [
+        SetScores(
+            one.name,
+            _frames(one, [pair for pair, _ in kept]),
+            _frozen({row: {metric: [said[row] for _, said in kept]} for row in kept[0][1]}),
+        )
+        for metric, kept in found.items()
+    ]
 
 
 def _videos(model: EvalModel, folders: Sequence[Path]) -> list[SetScores]:

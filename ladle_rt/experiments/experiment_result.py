@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -204,10 +204,7 @@ def _comparisons(
                 by_group.setdefault(one.group, []).append(one)
         for found in by_group.values():
             adjusted = holm([one.p for one in found])
-            result += [
-                ComparisonResult(**{**{n: getattr(one, n) for n in one.__slots__}, "p_holm": p})
-                for one, p in zip(found, adjusted, strict=True)
-            ]
+            result += [replace(one, p_holm=p) for one, p in zip(found, adjusted, strict=True)]
     return result
 
 

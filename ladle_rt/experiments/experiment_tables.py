@@ -90,10 +90,13 @@ def scale_sentence(result: ExperimentResult) -> str:
         "something pulls, and nothing about KAIST.",
         "kaist": "Full: the published networks and schedule on KAIST.",
     }
-    return (
-        f"{about[result.scale]} {length} of batch {settings.get('batch')}, "
-        f"{settings.get('seeds')} seed(s) an arm, {settings.get('pairs')} training pairs; judged on "
-        f"{settings.get('validation')}. {machine.get('cores')} cores of {machine.get('cpu')}, {date}."
+    return " ".join(
+        [
+            about[result.scale],
+            f"{length} of batch {settings.get('batch')}, {settings.get('seeds')} seed(s) an arm,",
+            f"{settings.get('pairs')} training pairs; judged on {settings.get('validation')}.",
+            f"{machine.get('cores')} cores of {machine.get('cpu')}, {date}.",
+        ]
     )
 
 
@@ -120,7 +123,7 @@ def to_summary(results: Sequence[ExperimentResult]) -> str:
 def _comparison(one: ComparisonResult) -> list[str]:
     claims = "".join(f"; published +{claim} %: {word}" for claim, word in one.claims.items())
     return [
-        f"{one.arm} − {one.against}",
+        f"{one.arm} against {one.against}",
         HEADINGS.get(one.metric, one.metric),
         _figure(one.difference, "+.3g"),
         "" if one.percent is None else _figure(one.percent, "+.1f"),

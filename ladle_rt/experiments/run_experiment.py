@@ -124,7 +124,8 @@ def train_arm(run: ArmRun, runs: Path, watch: Watch, stop: threading.Event, devi
     """
     folder = runs / run.key
     weights = folder / WEIGHTS
-    if weights.is_file():
+    # The JSON is written last.
+    if weights.is_file() and weights.with_suffix(".json").is_file():
         return weights
     config: TrainConfig = run.config
     if run.pretraining is not None:

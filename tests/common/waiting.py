@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def wait_for(condition: Callable[[], Any], limit_s: float = 30.0) -> Any:
+def wait_for(condition: Callable[[], Any], limit_s: float = 120.0) -> Any:
     """What a condition gives when it is true; fails the test where that takes too long."""
     end_s = time.monotonic() + limit_s
     while not (found := condition()):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -50,6 +52,28 @@ def test_every_parameter_learns_including_the_fusion() -> None:
     assert fusing
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in fusing)
     assert all(p.grad is not None for p in model.parameters())
+
+
+def test_without_skips_the_handle_reaches_the_bowl_through_its_image_alone() -> None:
+    torch.manual_seed(0)
+    model = LadleNet(replace(SMALL, skips=False)).eval()
+    assert not any(".fuse." in name for name, _ in model.named_parameters())
+    thermal = torch.rand(1, 1, 16, 24)
+    with torch.no_grad():
+        seen = model(thermal)
+        model.handle_out.weight.zero_()
+        blind = [model(thermal), model(1 - thermal)]
+    assert not torch.equal(seen, blind[0])
+    assert torch.equal(blind[0], blind[1])
+
+
+@pytest.mark.parametrize("size", ["compact", "paper"])
+def test_one_stage_has_as_many_parameters_as_two(size: str) -> None:
+    with torch.device("meta"):
+        two = build("ladlenet", preset_config("ladlenet", size))
+        one = build("unet", preset_config("unet", f"{size}-one-stage"))
+    counts = [sum(p.numel() for p in model.parameters()) for model in (two, one)]
+    assert counts[0] == pytest.approx(counts[1], rel=0.005)
 
 
 def test_two_evaluations_agree() -> None:

@@ -117,6 +117,8 @@ def test_names_are_kept_and_left_out_by_their_first_parts(tmp_path: Path) -> Non
     kept = names(exclude=("set00/V000", "set02/V000/I00001"), include=("set00", "set02"))
     assert kept == ["set00/V001/I00000", "set00/V001/I00001", "set02/V000/I00000"]
     assert names(exclude=("set0",)) == names()
+    assert names(drives=("set02/V000",)) == names(include=("set02",))
+    assert names(exclude_drives=("set02/V000",)) == names(exclude=("set02/V000",))
     # A split that need not be there.
     assert names(split="train?") == names(split="val?") == names()
     (tmp_path / "kaist/set00").rename(tmp_path / "kaist/set06")
