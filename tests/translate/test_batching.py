@@ -14,10 +14,10 @@ import pytest
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, ConfigError
 from ladle_rt.frames import Frame
-from ladle_rt.models.artifact import load_artifact
-from ladle_rt.translate.batching import Batching, BatchingNetwork
+from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
+from ladle_rt.translate.batching import Batching, BatchingNetwork, Gathering
 from ladle_rt.translate.network import Array, Runner
-from ladle_rt.translate.select import FOR_ARRAYS, TranslatorFactory
+from ladle_rt.translate.select import FOR_ARRAYS, TranslatorFactory, load_network
 from ladle_rt.translate.shared_workers import SharedWorkers
 
 LIMIT_S = 20
@@ -81,6 +81,35 @@ def test_a_frame_alone_waits_no_longer_than_the_bound() -> None:
     assert 0.015 < time.monotonic() - began_s < LIMIT_S and inner.runs == [1]
 
 
+def test_who_goes_together_and_when() -> None:
+    gathering: Gathering[str] = Gathering(3, 0.004)
+    first, full = gathering.add("small", "a1", 10.0)
+    assert not full and first.due_s == pytest.approx(10.004)
+    # Another shape has a batch of its own; the same camera may be in one twice, in order.
+    assert gathering.add("large", "b1", 10.001)[0] is not first
+    assert gathering.add("small", "a2", 10.002) == (first, False)
+    assert gathering.add("small", "c1", 10.003) == (first, True)
+    assert first.items == ["a1", "a2", "c1"]
+    # Full: the next begins another, and its bound counts from then.
+    second, full = gathering.add("small", "c2", 10.003)
+    assert second is not first and not full and second.due_s == pytest.approx(10.007)
+
+
+def test_a_camera_that_stalls_holds_no_batch() -> None:
+    gathering: Gathering[str] = Gathering(8, 0.004)
+    batch, _ = gathering.add("small", "a1", 10.0)
+    # Its neighbour never comes. At its time it goes alone, and what comes late is not held by it.
+    gathering.close(batch)
+    gathering.close(batch)
+    late, full = gathering.add("small", "b1", 10.005)
+    assert late is not batch and not full and batch.items == ["a1"]
+    # Also where whoever runs it is late: past its time nothing joins.
+    later, _ = gathering.add("small", "a2", late.due_s)
+    assert later is not late
+    gathering.close(late)
+    assert gathering.add("small", "b2", late.due_s)[0] is later
+
+
 def test_frames_of_other_sizes_go_by_themselves() -> None:
     inner = Tripling()
     network = BatchingNetwork(inner, Batching(2, 1000))
@@ -113,6 +142,15 @@ def test_bounds(wrong: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize("batching", [Batching(), Batching(4, 200)], ids=["alone", "batched"])
+def test_the_shipped_network_takes_several_and_paints_each_as_alone() -> None:
+    network = load_network(load_artifact(DEFAULT_MODEL), workers=1)
+    frames = np.random.default_rng(3).random((3, 1, 64, 96), np.float32)
+    run = network.runner()
+    alone = np.concatenate([run(frame[None]).copy() for frame in frames])
+    assert np.abs(network.runner()(frames) - alone).max() < 1 / 255 / 4
+    BatchingNetwork(network, Batching(3))
+
+
 def test_translators_that_share_paint_what_one_alone_paints(
     tiny_model: Path, batching: Batching, frame_of: Callable[[int], Frame]
 ) -> None:
