@@ -65,11 +65,11 @@ class CopyEngine:
 
     name, network_dtype, capturable = "copy", "float32", True
 
-    def supports(self, shape: tuple[int, int]) -> bool:
+    def supports(self, shape: tuple[int, int], frames: int = 1) -> bool:
         """See `EnqueueEngine.supports`."""
-        return True
+        return frames == 1
 
-    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
+    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int, frames: int = 1) -> None:
         """See `EnqueueEngine.prepare`."""
         self._gpu, self._bytes = gpu, 4 * shape[0] * shape[1]
 

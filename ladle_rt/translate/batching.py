@@ -101,11 +101,12 @@ class BatchingNetwork:
     than ``wait_ms`` and the run.
     """
 
-    def __init__(self, network: Network, batching: Batching) -> None:
+    def __init__(self, network: Network, batching: Batching, takes_batches: bool = False) -> None:
         """
         Args:
             network: must take [N,1,H,W].
             batching: how frames are gathered.
+            takes_batches: that is known; otherwise it is tried.
 
         Raises:
             ConfigError: a network that takes one frame at a time.
@@ -113,12 +114,7 @@ class BatchingNetwork:
         self._network, self._batching = network, batching
         self._lock = threading.Lock()
         self._gathering: Gathering[_Waiting] = Gathering(batching.frames, batching.wait_ms / 1000)
-        probe = np.zeros((2, 1, *PROBE), np.float32)
-        try:
-            fits = network.runner()(probe).shape[0] == 2
-        except BackendError:
-            fits = False
-        if not fits:
+        if not (takes_batches or _takes_two(network)):
             raise ConfigError(
                 f"{network.name} runs this network with one frame at a time; "
                 "set frames = 1 under [engine.batch]"
@@ -161,6 +157,13 @@ class BatchingNetwork:
             return
         for number, one in enumerate(batch.items):
             one.result.set_result(output[number : number + 1])
+
+
+def _takes_two(network: Network) -> bool:
+    try:
+        return network.runner()(np.zeros((2, 1, *PROBE), np.float32)).shape[0] == 2
+    except BackendError:
+        return False
 
 
 @dataclass(slots=True, eq=False)

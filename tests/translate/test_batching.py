@@ -141,7 +141,6 @@ def test_bounds(wrong: dict[str, float]) -> None:
         Batching(**wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("batching", [Batching(), Batching(4, 200)], ids=["alone", "batched"])
 def test_the_shipped_network_takes_several_and_paints_each_as_alone() -> None:
     network = load_network(load_artifact(DEFAULT_MODEL), workers=1)
     frames = np.random.default_rng(3).random((3, 1, 64, 96), np.float32)
@@ -151,6 +150,7 @@ def test_the_shipped_network_takes_several_and_paints_each_as_alone() -> None:
     BatchingNetwork(network, Batching(3))
 
 
+@pytest.mark.parametrize("batching", [Batching(), Batching(4, 200)], ids=["alone", "batched"])
 def test_translators_that_share_paint_what_one_alone_paints(
     tiny_model: Path, batching: Batching, frame_of: Callable[[int], Frame]
 ) -> None:
