@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -101,17 +101,24 @@ class BatchingNetwork:
     than ``wait_ms`` and the run.
     """
 
-    def __init__(self, network: Network, batching: Batching, takes_batches: bool = False) -> None:
+    def __init__(
+        self,
+        network: Network,
+        batching: Batching,
+        takes_batches: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """
         Args:
             network: must take [N,1,H,W].
             batching: how frames are gathered.
             takes_batches: that is known; otherwise it is tried.
+            clock: seconds.
 
         Raises:
             ConfigError: a network that takes one frame at a time.
         """
-        self._network, self._batching = network, batching
+        self._network, self._batching, self._clock = network, batching, clock
         self._lock = threading.Lock()
         self._gathering: Gathering[_Waiting] = Gathering(batching.frames, batching.wait_ms / 1000)
         if not (takes_batches or _takes_two(network)):
@@ -132,7 +139,7 @@ class BatchingNetwork:
         def run(thermal: Array) -> Array:
             waiting = _Waiting(thermal)
             with self._lock:
-                batch, full = self._gathering.add(thermal.shape, waiting, time.monotonic())
+                batch, full = self._gathering.add(thermal.shape, waiting, self._clock())
             leader = batch.items[0]
             if full:
                 leader.goes.set()
@@ -143,7 +150,9 @@ class BatchingNetwork:
         return run
 
     def _lead(self, batch: Batch[_Waiting], inner: Runner) -> None:
-        batch.items[0].goes.wait(max(0.0, batch.due_s - time.monotonic()))
+        goes = batch.items[0].goes
+        while (left_s := batch.due_s - self._clock()) > 0 and not goes.wait(left_s):
+            pass
         with self._lock:
             self._gathering.close(batch)
         try:

@@ -41,7 +41,6 @@ from ladle_rt.translate.failover import FailoverTranslator
 from ladle_rt.translate.gpu_selection import select_gpu
 from ladle_rt.translate.network import Network, NetworkFactory, Output
 from ladle_rt.translate.network_size import NetworkSize, Size
-from ladle_rt.translate.plans import obtain_plan
 from ladle_rt.translate.shared_workers import SharedWorkers
 from ladle_rt.translate.warm_start import WarmStartTranslator
 
@@ -56,15 +55,6 @@ __all__ = [
 
 logger = logging.getLogger("ladle_rt.engine")
 
-NETWORKS = {
-    "onnxruntime": "ladle_rt.translate.onnxruntime_backend:OnnxRuntimeNetwork",
-    "openvino": "ladle_rt.translate.openvino_backend:OpenVinoNetwork",
-    "torch": "ladle_rt.translate.torch_backend:TorchNetwork",
-}
-"""Backends that take frames from the CPU, as `NetworkFactory`; those of other distributions are
-entry points of the group ``ladle_rt.backends``."""
-GPU_BACKENDS = ("tensorrt", "torch", "torch-tensorrt")
-"""Those that keep a frame in device memory; torch is among both."""
 FOR_ARRAYS = PictureSpec("rgb24", even=False)
 """Pictures for arrays and still images: of the frame's own size."""
 FOR_VIDEO = PictureSpec("yuv420p", even=True)
@@ -155,11 +145,11 @@ def load_network(
         ConfigError: an engine that has no CPU form, or a plug-in that cannot be loaded.
     """
     name = "onnxruntime" if backend == "auto" else backend
-    target = NETWORKS.get(name)
-    if target is None and name not in BACKENDS:
-        target = plugins.installed("ladle_rt.backends").get(name)
+    own = BACKENDS.get(name)
+    target = own.network if own else plugins.installed("ladle_rt.backends").get(name)
     if target is None:
-        raise ConfigError(f"{backend} runs on a GPU only; choose {', '.join(NETWORKS)}")
+        able = ", ".join(name for name, kind in BACKENDS.items() if kind.network)
+        raise ConfigError(f"{backend} runs on a GPU only; choose {able}")
     open_network = cast(NetworkFactory, plugins.load(target))
     return open_network(artifact, workers=workers, output=output)
 
@@ -176,7 +166,8 @@ class _Choice:
 
     def make(self) -> Translator:
         backend = self.options.backend
-        if backend not in ("auto", *GPU_BACKENDS) or self.options.layout == "semantic":
+        on_gpu = [name for name, kind in BACKENDS.items() if kind.on_gpu]
+        if backend not in ("auto", *on_gpu) or self.options.layout == "semantic":
             return self._on_cpu(backend)
         try:
             device = self._find_gpu()
@@ -278,8 +269,11 @@ class _Choice:
         """Find or build the plan and open it.
 
         Args:
-            leave: see `obtain_plan`.
+            leave: see `ladle_rt.translate.plans.obtain_plan`.
         """
+        # Brings the builder, which no run without a GPU needs.
+        from ladle_rt.translate.plans import obtain_plan
+
         folder, artifact = self.options.engines, self.artifact
         batch = 1 if self.shared is None else self.shared.batching.frames
         entry = obtain_plan(

@@ -94,7 +94,7 @@ def test_half_precision_at_the_border() -> None:
 
 def test_frames_of_cameras_that_come_together_share_a_run() -> None:
     opened = Opened()
-    network = BatchingNetwork(opened.network, Batching(4, 1000), takes_batches=True)
+    network = BatchingNetwork(opened.network, Batching(4, 1000), True, clock=lambda: 0.0)
     frames = planes(8)
     start = threading.Barrier(8)
 
