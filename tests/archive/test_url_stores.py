@@ -81,6 +81,8 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]:
 
 @pytest.fixture
 def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]:
+    # It would ask Google itself of what kind the bucket is; read when it is imported.
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     gcsfs = pytest.importorskip("gcsfs", reason="gcsfs comes with the extra scale")
     pytest.importorskip("gcp_storage_emulator", reason="needs gcp-storage-emulator")
     import fsspec
