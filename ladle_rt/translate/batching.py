@@ -170,7 +170,7 @@ class BatchingNetwork:
 
 def _takes_two(network: Network) -> bool:
     try:
-        return network.runner()(np.zeros((2, 1, *PROBE), np.float32)).shape[0] == 2
+        return len(network.runner()(np.zeros((2, 1, *PROBE), np.float32))) == 2
     except BackendError:
         return False
 

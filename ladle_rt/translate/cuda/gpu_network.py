@@ -47,7 +47,7 @@ class GpuNetwork:
     def __init__(
         self, open_gpu: Callable[[], Gpu], open_engine: Callable[[Gpu], EnqueueEngine]
     ) -> None:
-        self._open = lambda: _Session(open_gpu, open_engine)
+        self._open: Callable[[], _Session] = lambda: _Session(open_gpu, open_engine)
         self._jobs: queue.SimpleQueue[tuple[Array, Future[Array]] | None] = queue.SimpleQueue()
         self._closed = False
         self._lock = threading.Lock()
@@ -86,12 +86,12 @@ class GpuNetwork:
 
     def _serve(self, started: Future[str]) -> None:
         try:
-            session: _Session | None = self._open()
+            first = self._open()
         except BaseException as error:
             started.set_exception(error)
             return
-        assert session is not None
-        started.set_result(session.name)
+        session: _Session | None = first
+        started.set_result(first.name)
         while (job := self._jobs.get()) is not None:
             thermal, result = job
             try:
@@ -102,7 +102,8 @@ class GpuNetwork:
                 result.set_exception(error)
             except BaseException as error:
                 result.set_exception(error)
-                session = _give_back(session)
+                _give_back(session)
+                session = None
         _give_back(session)
 
 
@@ -156,7 +157,9 @@ class _Session:
         self._gpu.copy_to_host(taken, self._rgb, self._stream)
         self._gpu.record_event(self._done, self._stream)
         self._gpu.synchronize_event(self._done)
-        return taken.view(dtype).reshape(frames, 3, height, width).astype(np.float32)
+        # A copy, because the memory is the next run's.
+        output: Array = taken.view(dtype).reshape(frames, 3, height, width).astype(np.float32)
+        return output
 
     def close(self) -> None:
         """Give everything back.
