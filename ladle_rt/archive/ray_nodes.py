@@ -34,10 +34,10 @@ def refuse_other_versions(ray: Any, address: str) -> None:
     asked = []
     for node in ray.nodes():
         if node["Alive"]:
-            there = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            on_it = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
                 node["NodeID"], soft=False
             )
-            asked.append(ask.options(scheduling_strategy=there).remote())
+            asked.append(ask.options(scheduling_strategy=on_it).remote())
     answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S)
     for answer in answered:
         try:
