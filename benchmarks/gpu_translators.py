@@ -71,11 +71,11 @@ class CopyEngine:
     def __init__(self, network_dtype: NetworkDtype) -> None:
         self.network_dtype = network_dtype
 
-    def supports(self, shape: tuple[int, int]) -> bool:
+    def supports(self, shape: tuple[int, int], frames: int = 1) -> bool:
         """See `EnqueueEngine.supports`."""
-        return True
+        return frames == 1
 
-    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
+    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int, frames: int = 1) -> None:
         """See `EnqueueEngine.prepare`."""
         itemsize = np.dtype(self.network_dtype).itemsize
         self._gpu, self._bytes = gpu, itemsize * shape[0] * shape[1]

@@ -176,7 +176,12 @@ def main() -> None:
         results = soak(clips, options.model, options.minutes * 60)
     print(json.dumps(results, indent=2))
     if options.output is not None:
-        settings = {"minutes": options.minutes, "cameras": CAMERAS, "model": options.model}
+        settings = {
+            "minutes": options.minutes,
+            "cameras": CAMERAS,
+            "clips": len(clips) if options.clips else "a synthetic drive",
+            "model": options.model,
+        }
         write_result(options.output, "serve_soak", settings, results)
     sys.exit(0 if results["accounts_add_up"] and results["came_back"] else 1)
 

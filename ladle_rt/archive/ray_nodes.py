@@ -30,16 +30,14 @@ def refuse_other_versions(ray: Any, address: str) -> None:
         BackendError: a node has no ladle-rt, or another one, or another PyAV, whose segments
             could not be joined with those of others.
     """
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
     ask = ray.remote(num_cpus=0, max_retries=0)(_asking())
-    asked = [
-        ask.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote()
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
+    asked = []
+    for node in ray.nodes():
+        if node["Alive"]:
+            on_it = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+                node["NodeID"], soft=False
+            )
+            asked.append(ask.options(scheduling_strategy=on_it).remote())
     answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S)
     for answer in answered:
         try:

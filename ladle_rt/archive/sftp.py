@@ -29,9 +29,9 @@ def open_sftp(url: str) -> tuple[Any, str]:
 @functools.cache
 def _driver() -> Any:
     paramiko: Any = require("paramiko", "scale")
-    from fsspec.implementations.sftp import SFTPFileSystem
+    fsspec_sftp: Any = require("fsspec.implementations.sftp", "scale")
 
-    class Sftp(SFTPFileSystem):  # type: ignore[misc]
+    class Sftp(fsspec_sftp.SFTPFileSystem):  # type: ignore[misc]
         """One connection, made again when it is gone."""
 
         protocol = ("sftp", "ssh")

@@ -28,11 +28,12 @@ def fitting_plan(
     device: CudaDevice,
     tensorrt: TensorRT,
     shapes: Sequence[Size],
+    batch: int = 1,
 ) -> Entry | None:
     """The fastest plan of a model for a GPU that takes all shapes.
 
-    Those with kernels for the first shape come first, then measured ones, then by precision; INT8
-    comes last where TensorRT does not fuse it.
+    Those with kernels for the first shape and the batch come first, then measured ones, then by
+    precision; INT8 comes last where TensorRT does not fuse it.
     Damaged plans and those of other models, versions and GPUs are passed over.
 
     Args:
@@ -41,6 +42,7 @@ def fitting_plan(
         device: the GPU.
         tensorrt: who will load the plan.
         shapes: heights and widths that the network may be given, the first most often.
+        batch: frames in one run, at most.
     """
     driver = driver_release() or device.driver_version
     found: list[tuple[Entry, bool, bool, float, int]] = []
@@ -56,13 +58,14 @@ def fitting_plan(
             and here
             and manifest.flavour == tensorrt.edition
             and same_version(manifest.version, tensorrt.version)
-            and all(takes(manifest.profiles, shape) for shape in shapes)
+            and all(takes(manifest.profiles, shape, batch) for shape in shapes)
         ):
             # What was measured under another driver may have changed with it.
             measured = manifest.latency_ms
             if measured is None or manifest.latency_driver != driver:
                 measured = float("inf")
-            other = all(list(best[2:]) != list(shapes[0]) for _, best, _ in manifest.profiles)
+            wanted = [batch, 1, *shapes[0]]
+            other = all(list(best) != wanted for _, best, _ in manifest.profiles)
             slow = manifest.precision == "int8" and not tensorrt.fuses_int8
             found.append((entry, other, slow, measured, PRECISIONS.index(manifest.precision)))
     return min(found, key=lambda item: item[1:])[0] if found else None
@@ -76,6 +79,7 @@ def obtain_plan(
     shapes: Sequence[Size],
     notify: Notify,
     leave: threading.Event | None = None,
+    batch: int = 1,
 ) -> Entry:
     """`fitting_plan`, or one that a process of its own builds now.
 
@@ -87,11 +91,12 @@ def obtain_plan(
         shapes: see above.
         notify: gets lines that say what is being built, and why.
         leave: once set, nobody waits any more; a build goes on, and the next run finds the plan.
+        batch: see `fitting_plan`.
 
     Raises:
         BackendError: no plan could be built, the one that was does not fit, or nobody waits.
     """
-    entry = fitting_plan(folder, artifact, device, tensorrt, shapes)
+    entry = fitting_plan(folder, artifact, device, tensorrt, shapes, batch)
     if entry is not None:
         return entry
     # Runs that are shorter than a build would each start one, that waits for the first.
@@ -102,13 +107,12 @@ def obtain_plan(
                 time.sleep(POLL_S)
             elif leave.wait(POLL_S):
                 raise BackendError("another process goes on building a plan")
-        entry = fitting_plan(folder, artifact, device, tensorrt, shapes)
+        entry = fitting_plan(folder, artifact, device, tensorrt, shapes, batch)
         if entry is not None:
             return entry
-    build_in_subprocess(
-        artifact.onnx_path, folder, settings_for(artifact.info, shapes), notify, leave
-    )
-    entry = fitting_plan(folder, artifact, device, tensorrt, shapes)
+    settings = settings_for(artifact.info, shapes, batch)
+    build_in_subprocess(artifact.onnx_path, folder, settings, notify, leave)
+    entry = fitting_plan(folder, artifact, device, tensorrt, shapes, batch)
     if entry is None:
         wanted = ", ".join(size_range(shape, shape) for shape in shapes)
         raise BackendError(

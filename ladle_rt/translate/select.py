@@ -15,6 +15,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from ladle_rt import plugins
@@ -274,7 +275,10 @@ class _Choice:
         from ladle_rt.translate.plans import obtain_plan
 
         folder, artifact = self.options.engines, self.artifact
-        entry = obtain_plan(folder, artifact, device, tensorrt, self.shapes, logger.info, leave)
+        batch = 1 if self.shared is None else self.shared.batching.frames
+        entry = obtain_plan(
+            folder, artifact, device, tensorrt, self.shapes, logger.info, leave, batch
+        )
         logger.info("tensorrt: %s", entry.path.name)
 
         def open_engine(gpu: Gpu) -> EnqueueEngine:
@@ -286,10 +290,15 @@ class _Choice:
                 raise BackendError(f"{entry.path}: cannot be read ({error.strerror})") from error
             return TensorRtEngine(plan, tensorrt.edition)
 
-        return self._on_gpu(open_engine)
+        return self._on_gpu(open_engine, entry.path)
 
     def _torch(self, backend: Backend) -> Translator:
         require_binding(self.options.cuda)
+        if backend == "torch-tensorrt" and self._batches:
+            raise ConfigError(
+                "torch-tensorrt takes one frame at a time; set frames = 1 under [engine.batch], or "
+                "take tensorrt or torch"
+            )
 
         def open_engine(gpu: Gpu) -> EnqueueEngine:
             if backend == "torch-tensorrt":
@@ -300,15 +309,34 @@ class _Choice:
 
             return TorchEngine(self.artifact)
 
-        return self._on_gpu(open_engine)
+        return self._on_gpu(open_engine, self.artifact.onnx_path)
 
-    def _on_gpu(self, open_engine: Callable[[Gpu], EnqueueEngine]) -> Translator:
-        from ladle_rt.translate.cuda.gpu_translator import GpuTranslator
+    @property
+    def _batches(self) -> bool:
+        return self.shared is not None and self.shared.batching.frames > 1
 
-        return GpuTranslator(
-            lambda: open_gpu(self.options.cuda),
-            open_engine,
-            self.artifact.info,
-            self.options,
-            self.picture,
-        )
+    def _on_gpu(self, open_engine: Callable[[Gpu], EnqueueEngine], loaded: Path) -> Translator:
+        """A translator on the GPU; with batches, one that shares its network.
+
+        Args:
+            open_engine: loads the network.
+            loaded: the file that it is loaded from.
+        """
+        info, options, picture, shared = self.artifact.info, self.options, self.picture, self.shared
+
+        def opened() -> Gpu:
+            return open_gpu(options.cuda)
+
+        if shared is None or not self._batches:
+            from ladle_rt.translate.cuda.gpu_translator import GpuTranslator
+
+            return GpuTranslator(opened, open_engine, info, options, picture)
+        from ladle_rt.translate.cuda.gpu_network import GpuNetwork
+
+        def load() -> Network:
+            network = GpuNetwork(opened, open_engine)
+            shared.at_end(network.close)
+            return network
+
+        network = shared.network(("gpu", loaded), load, takes_batches=True)
+        return CpuTranslator(network, info, options, picture, shared.workers, shared.lane())

@@ -1,9 +1,10 @@
-"""What many translators on one CPU have in common: the threads, and each network once."""
+"""What many translators on one machine have in common: the threads, and each network once."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
+from contextlib import ExitStack
 
 from ladle_rt.translate.batching import Batching, BatchingNetwork
 from ladle_rt.translate.fair_pool import FairPool, Lane
@@ -19,15 +20,23 @@ class SharedWorkers:
             workers: threads, one frame each.
             batching: how frames of several translators share a run of the network.
         """
-        self._batching = batching or Batching()
+        self.batching = batching or Batching()
         # Threads that wait for a batch do nothing meanwhile: enough for all that may wait.
-        self.workers = max(workers, self._batching.frames)
+        self.workers = max(workers, self.batching.frames)
+        self._at_end = ExitStack()
         self._pool = FairPool(self.workers)
         self._networks: dict[Hashable, Network] = {}
         self._loading = threading.Lock()
 
-    def network(self, key: Hashable, load: Callable[[], Network]) -> Network:
+    def network(
+        self, key: Hashable, load: Callable[[], Network], takes_batches: bool = False
+    ) -> Network:
         """The network of a key, loaded by the first who asks.
+
+        Args:
+            key: the same for the same network.
+            load: makes it.
+            takes_batches: it is known to; otherwise it is tried where batches are wanted.
 
         Raises:
             LadleError: what loading it raised; the next who asks tries again.
@@ -36,10 +45,14 @@ class SharedWorkers:
         with self._loading:
             if key not in self._networks:
                 network = load()
-                if self._batching.frames > 1:
-                    network = BatchingNetwork(network, self._batching)
+                if self.batching.frames > 1:
+                    network = BatchingNetwork(network, self.batching, takes_batches)
                 self._networks[key] = network
             return self._networks[key]
+
+    def at_end(self, close: Callable[[], None]) -> None:
+        """Remember how something that a network holds is given back."""
+        self._at_end.callback(close)
 
     def lane(self) -> Lane:
         """A place in the pool."""
@@ -49,3 +62,4 @@ class SharedWorkers:
         """End the threads; translators that still use them hear that they are closed."""
         self._pool.close()
         self._networks.clear()
+        self._at_end.close()

@@ -124,30 +124,30 @@ class TorchEngine:
         module = module.to(self._dtype).cuda().to(memory_format=torch.channels_last)
         self._module = compile_module(torch, module) if compile_module else module
         self._uses_graphs = graphs
-        self._only, self._shape = only, (0, 0)
+        self._only, self._shape, self._frames = only, (0, 0), 1
         self._runs: dict[tuple[int, int], Callable[[], object]] = {}
         """By the addresses of input and output; a graph's is its replay."""
         self.name = f"torch {torch.__version__} ({dtype})"
 
-    def supports(self, shape: tuple[int, int]) -> bool:
+    def supports(self, shape: tuple[int, int], frames: int = 1) -> bool:
         """See `EnqueueEngine.supports`."""
-        return self._only in (None, shape)
+        return self._only is None or (self._only == shape and frames == 1)
 
-    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
+    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int, frames: int = 1) -> None:
         """Run once, so that torch chooses its kernels before a capture.
 
         Raises:
             ConfigError: another size than the module was compiled for.
         """
-        if not self.supports(shape):
+        if not self.supports(shape, frames):
             raise ConfigError(
-                "this module was compiled for {}x{} at the network, received {}x{}; use "
-                "--backend torch for several sizes".format(*(self._only or ()), *shape)
+                "this module was compiled for one frame of {}x{} at the network, received {} of "
+                "{}x{}; use --backend torch for others".format(*(self._only or ()), frames, *shape)
             )
         torch = self._torch
-        self._shape = shape
+        self._shape, self._frames = shape, frames
         self._runs.clear()
-        frame = torch.zeros((1, 1, *shape), dtype=self._dtype, device="cuda")
+        frame = torch.zeros((frames, 1, *shape), dtype=self._dtype, device="cuda")
         with self._on(stream):
             self._module(frame.contiguous(memory_format=torch.channels_last))
         gpu.synchronize_stream(stream)
@@ -181,8 +181,8 @@ class TorchEngine:
         torch = self._torch
         kind = {"float16": "<f2", "float32": "<f4"}[self.network_dtype]
         arrays = (
-            _DeviceArray(thermal_ptr, (1, 1, *self._shape), kind),
-            _DeviceArray(rgb_ptr, (1, 3, *self._shape), kind),
+            _DeviceArray(thermal_ptr, (self._frames, 1, *self._shape), kind),
+            _DeviceArray(rgb_ptr, (self._frames, 3, *self._shape), kind),
         )
         thermal, rgb = (torch.as_tensor(array, device="cuda") for array in arrays)
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ import pytest
 
 from ladle_rt.archive.archive_storage import open_store
 from ladle_rt.archive.run_archive import ArchiveJob, run_archive
+from ladle_rt.archive.sftp import _driver as sftp_driver
 from ladle_rt.config import TranslateOptions, VideoEncoding
 from ladle_rt.errors import InputError, MissingDependencyError, OutputError
 
@@ -81,6 +83,8 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]:
 
 @pytest.fixture
 def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]:
+    # It would ask Google itself of what kind the bucket is; read when it is imported.
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     gcsfs = pytest.importorskip("gcsfs", reason="gcsfs comes with the extra scale")
     pytest.importorskip("gcp_storage_emulator", reason="needs gcp-storage-emulator")
     import fsspec
@@ -171,8 +175,9 @@ def sftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]:
         yield
         allowed.set()
 
-    yield Remote(url, open_sftp(url)[0], str(folder), refusing)
-    open_sftp(url)[0].client.close()
+    files = open_sftp(url)[0]
+    yield Remote(url, files, str(folder), refusing)
+    files.client.close()
     loop.call_soon_threadsafe(server.close)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(LIMIT_S)
@@ -255,9 +260,7 @@ def test_an_empty_place_and_one_that_is_not_there(
 
 
 def test_a_host_that_nobody_knows_is_refused(sftp: Remote, tmp_path: Path) -> None:
-    from ladle_rt.archive.sftp import _driver
-
-    _driver().clear_instance_cache()
+    sftp_driver().clear_instance_cache()
     (tmp_path / "home" / ".ssh" / "known_hosts").write_text("")
     with pytest.raises(InputError, match=r"cannot be used \(.*not found in known_hosts") as told:
         open_store(sftp.url)
@@ -284,7 +287,12 @@ def test_an_unknown_scheme_names_what_is_missing() -> None:
 def test_without_the_driver_the_extra_is_named(
     module: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, module, None)
+    if module != "fsspec":
+        registry = pytest.importorskip("fsspec.registry", reason="fsspec comes with scale")
+        # As in a process that has not used it yet.
+        monkeypatch.delitem(registry._registry, "gs", raising=False)
+        sftp_driver.cache_clear()
+    monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match=r"ladle-rt\[scale\]"):
         open_store(url)
 

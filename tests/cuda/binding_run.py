@@ -84,8 +84,8 @@ class Disturbed(Tripled):
 class Careless(Tripled):
     """Enqueues from memory that it gives back before the graph is launched."""
 
-    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
-        super().prepare(shape, gpu, stream)
+    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int, frames: int = 1) -> None:
+        super().prepare(shape, gpu, stream, frames)
         self._held = [gpu.allocate(self._bytes)]
 
     def enqueue(self, thermal_ptr: int, rgb_ptr: int, stream: int) -> None:

@@ -106,6 +106,11 @@ def test_without_sizes_the_training_size_is_best_and_every_other_fits(tiny: Mode
         ((1, 1, 64, 96),) * 3,
         ((1, 1, 32, 32), (1, 1, 384, 512), (1, 1, 640, 640)),
     )
+    several = BuildSettings(sizes=((640, 512),), batch=8).profiles()
+    assert takes(several, (640, 512), 8) and takes(several, (640, 512))
+    assert not takes(several, (640, 512), 9) and not takes(profiles, (640, 512), 2)
+    with pytest.raises(ConfigError, match="one frame at a time"):
+        BuildSettings(batch=2, dla=0)
     assert takes(profiles, (640, 512)) and not takes(profiles, (672, 512))
     # A DLA takes no ranges.
     assert len(BuildSettings(dla=0).for_model(tiny.info).profiles()) == 1

@@ -61,9 +61,7 @@ def test_a_flood_a_hang_and_a_missing_camera_leave_the_others_alone(
         begin = supervisor.figures()
         until(shows(supervisor, "calm", 15))
         end = supervisor.figures()
-        dropped = sum(end["calm"].dropped.values()) - sum(begin["calm"].dropped.values())
-        # None on a machine that has nothing else to do.
-        assert dropped <= 15, end["calm"]
+        # That it loses nothing is counted in turns, by test_calm_camera.py.
         assert end["flood"].captured > begin["flood"].captured
         assert end["hangs"].captured == 0
         overview = {one["name"]: one for one in supervisor.overview()["cameras"]}

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,11 +14,10 @@ import pytest
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, ConfigError
 from ladle_rt.frames import Frame
-from ladle_rt.models.artifact import load_artifact
-from ladle_rt.translate import batching
-from ladle_rt.translate.batching import Batching, BatchingNetwork
+from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
+from ladle_rt.translate.batching import Batching, BatchingNetwork, Gathering
 from ladle_rt.translate.network import Array, Runner
-from ladle_rt.translate.select import FOR_ARRAYS, TranslatorFactory
+from ladle_rt.translate.select import FOR_ARRAYS, TranslatorFactory, load_network
 from ladle_rt.translate.shared_workers import SharedWorkers
 
 LIMIT_S = 20
@@ -63,24 +60,18 @@ def plane(value: float, side: int = 32) -> Array:
     return np.full((1, 1, side, side), value, np.float32)
 
 
-class Patient(threading.Event):
-    """Waits for as long as a slow machine needs to bring the frames together."""
-
-    waits: ClassVar[list[bool]] = []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.waits.append(super().wait(LIMIT_S))
-        return self.waits[-1]
+def stopped() -> float:
+    """A clock by which no batch is ever late, however slow the machine is."""
+    return 0.0
 
 
-def test_frames_share_a_run_and_each_gets_its_own_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_share_a_run_and_each_gets_its_own_picture() -> None:
     inner = Tripling()
-    network = BatchingNetwork(inner, Batching(4, 1000))
+    network = BatchingNetwork(inner, Batching(4, 1000), clock=stopped)
     inner.runs.clear()
-    monkeypatch.setattr(batching, "threading", SimpleNamespace(Event=Patient))
     pictures = together(network, [plane(value / 8) for value in range(8)])
     # Full batches do not wait: their frames end it, not the clock.
-    assert inner.runs == [4, 4] and Patient.waits == [True, True]
+    assert inner.runs == [4, 4]
     for value, picture in enumerate(pictures):
         assert picture.shape == (1, 3, 32, 32) and (picture == value / 8).all()
 
@@ -94,9 +85,38 @@ def test_a_frame_alone_waits_no_longer_than_the_bound() -> None:
     assert 0.015 < time.monotonic() - began_s < LIMIT_S and inner.runs == [1]
 
 
+def test_who_goes_together_and_when() -> None:
+    gathering: Gathering[str] = Gathering(3, 0.004)
+    first, full = gathering.add("small", "a1", 10.0)
+    assert not full and first.due_s == pytest.approx(10.004)
+    # Another shape has a batch of its own; the same camera may be in one twice, in order.
+    assert gathering.add("large", "b1", 10.001)[0] is not first
+    assert gathering.add("small", "a2", 10.002) == (first, False)
+    assert gathering.add("small", "c1", 10.003) == (first, True)
+    assert first.items == ["a1", "a2", "c1"]
+    # Full: the next begins another, and its bound counts from then.
+    second, full = gathering.add("small", "c2", 10.003)
+    assert second is not first and not full and second.due_s == pytest.approx(10.007)
+
+
+def test_a_camera_that_stalls_holds_no_batch() -> None:
+    gathering: Gathering[str] = Gathering(8, 0.004)
+    batch, _ = gathering.add("small", "a1", 10.0)
+    # Its neighbour never comes. At its time it goes alone, and what comes late is not held by it.
+    gathering.close(batch)
+    gathering.close(batch)
+    late, full = gathering.add("small", "b1", 10.005)
+    assert late is not batch and not full and batch.items == ["a1"]
+    # Also where whoever runs it is late: past its time nothing joins.
+    later, _ = gathering.add("small", "a2", late.due_s)
+    assert later is not late
+    gathering.close(late)
+    assert gathering.add("small", "b2", late.due_s)[0] is later
+
+
 def test_frames_of_other_sizes_go_by_themselves() -> None:
     inner = Tripling()
-    network = BatchingNetwork(inner, Batching(2, 1000))
+    network = BatchingNetwork(inner, Batching(2, 1000), clock=stopped)
     inner.runs.clear()
     frames = [plane(0.1), plane(0.2, 64), plane(0.3), plane(0.4, 64)]
     for frame, picture in zip(frames, together(network, frames), strict=True):
@@ -106,7 +126,7 @@ def test_frames_of_other_sizes_go_by_themselves() -> None:
 
 def test_a_run_that_fails_fails_for_all_of_it_and_the_next_does_not() -> None:
     inner = Tripling()
-    network = BatchingNetwork(inner, Batching(2, 1000))
+    network = BatchingNetwork(inner, Batching(2, 1000), clock=stopped)
     inner.fails = True
     with pytest.raises(BackendError, match="out of memory"):
         together(network, [plane(0), plane(1)])
@@ -123,6 +143,15 @@ def test_a_network_of_one_frame_at_a_time_is_refused() -> None:
 def test_bounds(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="batch"):
         Batching(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_shipped_network_takes_several_and_paints_each_as_alone() -> None:
+    network = load_network(load_artifact(DEFAULT_MODEL), workers=1)
+    frames = np.random.default_rng(3).random((3, 1, 64, 96), np.float32)
+    run = network.runner()
+    alone = np.concatenate([run(frame[None]).copy() for frame in frames])
+    assert np.abs(network.runner()(frames) - alone).max() < 1 / 255 / 4
+    BatchingNetwork(network, Batching(3))
 
 
 @pytest.mark.parametrize("batching", [Batching(), Batching(4, 200)], ids=["alone", "batched"])

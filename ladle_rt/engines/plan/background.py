@@ -81,6 +81,8 @@ def _command(model: Path, folder: Path, settings: BuildSettings) -> list[str]:
     words += ["--opt-level", str(settings.optimization_level)]
     for height, width in settings.sizes:
         words += ["--size", f"{width}x{height}"]
+    if settings.batch > 1:
+        words += ["--batch", str(settings.batch)]
     if settings.targets:
         words += ["--target", ",".join(settings.targets)]
     if settings.workspace_mib is not None:

@@ -37,6 +37,8 @@ class BuildSettings:
     """File with measured kernel times, read and extended (TensorRT only)."""
     dla: int | None = None
     """Deep Learning Accelerator to use; it takes fixed sizes only."""
+    batch: int = 1
+    """Frames that one run may take; kernels are chosen for so many."""
     span: tuple[Size, Size] | None = None
     """Smallest and largest height and width of one more profile, whose kernels serve every size
     between them, though they are chosen for `SPAN_BEST`."""
@@ -49,6 +51,10 @@ class BuildSettings:
         for target in self.targets:
             if not re.fullmatch(r"sm\d+", target):
                 raise ConfigError(f"targets: expected names such as sm89, received {target!r}")
+        if not 1 <= self.batch <= 64:
+            raise ConfigError(f"batch: expected 1 to 64 frames, received {self.batch}")
+        if self.batch > 1 and self.dla is not None:
+            raise ConfigError("a DLA takes one frame at a time; leave --batch or --dla out")
         if self.workspace_mib is not None and self.workspace_mib < 1:
             raise ConfigError(f"workspace: expected 1 MiB or more, received {self.workspace_mib}")
         if not 0 <= self.optimization_level <= 5:
@@ -77,7 +83,7 @@ class BuildSettings:
         return replace(self, sizes=(info.train_size,), span=span)
 
     def profiles(self) -> tuple[tuple[Shape, Shape, Shape], ...]:
-        """Smallest, best and largest input shape [1,1,H,W] of each optimisation profile.
+        """Smallest, best and largest input shape [N,1,H,W] of each optimisation profile.
 
         Height and width are fixed within a profile, for which the kernels are chosen; but for
         the last where there is a span.
@@ -90,7 +96,10 @@ class BuildSettings:
                 for least, best, most in zip(low, SPAN_BEST, high, strict=True)
             )
             ranges.append((low, (height, width), high))
-        return tuple(((1, 1, *low), (1, 1, *best), (1, 1, *high)) for low, best, high in ranges)
+        most = self.batch
+        return tuple(
+            ((1, 1, *low), (most, 1, *best), (most, 1, *high)) for low, best, high in ranges
+        )
 
     def flags(self) -> dict[str, Any]:
         """What else decides about the plan, JSON-ready, for its key."""
@@ -101,22 +110,23 @@ class BuildSettings:
         }
 
 
-def settings_for(info: ModelInfo, sizes: Sequence[Size]) -> BuildSettings:
+def settings_for(info: ModelInfo, sizes: Sequence[Size], batch: int = 1) -> BuildSettings:
     """The settings of a plan that takes all these sizes: the usual ones where they do.
 
     Args:
         info: the model's facts.
         sizes: heights and widths of the network's input, divisible by its ``size_multiple``.
+        batch: frames in one run.
     """
-    usual = BuildSettings()
+    usual = BuildSettings(batch=batch)
     if all(takes(usual.for_model(info).profiles(), size) for size in sizes):
         return usual
-    return BuildSettings(sizes=tuple(dict.fromkeys(sizes)))
+    return BuildSettings(sizes=tuple(dict.fromkeys(sizes)), batch=batch)
 
 
-def takes(profiles: Iterable[Sequence[Sequence[int]]], size: Size) -> bool:
-    """Whether one of `BuildSettings.profiles` takes one frame of a height and width."""
-    shape = (1, 1, *size)
+def takes(profiles: Iterable[Sequence[Sequence[int]]], size: Size, frames: int = 1) -> bool:
+    """Whether one of `BuildSettings.profiles` takes so many frames of a height and width."""
+    shape = (frames, 1, *size)
     return any(
         all(least <= side <= most for least, side, most in zip(low, shape, high, strict=True))
         for low, _, high in profiles

@@ -25,19 +25,21 @@ class EnqueueEngine(Protocol):
         An engine that records graphs of its own says no.
         """
 
-    def supports(self, shape: tuple[int, int]) -> bool:
-        """Whether `prepare` may be asked for inputs of a height and width; in any thread."""
+    def supports(self, shape: tuple[int, int], frames: int = 1) -> bool:
+        """Whether `prepare` may be asked for frames of a height and width; in any thread."""
 
-    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
-        """Get ready for inputs [1,1,H,W]; may allocate, and may wait for the stream.
+    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int, frames: int = 1) -> None:
+        """Get ready for inputs [N,1,H,W]; may allocate, and may wait for the stream.
 
         Args:
             shape: H and W.
             gpu: for memory; what an earlier `prepare` took is given back first.
             stream: that `enqueue` will use.
+            frames: N, in one run.
 
         Raises:
-            ConfigError: a size that the network cannot do; another one can be prepared.
+            ConfigError: a size, or a number of frames, that the network cannot do; another one can
+                be prepared.
             BackendError: the engine failed.
         """
 
@@ -48,8 +50,8 @@ class EnqueueEngine(Protocol):
         it records or takes frames.
 
         Args:
-            thermal_ptr: [1,1,H,W] in device memory.
-            rgb_ptr: [1,3,H,W] in device memory.
+            thermal_ptr: [N,1,H,W] in device memory.
+            rgb_ptr: [N,3,H,W] in device memory.
             stream: what orders it.
 
         Raises:

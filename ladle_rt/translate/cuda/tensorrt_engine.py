@@ -73,14 +73,14 @@ class TensorRtEngine:
             return bool(context.is_stream_capturable(self._stream))
         return True
 
-    def supports(self, shape: tuple[int, int]) -> bool:
+    def supports(self, shape: tuple[int, int], frames: int = 1) -> bool:
         """See `EnqueueEngine.supports`."""
-        return any(_within(shape, low, high) for low, _, high in self._limits)
+        return any(_within((frames, *shape), low, high) for low, _, high in self._limits)
 
-    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
+    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int, frames: int = 1) -> None:
         """See `EnqueueEngine.prepare`."""
         engine, context = self._engine, self._context
-        profile = self._profile(shape)
+        profile = self._profile((frames, *shape))
         if self._gpu is None:
             self._gpu = gpu
             size = engine.device_memory_size_v2
@@ -92,12 +92,12 @@ class TensorRtEngine:
         if not context.set_optimization_profile_async(profile, stream):
             raise self._refusal("set_optimization_profile_async")
         gpu.synchronize_stream(stream)
-        if not context.set_input_shape(INPUT_NAME, (1, 1, *shape)):
+        if not context.set_input_shape(INPUT_NAME, (frames, 1, *shape)):
             raise self._refusal("set_input_shape")
         received = tuple(context.get_tensor_shape(OUTPUT_NAME))
-        if received != (1, 3, *shape):
+        if received != (frames, 3, *shape):
             raise BackendError(
-                f"{self._label}: expected an output of shape {(1, 3, *shape)}, received "
+                f"{self._label}: expected an output of shape {(frames, 3, *shape)}, received "
                 f"{received}; build the plan again from a model of ladle-rt"
             )
 
@@ -147,8 +147,8 @@ class TensorRtEngine:
         if gpu is not None and self._scratch:
             gpu.free(self._scratch)
 
-    def _profile(self, shape: tuple[int, int]) -> int:
-        """The profile made for a size, else the first that holds it.
+    def _profile(self, shape: tuple[int, int, int]) -> int:
+        """The profile made for a number of frames of a size, else the first that holds them.
 
         Raises:
             ConfigError: none does.
@@ -158,11 +158,18 @@ class TensorRtEngine:
             index for index, (low, _, high) in enumerate(limits) if _within(shape, low, high)
         ]
         if not fitting:
-            known = ", ".join(size_range(low, high) for low, _, high in limits)
+            frames, height, width = shape
+            size = f"{width}x{height}"
+            if not any(_within(shape[1:], low[1:], high[1:]) for low, _, high in limits):
+                known = ", ".join(size_range(low[1:], high[1:]) for low, _, high in limits)
+                raise ConfigError(
+                    f"this plan takes {known} at the network, received {size}; use another --size, "
+                    f"or build one: ladle-rt build-engine --size {size}"
+                )
+            most = max(high[0] for _, _, high in limits)
             raise ConfigError(
-                f"this plan takes {known} at the network, received {shape[1]}x{shape[0]}; use "
-                "another --size, or build one: "
-                f"ladle-rt build-engine --size {shape[1]}x{shape[0]}"
+                f"this plan takes up to {most} frames in one run, received {frames}; build one: "
+                f"ladle-rt build-engine --size {size} --batch {frames}"
             )
         return min(fitting, key=lambda index: limits[index][1] != shape)
 
@@ -171,14 +178,17 @@ class TensorRtEngine:
 
 
 def _limits(engine: Any) -> list[tuple[tuple[int, ...], ...]]:
-    """Smallest, best and largest height and width of each profile."""
+    """Smallest, best and largest number of frames, height and width of each profile."""
     return [
-        tuple(tuple(dims)[2:] for dims in engine.get_tensor_profile_shape(INPUT_NAME, index))
+        tuple(
+            (dims[0], *tuple(dims)[2:])
+            for dims in engine.get_tensor_profile_shape(INPUT_NAME, index)
+        )
         for index in range(engine.num_optimization_profiles)
     ]
 
 
-def _within(shape: tuple[int, int], low: tuple[int, ...], high: tuple[int, ...]) -> bool:
+def _within(shape: tuple[int, ...], low: tuple[int, ...], high: tuple[int, ...]) -> bool:
     return all(a <= side <= b for a, side, b in zip(low, shape, high, strict=True))
 
 

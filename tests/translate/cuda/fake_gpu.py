@@ -244,7 +244,7 @@ class FakeGpu:
 
     def copy_to_device(self, pointer: int, array: Bytes, stream: int) -> None:
         self.call("copy_to_device")
-        self._hold(id(array) in self._pinned, "copy from memory that is not pinned")
+        self._hold(self._is_pinned(array), "copy from memory that is not pinned")
 
         def run() -> None:
             self.view(pointer, array.size)[:] = array
@@ -253,7 +253,7 @@ class FakeGpu:
 
     def copy_to_host(self, array: Bytes, pointer: int, stream: int) -> None:
         self.call("copy_to_host")
-        self._hold(id(array) in self._pinned, "copy to memory that is not pinned")
+        self._hold(self._is_pinned(array), "copy to memory that is not pinned")
 
         def run() -> None:
             array[:] = self.view(pointer, array.size)
@@ -324,6 +324,9 @@ class FakeGpu:
                 return memory.bytes[pointer - start : pointer - start + size]
         self._hold(False, f"{size} bytes at {pointer:#x} are nobody's")
         raise AssertionError
+
+    def _is_pinned(self, array: Bytes) -> bool:
+        return id(array) in self._pinned or id(array.base) in self._pinned
 
     def nothing_left(self) -> bool:
         return self.closed and not any(self.live.values())
@@ -403,22 +406,22 @@ class FakeEngine:
         self.network_dtype = network_dtype
         self._gpu, self._network, self._most = gpu, network, most
         self._profiles = profiles
-        self._shape = (0, 0)
+        self._shape, self._frames = (0, 0), 1
         self._scratch: int | None = None
         gpu.call("engine.open")
 
-    def supports(self, shape: tuple[int, int]) -> bool:
-        if self._profiles is not None and not takes(self._profiles, shape):
+    def supports(self, shape: tuple[int, int], frames: int = 1) -> bool:
+        if self._profiles is not None and not takes(self._profiles, shape, frames):
             return False
         return shape[0] <= self._most[0] and shape[1] <= self._most[1]
 
-    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
+    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int, frames: int = 1) -> None:
         self._gpu.call("engine.prepare")
-        if not self.supports(shape):
+        if not self.supports(shape, frames):
             raise ConfigError(f"this engine takes up to {self._most}, received {shape}")
         self._free()
         self._scratch = gpu.allocate(64)
-        self._shape = shape
+        self._shape, self._frames = shape, frames
 
     def enqueue(self, thermal_ptr: int, rgb_ptr: int, stream: int) -> None:
         self._gpu.call("engine.enqueue")
@@ -426,9 +429,11 @@ class FakeEngine:
         dtype = np.dtype(self.network_dtype)
 
         def run() -> None:
-            size = height * width * dtype.itemsize
-            thermal = self._gpu.view(thermal_ptr, size).view(dtype).reshape(1, 1, height, width)
-            rgb = self._gpu.view(rgb_ptr, 3 * size).view(dtype).reshape(1, 3, height, width)
+            frames = self._frames
+            size = frames * height * width * dtype.itemsize
+            thermal = self._gpu.view(thermal_ptr, size).view(dtype)
+            thermal = thermal.reshape(frames, 1, height, width)
+            rgb = self._gpu.view(rgb_ptr, 3 * size).view(dtype).reshape(frames, 3, height, width)
             if self._network is not None:
                 rgb[:] = self._network(np.array(thermal, np.float32))
 

@@ -58,7 +58,7 @@ class Context:
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         assert name == "rgb"
-        return (1, self._trt.channels, *self.shape[2:])
+        return (self.shape[0], self._trt.channels, *self.shape[2:])
 
     def set_tensor_address(self, name: str, pointer: int) -> bool:
         return self._call("set_tensor_address", name, pointer)
@@ -87,7 +87,9 @@ class Engine:
 
     def get_tensor_profile_shape(self, name: str, index: int) -> list[tuple[int, ...]]:
         assert name == "thermal"
-        return [(1, 1, *shape) for shape in PROFILES[index]]
+        low, best, high = PROFILES[index]
+        most = self._trt.most_frames
+        return [(1, 1, *low), (most, 1, *best), (most, 1, *high)]
 
     def create_execution_context(self, strategy: Any) -> Context | None:
         self._trt.calls.append(("create_execution_context", strategy))
@@ -105,6 +107,7 @@ class FakeTensorRT:
         self.refused = ""
         self.deserialised = 0
         self.channels = 3
+        self.most_frames = 1
         self.scratch = 1024
         self.tensors = {"thermal": DataType.FLOAT, "rgb": DataType.FLOAT}
         self.log: Any = None
@@ -189,6 +192,20 @@ def test_another_size_uses_its_profile_and_the_same_memory(trt: FakeTensorRT) ->
         engine.prepare(shape, gpu, stream)
     used = [call[1] for call in trt.calls if call[0] == "set_optimization_profile_async"]
     assert used == [0, 1, 0] and gpu.calls.count("allocate") == 1
+
+
+def test_several_frames_in_one_run(trt: FakeTensorRT) -> None:
+    trt.most_frames = 4
+    gpu = FakeGpu().open()
+    stream = gpu.create_stream()
+    engine = TensorRtEngine(b"plan", "tensorrt")
+    for frames in (4, 1):
+        engine.prepare((64, 96), gpu, stream, frames)
+    shapes = [call[2] for call in trt.calls if call[0] == "set_input_shape"]
+    assert shapes == [(4, 1, 64, 96), (1, 1, 64, 96)]
+    assert engine.supports((64, 96), 4) and not engine.supports((64, 96), 5)
+    with pytest.raises(ConfigError, match=r"up to 4 frames in one run, received 5.*--batch 5"):
+        engine.prepare((64, 96), gpu, stream, 5)
 
 
 @pytest.mark.parametrize("shape", [(16, 96), (64, 160), (192, 224)])
