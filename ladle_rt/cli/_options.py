@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ladle_rt.temperature import CelsiusScale
     from ladle_rt.thermal.scene_reader import ReadOptions
 
-_BACKENDS = ("auto", "tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino")
+_BACKENDS = ("auto", "tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino", "triton")
 QUALITIES = ("fast", "balanced", "best")
 PALETTES = ("white-hot", "black-hot", "ironbow", "lava", "arctic", "green-hot", "rainbow")
 MAX_SIDE = 2048
@@ -62,6 +62,20 @@ def parse_backend(
         if value not in names:
             raise click.BadParameter(f"expected one of {', '.join(names)}, received {value!r}")
     return value
+
+
+def parse_servers(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    """Addresses with commas between."""
+    if value is None:
+        return None
+    from ladle_rt.config import RemoteOptions
+
+    try:
+        return RemoteOptions(tuple(part for part in value.split(",") if part.strip())).urls
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def parse_raw_size(
@@ -173,6 +187,27 @@ _ENGINE = (
             name for name in _BACKENDS if name.startswith(start)
         ],
         help="Compute engine; by default the first of tensorrt, torch on a GPU, onnxruntime.",
+    ),
+    click.option(
+        "--url",
+        "urls",
+        callback=parse_servers,
+        metavar="URL[,URL...]",
+        help="Servers of --backend triton: grpc://HOST:8001[/MODEL[/VERSION]], or http://.",
+    ),
+    click.option(
+        "--deadline",
+        "deadline_s",
+        type=click.FloatRange(0, min_open=True),
+        metavar="SECONDS",
+        help="For a frame on a server, before another gets it; 10.",
+    ),
+    click.option(
+        "--outage",
+        "outage_s",
+        type=click.FloatRange(0, min_open=True),
+        metavar="SECONDS",
+        help="How long all servers may be away before the run ends; 30.",
     ),
     click.option("--gpu", metavar="N|UUID", help="As `nvidia-smi -L` prints them; the first."),
     click.option(
@@ -316,6 +351,9 @@ def translate_settings(
     codec: str | None = None,
     crf: int | None = None,
     preset: str | None = None,
+    urls: tuple[str, ...] | None = None,
+    deadline_s: float | None = None,
+    outage_s: float | None = None,
     **values: Any,
 ) -> TranslateOptions:
     """The settings that the shared options mean.
@@ -323,7 +361,7 @@ def translate_settings(
     Raises:
         ConfigError: two sizes, or values that the library refuses.
     """
-    from ladle_rt.config import Isotherm, TranslateOptions, VideoEncoding
+    from ladle_rt.config import Isotherm, RemoteOptions, TranslateOptions, VideoEncoding
 
     if quality is not None and size is not None:
         raise ConfigError("--quality and --size both choose the network's size; give one")
@@ -334,6 +372,7 @@ def translate_settings(
         raise ConfigError("how an isotherm looks needs an isotherm; add --isotherm 98%")
     return TranslateOptions(
         encoding=VideoEncoding(codec, crf, preset),
+        remote=RemoteOptions(**given(urls=urls, deadline_s=deadline_s, outage_s=outage_s)),
         **(agc or {}),
         **given(
             quality=quality,
