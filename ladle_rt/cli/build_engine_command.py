@@ -67,6 +67,11 @@ def _targets(
     metavar="WxH",
     help="Network size, one profile each; the model's training size, and one for all others.",
 )
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    help="Most frames in a run, for a server that gathers them; 1.",
+)
 @click.option("--workspace", type=click.IntRange(min=1), metavar="MIB", help="Scratch memory.")
 @click.option(
     "--timing-cache",

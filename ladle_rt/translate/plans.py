@@ -62,7 +62,7 @@ def fitting_plan(
             measured = manifest.latency_ms
             if measured is None or manifest.latency_driver != driver:
                 measured = float("inf")
-            other = all(list(best[2:]) != list(shapes[0]) for _, best, _ in manifest.profiles)
+            other = all(list(best) != [1, 1, *shapes[0]] for _, best, _ in manifest.profiles)
             slow = manifest.precision == "int8" and not tensorrt.fuses_int8
             found.append((entry, other, slow, measured, PRECISIONS.index(manifest.precision)))
     return min(found, key=lambda item: item[1:])[0] if found else None

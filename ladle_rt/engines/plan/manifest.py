@@ -91,7 +91,8 @@ class PlanManifest:
         targets = self.device.get("targets") or [
             f"sm{str(self.device.get('compute_capability', '')).replace('.', '')}"
         ]
-        return f"{file_stem(self.name)}-{self.precision}-{'+'.join(targets)}-{label}-{self.key[:8]}.plan"
+        model = file_stem(self.name)
+        return f"{model}-{self.precision}-{'+'.join(targets)}-{label}-{self.key[:8]}.plan"
 
     def difference(self, other: PlanManifest) -> list[str]:
         """Names of the key's fields that differ, in words."""

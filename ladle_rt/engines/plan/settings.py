@@ -12,6 +12,7 @@ from ladle_rt.errors import ConfigError
 from ladle_rt.geometry import LARGEST_BOX
 from ladle_rt.models.artifact import ModelInfo
 
+MOST_BATCH = 64
 Shape = tuple[int, int, int, int]
 Size = tuple[int, int]
 LARGEST_SIDE = max(LARGEST_BOX["best"])
@@ -35,6 +36,8 @@ class BuildSettings:
     """0 (builds fastest) to 5 (searches longest)."""
     timing_cache: Path | None = None
     """File with measured kernel times, read and extended (TensorRT only)."""
+    batch: int = 1
+    """Most frames in a run, for servers that gather them; a run of this program has one."""
     dla: int | None = None
     """Deep Learning Accelerator to use; it takes fixed sizes only."""
     span: tuple[Size, Size] | None = None
@@ -51,6 +54,8 @@ class BuildSettings:
                 raise ConfigError(f"targets: expected names such as sm89, received {target!r}")
         if self.workspace_mib is not None and self.workspace_mib < 1:
             raise ConfigError(f"workspace: expected 1 MiB or more, received {self.workspace_mib}")
+        if not 1 <= self.batch <= MOST_BATCH:
+            raise ConfigError(f"batch: expected 1 to {MOST_BATCH}, received {self.batch}")
         if not 0 <= self.optimization_level <= 5:
             raise ConfigError(f"opt-level: expected 0 to 5, received {self.optimization_level}")
 
@@ -77,7 +82,7 @@ class BuildSettings:
         return replace(self, sizes=(info.train_size,), span=span)
 
     def profiles(self) -> tuple[tuple[Shape, Shape, Shape], ...]:
-        """Smallest, best and largest input shape [1,1,H,W] of each optimisation profile.
+        """Smallest, best and largest input shape [N,1,H,W] of each optimisation profile.
 
         Height and width are fixed within a profile, for which the kernels are chosen; but for
         the last where there is a span.
@@ -90,7 +95,10 @@ class BuildSettings:
                 for least, best, most in zip(low, SPAN_BEST, high, strict=True)
             )
             ranges.append((low, (height, width), high))
-        return tuple(((1, 1, *low), (1, 1, *best), (1, 1, *high)) for low, best, high in ranges)
+        most = self.batch
+        return tuple(
+            ((1, 1, *low), (most, 1, *best), (most, 1, *high)) for low, best, high in ranges
+        )
 
     def flags(self) -> dict[str, Any]:
         """What else decides about the plan, JSON-ready, for its key."""

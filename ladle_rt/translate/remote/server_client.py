@@ -23,6 +23,7 @@ _FINAL = {
     *("UNAUTHENTICATED", "UNIMPLEMENTED", "400", "401", "403", "405", "413", "415", "422", "501"),
 }
 """What a server says of a request that it will never take; all else may pass."""
+_SILENT = {"", "CANCELLED", "DEADLINE_EXCEEDED", "UNAVAILABLE"}
 _MICROSECONDS = 1e6
 
 
@@ -40,6 +41,8 @@ class ServerError(Exception):
         """Whether the same request will fail again."""
         self.unknown = status in ("NOT_FOUND", "404")
         """Whether what was asked for is not there."""
+        self.answered = status not in _SILENT
+        """Whether somebody said so; not after a deadline or a broken connection."""
 
 
 @dataclass(frozen=True, slots=True)

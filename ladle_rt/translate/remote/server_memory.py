@@ -12,7 +12,7 @@ from ladle_rt.addresses import ServerAddress
 from ladle_rt.translate.network import Array
 from ladle_rt.translate.remote.server_client import Region, ServerClient, ServerError
 
-FORGET_S = 1.0
+FORGET_S = 2.0
 """To tell a server that a region is gone."""
 
 
@@ -72,7 +72,7 @@ class _Mapped:
         try:
             memory = SharedMemory(create=True, size=size)
         except OSError as error:
-            raise ServerError(f"no shared memory of {size} bytes ({error})") from error
+            raise ServerError(f"no shared memory of {size} bytes: {error}", "LOCAL") from error
         self._memory = memory
         self.region = Region(f"ladle-rt-{memory.name.strip('/')}", size)
         self._end = weakref.finalize(self, _forget, client.address, self.region, memory)

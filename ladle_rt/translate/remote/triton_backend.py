@@ -180,7 +180,7 @@ class _RemoteRunner:
             try:
                 return former.infer(thermal)
             except ServerError as error:
-                if not (error.final or error.unknown):
+                if not error.answered:
                     raise
                 # A server that was restarted between two frames knows no shared memory.
                 del self._sessions[server]
@@ -245,7 +245,7 @@ class _Session:
                 self._sees_memory = True
                 return answer
             except ServerError as error:
-                if self._sees_memory:
+                if self._sees_memory or not error.answered:
                     raise
                 # In a container or behind a tunnel, an address of this machine is not enough.
                 sides, output = self._send(thermal)
