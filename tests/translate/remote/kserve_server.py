@@ -30,7 +30,7 @@ from tritonclient.grpc import service_pb2_grpc
 HEADER = "Inference-Header-Content-Length"
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """What the server says no to."""
 
     def __init__(self, code: str, line: str) -> None:
@@ -69,7 +69,7 @@ class Served:
 
     def metadata(self, name: str) -> dict[str, Any]:
         if name != self.name:
-            raise Refused("NOT_FOUND", f"Request for unknown model: '{name}' is not found")
+            raise RefusedError("NOT_FOUND", f"Request for unknown model: '{name}' is not found")
         given = {"name": self.input_name, "datatype": self.datatype, "shape": [-1, 1, -1, -1]}
         made = {"name": "rgb", "datatype": "FP32", "shape": [-1, 3, -1, -1]}
         return {
@@ -83,7 +83,7 @@ class Served:
     def run(self, name: str, thermal: np.ndarray) -> np.ndarray:
         self.metadata(name)
         if thermal.shape[2] > self.largest:
-            raise Refused("INVALID_ARGUMENT", f"unexpected shape {list(thermal.shape)}")
+            raise RefusedError("INVALID_ARGUMENT", f"unexpected shape {list(thermal.shape)}")
         with self.lock:
             self.frames += 1
         time.sleep(self.delay_s)
@@ -92,7 +92,7 @@ class Served:
 
     def register(self, name: str, key: str, size: int) -> None:
         if not self.shares_memory:
-            raise Refused("INVALID_ARGUMENT", f"Unable to open shared memory region: '{key}'")
+            raise RefusedError("INVALID_ARGUMENT", f"Unable to open shared memory region: '{key}'")
         # It belongs to the client: nothing here may remove it.
         with untracked():
             self.regions[name] = SharedMemory(key.strip("/"))
@@ -104,7 +104,7 @@ class Served:
 
     def region(self, name: str) -> memoryview:
         if name not in self.regions:
-            raise Refused("NOT_FOUND", f"Unable to find system shared memory region: '{name}'")
+            raise RefusedError("NOT_FOUND", f"Unable to find system shared memory region: '{name}'")
         self.through_memory += 1
         return self.regions[name].buf
 
@@ -177,7 +177,7 @@ class Service(service_pb2_grpc.GRPCInferenceServiceServicer):
 def refusing(context: Any) -> Iterator[None]:
     try:
         yield
-    except Refused as error:
+    except RefusedError as error:
         context.abort(getattr(grpc.StatusCode, error.code), str(error))
 
 
@@ -212,13 +212,13 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(infer)
 
     def share(self, request: dict[str, Any]) -> dict[str, Any]:
-        raise Refused("INVALID_ARGUMENT", "no shared memory here")
+        raise RefusedError("INVALID_ARGUMENT", "no shared memory here")
 
     def _answer(self, make: Any) -> None:
         status, raw = 200, b""
         try:
             facts, raw = make()
-        except Refused as error:
+        except RefusedError as error:
             status = 404 if error.code == "NOT_FOUND" else 400
             facts = {"error": str(error)}
         text = json.dumps(facts).encode()
