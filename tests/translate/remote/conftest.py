@@ -86,8 +86,8 @@ def _restarted_video(
         )
     ]
     assert killed and killed[0] < len(frames)
-    assert all(result.stats.presented == len(frames) for result in results)
-    assert all(result.stats.captured == len(frames) for result in results)
+    assert all(result.statistics.presented == len(frames) for result in results)
+    assert all(result.statistics.captured == len(frames) for result in results)
     local, remote = (
         np.stack([frame.to_ndarray() for frame in container.decode(video=0)])
         for container in map(av.open, sorted(folder.glob("*.mkv")))

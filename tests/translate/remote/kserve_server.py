@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import sys
 import threading
 import time
@@ -17,7 +18,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class Served:
     frames: int = 0
     """Asked for so far."""
     through_memory: int = 0
-    regions: dict[str, SharedMemory] = field(default_factory=dict)
+    regions: dict[str, mmap.mmap] = field(default_factory=dict)
     unregistered: list[str] = field(default_factory=list)
     lock: Any = field(default_factory=threading.Lock)
 
@@ -93,33 +93,19 @@ class Served:
     def register(self, name: str, key: str, size: int) -> None:
         if not self.shares_memory:
             raise RefusedError("INVALID_ARGUMENT", f"Unable to open shared memory region: '{key}'")
-        # It belongs to the client: nothing here may remove it.
-        with untracked():
-            self.regions[name] = SharedMemory(key.strip("/"))
-        assert self.regions[name].size >= size
+        # Not by Python's class, which would take it for its own and remove it.
+        with open(f"/dev/shm{key}", "r+b") as file:
+            self.regions[name] = mmap.mmap(file.fileno(), size)
 
     def unregister(self, name: str) -> None:
-        self.regions.pop(name).close()
+        del self.regions[name]
         self.unregistered.append(name)
 
     def region(self, name: str) -> memoryview:
         if name not in self.regions:
             raise RefusedError("NOT_FOUND", f"Unable to find system shared memory region: '{name}'")
         self.through_memory += 1
-        return self.regions[name].buf
-
-
-@contextlib.contextmanager
-def untracked() -> Iterator[None]:
-    """Attach to shared memory without becoming its owner (``track=False`` of Python 3.13)."""
-    from multiprocessing import resource_tracker
-
-    register = resource_tracker.register
-    resource_tracker.register = lambda *_: None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        resource_tracker.register = register
+        return memoryview(self.regions[name])
 
 
 class Service(service_pb2_grpc.GRPCInferenceServiceServicer):
