@@ -204,9 +204,7 @@ def test_another_model_of_the_same_form(
     other = make_model(tmp_path / "tiny.onnx", weight=-1)
     with (
         kserve.serve(kserve.Served(other)) as url,
-        pytest.raises(
-            ModelError, match="expected the model tiny, received the pictures of another"
-        ),
+        pytest.raises(ModelError, match="the model tiny, received the pictures of another"),
     ):
         opened(artifact, url)
 
@@ -217,14 +215,12 @@ def test_a_frame_that_the_server_does_not_take(
     """A plan for other sizes: waiting would not help."""
     with kserve.serve(kserve.Served(artifact.onnx_path, largest=64)) as url:
         run = opened(artifact, url).runner()
-        with pytest.raises(
-            BackendError, match="refuses a frame scaled to 96x128: unexpected shape"
-        ):
+        with pytest.raises(BackendError, match="refuses a frame scaled to 96x128: unexp"):
             run(np.tile(frame, (1, 1, 2, 1)))
         assert np.array_equal(run(frame), expected(artifact, frame))
 
 
-@pytest.mark.parametrize("library", ["grpc", "tritonclient", "tritonclient.grpc"])
+@pytest.mark.parametrize("library", ["grpc", "tritonclient.grpc"])
 def test_without_tritonclient(
     artifact: ModelArtifact, library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
