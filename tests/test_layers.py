@@ -142,6 +142,7 @@ OPTIONAL = (
     "torch",
     "torchmetrics",
     "torchvision",
+    "tritonclient",
 )
 HANDLE_LIBRARIES = {"segmentation_models_pytorch", "timm"}
 """Slow to import, and the business of the Handles alone."""

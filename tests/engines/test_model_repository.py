@@ -21,7 +21,7 @@ from ladle_rt.engines.plan.settings import BuildSettings
 from ladle_rt.errors import ConfigError, LadleError, MissingDependencyError, ModelError, OutputError
 from ladle_rt.models.artifact import load_artifact
 
-PLAN = struct.pack("<I20x4B", 0x74727476, 1, 11, 4, 0) + bytes(4096)
+PLAN = struct.pack("<I20x4B", 0x74727466, 11, 4, 0, 0) + bytes(4096)
 """As TensorRT begins one."""
 SIZES = BuildSettings(sizes=((64, 96), (192, 256)), batch=4)
 
