@@ -21,7 +21,12 @@ from peers import TITLES
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-TEXTS = (ROOT / "README.md", ROOT / "benchmarks" / "README.md", *(ROOT / "docs").rglob("*.md"))
+TEXTS = (
+    ROOT / "README.md",
+    ROOT / "benchmarks" / "README.md",
+    ROOT / "ladle_rt" / "weights" / "ladlenet-plus-daylight.md",
+    *(ROOT / "docs").rglob("*.md"),
+)
 MARKED = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Record = Mapping[str, Any]
 
@@ -48,13 +53,15 @@ def speed(record: Record) -> str:
     """The whole job against the naive loop and the floor; medians."""
     names = {
         "onnxruntime": "`ladle-rt video`, ONNX Runtime",
+        "onnxruntime, bare": "the same without flicker suppression and shutter",
         "openvino": "`ladle-rt video`, OpenVINO",
+        "openvino, bare": "the same without flicker suppression and shutter",
         "naive": "naive cv2 + ONNX Runtime loop",
     }
     settings, results = record["settings"], record["results"]
     rows = [
         (
-            f"{settings['frames']} frames of 640x512, H.264 in and out",
+            f"{settings['frames']} frames of 640x512 at {settings['size']}, H.264 in and out",
             *("wall s", "of the naive loop", "of the floor", "CPU s", "peak MB", "first frame s"),
         )
     ]
@@ -128,10 +135,86 @@ def peers(record: Record) -> str:
     )
 
 
+SHORT = ("ladlenet-plus-daylight", "ladlenet-plus-compact", "inverted grey")
+"""Rows of the table in the README."""
+FULL = (*SHORT[:2], "ladlenet-compact", "mean colour", SHORT[2])
+
+
+def painted(record: Record, names: tuple[str, ...]) -> str:
+    """Pictures as painted, against the truth in the look."""
+    heads = ("MS-SSIM", "PSNR dB", "CIEDE2000", "perceptual", "KID", "contrast", "chroma")
+    rows = [("pairs", "picture", *heads, "sharpness", "black L*")]
+    for title, one in record["results"].items():
+        for place, name in enumerate(names):
+            figures = one["rows"][name]["painted"]
+            kid = one["rows"][name]["kid"]
+            rows.append(
+                (
+                    f"{title}, {one['images']}" if place == 0 else "",
+                    name,
+                    f"{figures['ms_ssim']:.3f}",
+                    f"{figures['psnr_db']:.1f}",
+                    f"{figures['ciede2000']:.1f}",
+                    f"{figures['perceptual']:.3f}",
+                    f"{kid[0]:.2f}",
+                    *(f"{figures[f'{key}_ratio']:.2f}" for key in ("contrast", "chroma")),
+                    f"{figures['sharpness_ratio']:.2f}",
+                    f"{figures['black_point']:.0f}",
+                )
+            )
+    return table(*rows)
+
+
+def raw(record: Record) -> str:
+    """The same pictures against the raw truth."""
+    rows = [("pairs", "picture", "SSIM", "MS-SSIM", "PSNR dB")]
+    for title, one in record["results"].items():
+        for place, name in enumerate(FULL):
+            figures = one["rows"][name]["raw"]
+            rows.append(
+                (
+                    title if place == 0 else "",
+                    name,
+                    *(f"{figures[key]:.3f}" for key in ("ssim", "ms_ssim")),
+                    f"{figures['psnr_db']:.2f}",
+                )
+            )
+    return table(*rows)
+
+
+STRENGTHS = (0.0, 0.5, 0.75, 1.0)
+
+
+def flicker(record: Record) -> str:
+    """Flicker and warping error by strength of the suppression, levels smoothed as by default."""
+    model = record["settings"]["model"]
+    heads = tuple(f"{strength:g}" for strength in STRENGTHS)
+    rows = [("`--steady`", *heads, "real camera", "warping over the real one's, 0 and 1")]
+    for video, every in record["results"].items():
+        found = {row["strength"]: row for row in every if row["levels"] != "each frame"}
+        real = found["truth"]
+        rows.append(
+            (
+                f"{video}, {model}",
+                *(f"{found[strength]['flicker']:.2f}" for strength in STRENGTHS),
+                f"{real['flicker']:.2f}",
+                ", ".join(
+                    f"{found[strength]['warping_l1'] / real['warping_l1']:.2f}"
+                    for strength in (0.0, 1.0)
+                ),
+            )
+        )
+    return f"{machine(record)}.\n\n{table(*rows)}"
+
+
 BLOCKS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "speed": ("video_cpu.json", speed),
     "live": ("live_latency.json", live),
     "peers": ("peers.json", peers),
+    "flicker": ("flicker.json", flicker),
+    "quality": ("quality.json", lambda record: painted(record, SHORT)),
+    "quality-full": ("quality.json", lambda record: painted(record, FULL)),
+    "quality-raw": ("quality.json", raw),
 }
 """By name: the recorded result, and what is made of it."""
 

@@ -1,6 +1,6 @@
 """CPU seconds of decoding, of the network and of encoding, each alone.
 
-    python benchmarks/floor_cpu.py CLIP.mp4 TRANSLATED.mp4 MODEL.onnx
+    python benchmarks/floor_cpu.py CLIP.mp4 TRANSLATED.mp4 MODEL.onnx WIDTHxHEIGHT
 
 Prints JSON. A process of its own, so that the memory it needs is not charged to anybody else.
 """
@@ -46,12 +46,13 @@ def encode(frames: list[av.VideoFrame], target: Path) -> None:
         container.mux(stream.encode(None))
 
 
-def main(clip: str, translated: str, model: str) -> None:
-    """Measure and print."""
+def main(clip: str, translated: str, model: str, size: str) -> None:
+    """Measure and print; ``size`` is the network's."""
+    width, height = (int(side) for side in size.split("x"))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    thermal = np.random.default_rng(0).random((1, 1, 192, 256), dtype=np.float32)
+    thermal = np.random.default_rng(0).random((1, 1, height, width), dtype=np.float32)
     session.run(None, {"thermal": thermal})
 
     def network() -> None:

@@ -1,6 +1,6 @@
 """The loop everybody writes first: read, resize, run, resize, write, one after another.
 
-    python benchmarks/naive_loop.py IN.mp4 OUT.mp4 MODEL.onnx
+    python benchmarks/naive_loop.py IN.mp4 OUT.mp4 MODEL.onnx WIDTHxHEIGHT
 
 cv2 decodes and resizes, ONNX Runtime runs with its defaults on two threads, PyAV encodes with
 the very settings of `ladle-rt video`, so that only the structure differs.
@@ -17,8 +17,9 @@ import numpy as np
 import onnxruntime
 
 
-def main(source: str, target: str, model: str) -> None:
-    """Translate a file."""
+def main(source: str, target: str, model: str, size: str) -> None:
+    """Translate a file; ``size`` is the network's."""
+    network = tuple(int(side) for side in size.split("x"))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -35,7 +36,7 @@ def main(source: str, target: str, model: str) -> None:
             if not more:
                 break
             gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-            small = cv2.resize(gray, (256, 192), interpolation=cv2.INTER_AREA)
+            small = cv2.resize(gray, network, interpolation=cv2.INTER_AREA)
             low, high = np.percentile(small, (0.5, 99.5))
             unit = np.clip((small - low) / max(high - low, 1), 0, 1).astype(np.float32)
             output = session.run(None, {"thermal": unit[None, None]})[0][0]

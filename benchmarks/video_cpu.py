@@ -4,8 +4,8 @@
         [--output benchmarks/results/video_cpu.json]
 
 Floor: CPU seconds of decoding, of the network (ONNX Runtime, one thread) and of encoding, each
-alone, over the cores: what a perfect schedule without any other work would take. The contenders
-are whole processes and take turns; every figure is the median over the turns, ratios are taken
+alone, over the cores: what a perfect schedule without any other work would take. All work at one
+network size; ``bare`` is ours without what the others do not do. The contenders are whole processes and take turns; every figure is the median over the turns, ratios are taken
 within a turn. CPU seconds and peak memory are the operating system's accounting of the process.
 """
 
@@ -54,10 +54,14 @@ def run_process(command: list[str]) -> Cost:
     return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def floor(clip: Path, translated: Path, model: Path) -> dict[str, float]:
+BARE = ("--steady", "0", "--no-shutter")
+"""Switches off what neither the floor nor the naive loop does."""
+
+
+def floor(clip: Path, translated: Path, model: Path, size: str) -> dict[str, float]:
     """CPU seconds of each part alone, and their sum over the cores as ``wall_s``."""
     script = str(Path(__file__).with_name("floor_cpu.py"))
-    command = [sys.executable, script, str(clip), str(translated), str(model)]
+    command = [sys.executable, script, str(clip), str(translated), str(model), size]
     parts: dict[str, float] = json.loads(subprocess.check_output(command))
     seconds = [value for key, value in parts.items() if key.endswith("_s")]
     return {**parts, "wall_s": sum(seconds) / usable_cores()}
@@ -69,6 +73,7 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, help="default: a synthetic drive")
     parser.add_argument("--frames", type=int, default=600, help="length of the synthetic drive")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--size", default="384x288", help="WIDTHxHEIGHT of the network")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -91,18 +96,21 @@ def measure(arguments: argparse.Namespace, folder: Path) -> tuple[dict[str, Any]
     model = artifact.onnx_path
     naive = str(Path(__file__).with_name("naive_loop.py"))
     outputs = {"naive": folder / "naive.mp4"}
-    commands = {"naive": [sys.executable, naive, str(clip), str(outputs["naive"]), str(model)]}
+    size = arguments.size
+    job = [str(clip), str(outputs["naive"]), str(model), size]
+    commands = {"naive": [sys.executable, naive, *job]}
     engines = ["onnxruntime", *(["openvino"] if util.find_spec("openvino") else [])]
     for engine in engines:
-        outputs[engine] = folder / f"{engine}.mp4"
-        target = ["video", str(clip), str(outputs[engine]), "--overwrite"]
-        commands[engine] = [*ladle, *target, "--backend", engine]
+        for name, extras in ((engine, ()), (f"{engine}, bare", BARE)):
+            outputs[name] = folder / f"{name}.mp4"
+            target = ["video", str(clip), str(outputs[name]), "--overwrite", "--size", size]
+            commands[name] = [*ladle, *target, "--backend", engine, *extras]
     costs: dict[str, list[Cost]] = {contender: [] for contender in commands}
     floors: list[dict[str, float]] = []
     for turn in range(arguments.runs):
         for contender, command in commands.items():
             costs[contender].append(run_process(command))
-        floors.append(floor(clip, outputs["onnxruntime"], model))
+        floors.append(floor(clip, outputs["onnxruntime"], model, size))
         print(f"turn {turn + 1} of {arguments.runs}", file=sys.stderr)
     timed = [key for key in floors[0] if key.endswith("_s")]
     results: dict[str, Any] = {
@@ -125,6 +133,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> tuple[dict[str, Any]
         "clip": clip.name,
         "frames": int(floors[0]["frames"]),
         "runs": arguments.runs,
+        "size": size,
         "model": artifact.info.name,
     }
     return results, settings

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 # is set before. Set it to 0 to leave it on.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-# OpenCV's limit, read when it is imported: a small file can hold any number of pixels.
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 26))
+# A small file can hold any number of pixels. 33 million are twenty-five times the largest thermal
+# sensor on the market and a mosaic of many; OpenCV reads its limit when it is imported, and
+# `ladle_rt.datasets.read_image.pixel_limit` is for everything else.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 25))
 
 # Of a damaged picture OpenCV says in lines of its own source what ours say in one.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")

@@ -24,7 +24,7 @@ from ladle_rt.errors import LadleError
 from ladle_rt.frame_stats import FrameStats
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
-from ladle_rt.pipeline import image_job, video_job
+from ladle_rt.pipeline import video_job
 from ladle_rt.pipeline.colorizer import Colorizer
 from ladle_rt.pipeline.processing import Processing
 from ladle_rt.pipeline.video_job import VideoJob, VideoResult
@@ -199,6 +199,9 @@ def translate_images(
         PartialResultError: some failed; the others have been written.
         LadleError: as in `load`, and what its engine raises.
     """
+    # The readers of every kind of still take as long to import as a small job runs.
+    from ladle_rt.pipeline import image_job
+
     chosen = _settings(options, backend, quality, threads)
     settings = replace(chosen, smoothing_s=0.0, steady=0.0, drift_warning=False)
     artifact = load_artifact(model or DEFAULT_MODEL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from ladle_rt.addresses import ServerAddress
 from ladle_rt.errors import ConfigError
@@ -23,10 +23,34 @@ Palette = Literal["white-hot", "black-hot", "ironbow", "lava", "arctic", "green-
 """False colours for people; see `ladle_rt.thermal.palettes`."""
 Quality = Literal["fast", "balanced", "best"]
 
-BACKENDS = ("tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino", "triton")
-"""The compute engines of this package; others are entry points of ``ladle_rt.backends``."""
-CLASS_BACKENDS = ("onnxruntime", "openvino", "triton")
-"""Those that can give a model's classes instead of its picture."""
+
+class BackendKind(NamedTuple):
+    """One line of the table of compute engines."""
+
+    network: str | None = None
+    """``module:factory`` of what takes frames from the CPU, see `ladle_rt.plugins`."""
+    on_gpu: bool = False
+    """Whether it can keep a frame in device memory."""
+    classes: bool = False
+    """Whether it can give a model's classes instead of its picture."""
+    remote: bool = False
+    """Whether servers run the network; see `RemoteOptions`."""
+
+
+BACKENDS = {
+    "tensorrt": BackendKind(on_gpu=True),
+    "torch": BackendKind("ladle_rt.translate.torch_backend:TorchNetwork", on_gpu=True),
+    "torch-tensorrt": BackendKind(on_gpu=True),
+    "onnxruntime": BackendKind(
+        "ladle_rt.translate.onnxruntime_backend:OnnxRuntimeNetwork", classes=True
+    ),
+    "openvino": BackendKind("ladle_rt.translate.openvino_backend:OpenVinoNetwork", classes=True),
+    "triton": BackendKind(
+        "ladle_rt.translate.remote.triton_backend:TritonNetwork", classes=True, remote=True
+    ),
+}
+"""The compute engines of this package, by name; others are entry points of
+``ladle_rt.backends``."""
 MIN_SIZE, MAX_SIZE = 32, 2048
 """Smallest and largest side of the network box, pixels."""
 MOST_WAIT_S = 240.0
@@ -95,7 +119,8 @@ class VideoEncoding:
     """How pictures are compressed. Unset fields follow the file extension and encoder."""
 
     codec: str | None = None
-    """FFmpeg encoder name, or h264, h265, vp9, av1."""
+    """FFmpeg encoder name, h264, h265, vp9, av1, or one of GStreamer's, see
+    `ladle_rt.sinks.gstreamer_elements`."""
     crf: int | None = None
     """Constant rate factor: smaller is better and larger, 0-63."""
     preset: str | None = None
@@ -213,10 +238,10 @@ class TranslateOptions:
         _one_of("cuda", self.cuda, CudaBinding)
         _one_of("detail", self.detail, Detail)
         _one_of("layout", self.layout, Layout)
-        if self.layout == "semantic" and self.backend in set(BACKENDS) - set(CLASS_BACKENDS):
-            raise ConfigError(
-                f"layout semantic runs on {' or '.join(CLASS_BACKENDS)}, received {self.backend}"
-            )
+        own = BACKENDS.get(self.backend)
+        if self.layout == "semantic" and own is not None and not own.classes:
+            able = " or ".join(name for name, kind in BACKENDS.items() if kind.classes)
+            raise ConfigError(f"layout semantic runs on {able}, received {self.backend}")
         if self.quality is not None:
             _one_of("quality", self.quality, Quality)
             if self.size is not None:

@@ -59,7 +59,8 @@ class Frame:
     def time_s(self) -> float:
         """Presentation time in seconds: the source's own where it has one, else capture time."""
         if self.pts is not None and self.time_base is not None:
-            return float(self.pts * self.time_base)
+            # What float(pts * time_base) is, to the last bit, without the fraction in between.
+            return self.pts * self.time_base.numerator / self.time_base.denominator
         return self.timestamp_ns * 1e-9
 
 

@@ -7,7 +7,7 @@ between speed and fine detail, in words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from ladle_rt.config import Quality
 from ladle_rt.frames import ThermalPixels
 
+STRIP_PIXELS = 1 << 20
 LARGEST_BOX: dict[Quality, tuple[int, int]] = {"balanced": (288, 384), "best": (512, 640)}
 """Height and width that a network is given at most, unless it was trained with more."""
 
@@ -90,6 +91,14 @@ def fit_letterbox(height: int, width: int, box: tuple[int, int], multiple: int) 
     fit_height = min(tall, max(1, round(height * scale)))
     fit_width = min(wide, max(1, round(width * scale)))
     return Letterbox(fit_height, fit_width, -fit_height % multiple, -fit_width % multiple)
+
+
+def strips(height: int, width: int) -> Iterator[slice]:
+    """The rows of a picture, some `STRIP_PIXELS` at a time: what is done strip by strip makes no
+    temporary arrays as large as the picture."""
+    rows = max(1, STRIP_PIXELS // max(1, width))
+    for first in range(0, height, rows):
+        yield slice(first, min(first + rows, height))
 
 
 def shrink(pixels: ThermalPixels, fit: Letterbox) -> ThermalPixels:

@@ -12,7 +12,6 @@ is imported when it is used.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, Literal
 
 from ladle_rt.errors import ConfigError, LadleError
@@ -22,6 +21,9 @@ Group = Literal["ladle_rt.backends", "ladle_rt.sinks", "ladle_rt.sources"]
 
 def installed(group: Group) -> dict[str, str]:
     """Objects of a group as ``module:attribute``, by the name that they are asked for with."""
+    # Slow to import, and most runs ask for names of our own.
+    from importlib.metadata import entry_points
+
     return {found.name: found.value for found in entry_points(group=group)}
 
 

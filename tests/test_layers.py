@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # A frame in, a colour picture out, on any compute engine.
     "translate": {"cuda", "engines", "models", "thermal"},
     # Makes checkpoints; nothing that runs a model may need it.
-    "training": {"datasets", "models", "thermal"},
+    "training": {"datasets", "models", "sources", "thermal"},
     # How good pictures are: scores against the truth, steadiness, parity of engines.
     "evaluation": {"datasets", "models", "sources", "thermal", "translate"},
     # How fast this machine is and how good its pictures, as a report.

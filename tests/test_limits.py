@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import struct
 import subprocess
 import sys
@@ -22,10 +21,10 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from ladle_rt import config
 from ladle_rt.benchmark.benchmark_report import read_report
-from ladle_rt.cli import _options, cli
+from ladle_rt.cli import cli
 from ladle_rt.datasets.lists import read_image_list
+from ladle_rt.datasets.read_image import pixel_limit
 from ladle_rt.engines.calibration.calibration_set import MANIFEST, CalibrationSet
 from ladle_rt.engines.plan.layers import parse_layers
 from ladle_rt.errors import InputError, LadleError
@@ -88,7 +87,7 @@ def png() -> bytes:
             struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         )
 
-    rows = int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]) // 8192 + 1
+    rows = pixel_limit() // 8192 + 1
     head = struct.pack(">IIBBBBB", 8192, rows, 8, 0, 0, 0, 0)
     parts = chunk(b"IHDR", head), chunk(b"IDAT", zeros(rows, 8193)), chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
@@ -167,7 +166,6 @@ def test_sizes_are_bounded(words: list[str]) -> None:
     done = CliRunner().invoke(cli, words)
     assert done.exit_code == 2 or isinstance(done.exception, LadleError), done.output
     assert len(done.stderr) < 8000
-    assert _options.MAX_SIDE == config.MAX_SIZE
 
 
 def hostile(path: Path, make_model: Callable[..., Path], kind: str) -> Path:
@@ -310,6 +308,13 @@ def test_pictures_beyond_the_limit_are_refused(
     monkeypatch.setenv("OPENCV_IO_MAX_IMAGE_PIXELS", "1999")
     with pytest.raises(InputError, match="at most 1999 pixels, received 50x40"):
         list(decode_pictures(path, options))
+
+
+def test_a_limit_that_is_no_number_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((4, 4), np.uint16))
+    monkeypatch.setenv("OPENCV_IO_MAX_IMAGE_PIXELS", "many")
+    with pytest.raises(LadleError, match="must be a number of pixels > 0, received 'many'"):
+        list(decode_pictures(tmp_path / "a.npy", ReadOptions()))
 
 
 @pytest.fixture

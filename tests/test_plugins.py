@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import ladle_rt
 from ladle_rt import plugins
 from ladle_rt.cli import cli
-from ladle_rt.config import TranslateOptions
+from ladle_rt.config import BACKENDS, TranslateOptions
 from ladle_rt.errors import ConfigError, InputError, OutputError
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.models.artifact import load_artifact
@@ -24,7 +24,7 @@ from ladle_rt.sources.pacing import LoopSource
 from ladle_rt.sources.reconnect import ReconnectingSource
 from ladle_rt.sources.select import SOURCES, open_source
 from ladle_rt.sources.select import kinds as source_kinds
-from ladle_rt.translate.select import NETWORKS, load_network
+from ladle_rt.translate.select import load_network
 
 MODULE = """
 from dataclasses import dataclass
@@ -147,8 +147,11 @@ def test_what_a_plug_in_cannot_do() -> None:
     assert source_kinds().count("rtsp:") == 1, "ours stays ours"
 
 
-@pytest.mark.parametrize("target", sorted({kind.target for kind in SOURCES.values()}
-                                          | {kind.target for kind in SINKS.values()}
-                                          | set(NETWORKS.values())))  # fmt: skip
+TARGETS = {kind.target for table in (SOURCES, SINKS) for kind in table.values()} | {
+    kind.network for kind in BACKENDS.values() if kind.network
+}
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
 def test_every_line_of_the_tables_names_something(target: str) -> None:
     assert callable(plugins.load(target))

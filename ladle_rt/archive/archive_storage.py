@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from ladle_rt import files
 from ladle_rt.addresses import masked
+from ladle_rt.archive.sftp import open_sftp
 from ladle_rt.errors import InputError, InputNotFoundError, LadleError, OutputError, require
 
 T = TypeVar("T")
@@ -214,7 +215,7 @@ class FolderStore:
 
 
 class UrlStore:
-    """A `Store` by fsspec: S3 and what speaks it, and whatever else has a driver installed."""
+    """A `Store` by fsspec: S3, Google Cloud Storage, SFTP, and what else has a driver installed."""
 
     def __init__(self, url: str) -> None:
         """
@@ -225,8 +226,13 @@ class UrlStore:
         self._url = url.rstrip("/")
         self._scheme = url.partition("://")[0]
         try:
-            # Listings are asked for anew: other workers write meanwhile.
-            self._fs, self._path = fsspec.core.url_to_fs(self._url, use_listings_cache=False)
+            if self._scheme in ("sftp", "ssh"):
+                self._fs, self._path = open_sftp(self._url)
+            else:
+                # Listings are asked for anew: other workers write meanwhile.
+                self._fs, self._path = fsspec.core.url_to_fs(self._url, use_listings_cache=False)
+        except LadleError:
+            raise
         except ImportError as error:
             require(error.name or self._scheme, "scale")
             raise

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+from ladle_rt.archive.ray_nodes import refuse_other_versions
 from ladle_rt.archive.shipped_model import ShippedModel
 from ladle_rt.archive.tasks import Ends, Event, Lost, Task
 from ladle_rt.archive.work import work
@@ -47,7 +48,8 @@ class RayWorkers:
 
         Raises:
             MissingDependencyError: Ray is not installed.
-            BackendError: no cluster there, or one of another Ray or Python.
+            BackendError: no cluster there, one of another Ray or Python, or a node with another
+                version of this program.
             ConfigError: the cluster can never hold one worker.
         """
         # Before it is imported; it would report to its makers otherwise.
@@ -58,8 +60,12 @@ class RayWorkers:
         try:
             if self._mine:
                 self._ray.init(address, log_to_driver=False, logging_level="error")
+            refuse_other_versions(self._ray, address)
             cluster = self._ray.cluster_resources()
             stored = self._ray.put(model)
+        except BackendError:
+            self.close()
+            raise
         except Exception as error:
             raise BackendError(
                 f"{address}: expected a Ray cluster of this Ray and Python, received: "

@@ -56,6 +56,7 @@ class SegmentSink:
         self._at = 0
         self._frames = 0
         self._container: Any = None
+        self._stream: PictureStream | None = None
         self._path: Path | None = None
 
     def write(self, translated: TranslatedFrame) -> None:
@@ -69,6 +70,7 @@ class SegmentSink:
         try:
             if self._container is None:
                 self._open()
+            assert self._stream is not None
             self._mux(self._stream.encode(translated))
         except (av.FFmpegError, OSError) as error:
             raise OutputError(
@@ -85,6 +87,8 @@ class SegmentSink:
         """Drop the unfinished segment; those before it stay."""
         self._at = len(self._segments)
         container, self._container = self._container, None
+        if self._stream is not None:
+            self._stream.close()
         if container is not None:
             container.close()
 
@@ -105,7 +109,7 @@ class SegmentSink:
     def _finish(self) -> None:
         container, self._container = self._container, None
         path, self._path = self._path, None
-        if container is not None:
+        if container is not None and self._stream is not None:
             try:
                 for packet in self._stream.finish():
                     container.mux(packet)

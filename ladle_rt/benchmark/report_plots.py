@@ -55,7 +55,7 @@ def plots(cases: Sequence[CaseResult]) -> Iterator[Plot]:
         yield Plot(
             f"Latency, {title}",
             "All frames of all rounds: quartiles, whiskers at 1.5 times their distance, outliers.",
-            _rendered(boxes, "ms", MARGIN_PX + ROW_PX * len(cases)),
+            rendered(boxes, "ms", MARGIN_PX + ROW_PX * len(cases)),
         )
     yield Plot(
         "Stage timeline of an idle frame",
@@ -71,14 +71,14 @@ def plots(cases: Sequence[CaseResult]) -> Iterator[Plot]:
             "Drift over the sample",
             "Mean difference to fp32 in ONNX Runtime, frame by frame; frames are half a second "
             "apart.",
-            _rendered(lines, "frame", LINE_PLOT_PX),
+            rendered(lines, "frame", LINE_PLOT_PX),
         )
     lines = _lines(go, [(case, _joined(case, "saturated")) for case in cases], "lines")
     lines.update_layout(yaxis_title="ms")
     yield Plot(
         "Saturated latency over the run",
         "All rounds, one after another; a slope means that the machine changed.",
-        _rendered(lines, "frame", LINE_PLOT_PX),
+        rendered(lines, "frame", LINE_PLOT_PX),
     )
 
 
@@ -120,7 +120,7 @@ def _frontier(go: Any, cases: Sequence[CaseResult]) -> Iterator[Plot]:
     yield Plot(
         "Latency against quality",
         f"{title}, over the median latency of one frame; up and left is better.",
-        _rendered(figure, "ms", LINE_PLOT_PX + 20 * len(points)),
+        rendered(figure, "ms", LINE_PLOT_PX + 20 * len(points)),
     )
 
 
@@ -137,7 +137,7 @@ def _timeline(go: Any, cases: Sequence[CaseResult]) -> str:
         )
     bars.update_layout(barmode="stack", showlegend=True, legend_traceorder="normal")
     bars.update_yaxes(autorange="reversed")
-    return _rendered(bars, "ms", MARGIN_PX + 30 + ROW_PX * len(cases))
+    return rendered(bars, "ms", MARGIN_PX + 30 + ROW_PX * len(cases))
 
 
 def _lines(go: Any, series: Sequence[tuple[CaseResult, Sequence[float]]], mode: str) -> Any:
@@ -148,7 +148,8 @@ def _lines(go: Any, series: Sequence[tuple[CaseResult, Sequence[float]]], mode: 
     return figure
 
 
-def _rendered(figure: Any, x_title: str, height: int) -> str:
+def rendered(figure: Any, x_title: str, height: int) -> str:
+    """A plotly figure in the style of the reports, as HTML without plotly's script."""
     figure.update_layout(
         template="plotly_white",
         height=height,

@@ -8,184 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ladle_rt.cli._parameters import (
+    BackendName,
+    parse_agc,
+    parse_crop,
+    parse_quality,
+    parse_raw_size,
+    parse_servers,
+    parse_size,
+    parse_temperature,
+    parse_time,
+    parse_track,
+)
 from ladle_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from ladle_rt.config import TranslateOptions
-    from ladle_rt.temperature import CelsiusScale
     from ladle_rt.thermal.scene_reader import ReadOptions
 
-_BACKENDS = ("auto", "tensorrt", "torch", "torch-tensorrt", "onnxruntime", "openvino", "triton")
-QUALITIES = ("fast", "balanced", "best")
 PALETTES = ("white-hot", "black-hot", "ironbow", "lava", "arctic", "green-hot", "rainbow")
-MAX_SIDE = 2048
-"""`ladle_rt.config.MAX_SIZE`, which a test compares."""
-AGC_MODES = "percentile, fixed:LOW:HIGH, plateau or clahe"
-
-
-def parse_size(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[int, int] | None:
-    """WIDTHxHEIGHT, as height and width."""
-    if value is None:
-        return None
-    size = _sides(value)
-    if size is None:
-        raise click.BadParameter(f"expected WIDTHxHEIGHT such as 256x192, received {value!r}")
-    if max(size) > MAX_SIDE:
-        raise click.BadParameter(f"expected at most {MAX_SIDE}x{MAX_SIDE}, received {value!r}")
-    return size[1], size[0]
-
-
-def parse_quality(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> str | tuple[int, int] | None:
-    """A word, or WIDTHxHEIGHT as height and width."""
-    if value is None or value.lower() in QUALITIES:
-        return value and value.lower()
-    size = _sides(value)
-    if size is None:
-        raise click.BadParameter(
-            f"expected {', '.join(QUALITIES)} or WIDTHxHEIGHT such as 512x384, received {value!r}"
-        )
-    return size[1], size[0]
-
-
-def parse_backend(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> str | None:
-    """One of ours, or the name of an installed plug-in."""
-    if value is not None and value not in _BACKENDS:
-        from ladle_rt.plugins import installed
-
-        names = (*_BACKENDS, *installed("ladle_rt.backends"))
-        if value not in names:
-            raise click.BadParameter(f"expected one of {', '.join(names)}, received {value!r}")
-    return value
-
-
-def parse_servers(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[str, ...] | None:
-    """Addresses with commas between."""
-    if value is None:
-        return None
-    from ladle_rt.config import RemoteOptions
-
-    try:
-        return RemoteOptions(tuple(part for part in value.split(",") if part.strip())).urls
-    except ConfigError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def parse_raw_size(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[int, int] | None:
-    """WIDTHxHEIGHT as two positive integers."""
-    if value is None:
-        return None
-    size = _sides(value)
-    if size is None:
-        raise click.BadParameter(f"expected WIDTHxHEIGHT such as 160x120, received {value!r}")
-    return size
-
-
-def parse_crop(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[int, int, int, int] | None:
-    """X,Y,W,H as four integers; whether they make sense is the library's to say."""
-    if value is None:
-        return None
-    parts = value.split(",")
-    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
-        raise click.BadParameter(f"expected X,Y,W,H such as 0,20,320,236, received {value!r}")
-    x, y, width, height = (int(part) for part in parts)
-    return x, y, width, height
-
-
-def parse_temperature(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> CelsiusScale | None:
-    """A unit's name or GAIN,OFFSET as the library reads them."""
-    from ladle_rt.temperature import parse_scale
-
-    if value is None:
-        return None
-    try:
-        return parse_scale(value)
-    except ConfigError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def parse_track(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> int | str | None:
-    """A number, or the word thermal."""
-    if value is None or value.lower() == "thermal":
-        return value and value.lower()
-    if not value.isdecimal():
-        raise click.BadParameter(f"expected a number from 0 or thermal, received {value!r}")
-    return int(value)
-
-
-def parse_time(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> float | None:
-    """Seconds, MM:SS or HH:MM:SS, each with a fraction, as seconds."""
-    if value is None:
-        return None
-    parts = value.strip().split(":")
-    whole = all(part.isdecimal() for part in parts[:-1])
-    try:
-        # float() takes more than people mean by a time: "nan", "1_0", "1e3".
-        numbers = [float(part) for part in parts if part.replace(".", "", 1).isdecimal()]
-    except ValueError:
-        numbers = []
-    too_large = any(number >= 60 for number in numbers[1:])
-    if not whole or len(numbers) != len(parts) or len(parts) > 3 or too_large:
-        raise click.BadParameter(
-            f"expected seconds or HH:MM:SS such as 2.5 or 00:00:02.5, received {value!r}"
-        )
-    seconds = 0.0
-    for number in numbers:
-        seconds = 60 * seconds + number
-    return seconds
-
-
-def parse_agc(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> dict[str, Any] | None:
-    """The fields of `TranslateOptions` that a mode stands for."""
-    if value is None:
-        return None
-    mode, _, rest = value.partition(":")
-    if mode in ("percentile", "plateau", "clahe") and not rest:
-        return {"agc": mode}
-    low, _, high = rest.partition(":")
-    try:
-        if mode == "fixed":
-            return {"fixed_range": (float(low), float(high))}
-    except ValueError:
-        pass
-    raise click.BadParameter(f"expected {AGC_MODES}, received {value!r}")
-
-
-def _sides(value: str) -> tuple[int, int] | None:
-    """Two positive integers around an x, as written."""
-    first, _, second = value.lower().partition("x")
-    sides = [int(side) for side in (first, second) if side.isdecimal() and len(side) < 10]
-    return (sides[0], sides[1]) if len(sides) == 2 and all(sides) else None
 
 
 _ENGINE = (
     click.option("--model", help="Shipped model name or path of an .onnx file."),
     click.option(
         "--backend",
-        callback=parse_backend,
-        metavar="|".join(_BACKENDS),
-        shell_complete=lambda context, parameter, start: [
-            name for name in _BACKENDS if name.startswith(start)
-        ],
+        type=BackendName(),
         help="Compute engine; by default the first of tensorrt, torch on a GPU, onnxruntime.",
     ),
     click.option(
@@ -312,7 +160,11 @@ _VIDEO = (
         metavar="TIME",
         help="Translate so long: seconds or HH:MM:SS.",
     ),
-    click.option("--codec", help="FFmpeg encoder, or h264, h265, vp9, av1; by OUT otherwise."),
+    click.option(
+        "--codec",
+        help="FFmpeg's encoder or GStreamer's (nvv4l2h264enc), or h264, h265, vp9, av1; "
+        "by OUT otherwise.",
+    ),
     click.option("--crf", type=click.IntRange(0, 63), help="Smaller is better and larger."),
     click.option("--preset", help="The encoder's preset, for example veryfast or slow."),
     click.option(
@@ -436,9 +288,7 @@ def read_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     The command receives them as keywords for `read_settings`.
     """
-    for option in reversed(_READ):
-        function = option(function)
-    return function
+    return _with(function, _READ)
 
 
 READ_NAMES = (
@@ -456,3 +306,38 @@ def read_settings(values: dict[str, Any]) -> ReadOptions:
     from ladle_rt.thermal.scene_reader import ReadOptions
 
     return ReadOptions(**given(**{name: values.pop(name) for name in READ_NAMES}))
+
+
+def precision_options(
+    choices: tuple[str, ...], default: str, help_text: str, int8_base: str
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: --precision, --calibration and --int8-base of what makes engines from a model.
+
+    Args:
+        choices: of the precision.
+        default: of the precision.
+        help_text: of the precision.
+        int8_base: the default of --int8-base.
+    """
+    options = (
+        click.option(
+            "--precision",
+            type=click.Choice(choices),
+            default=default,
+            show_default=True,
+            help=help_text,
+        ),
+        click.option(
+            "--calibration",
+            type=click.Path(path_type=Path),
+            help="Folder made by `ladle-rt calibrate`; int8 needs it.",
+        ),
+        click.option(
+            "--int8-base",
+            type=click.Choice(["fp32", "fp16"]),
+            default=int8_base,
+            show_default=True,
+            help="What int8 leaves unquantised computes in.",
+        ),
+    )
+    return lambda function: _with(function, options)

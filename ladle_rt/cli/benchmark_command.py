@@ -10,17 +10,10 @@ from typing import Any
 import click
 
 from ladle_rt.cli._data import show, watch, write_json, write_text
-from ladle_rt.cli._options import parse_size
+from ladle_rt.cli._parameters import parse_sizes
 from ladle_rt.errors import MissingDependencyError, OutputError
 
 JSON, MARKDOWN, HTML = "report.json", "report.md", "report.html"
-
-
-def _sizes(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> tuple[tuple[int, int], ...]:
-    sizes = (parse_size(context, parameter, value) for value in values)
-    return tuple(size for size in sizes if size is not None)
 
 
 @click.command("benchmark")
@@ -73,7 +66,7 @@ def _sizes(
     "--size",
     "sizes",
     multiple=True,
-    callback=_sizes,
+    callback=parse_sizes,
     metavar="WxH",
     help="Sizes that the network works in; by default what each --quality means; repeatable.",
 )

@@ -7,14 +7,9 @@ from typing import Any
 
 import click
 
-from ladle_rt.cli._options import given, parse_size
+from ladle_rt.cli._options import given, precision_options
+from ladle_rt.cli._parameters import parse_sizes
 from ladle_rt.errors import require
-
-
-def _sizes(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> tuple[Any, ...]:
-    return tuple(parse_size(context, parameter, value) for value in values)
 
 
 def _targets(
@@ -25,24 +20,11 @@ def _targets(
 
 @click.command("build-engine")
 @click.option("--model", help="Shipped model name, .onnx or .safetensors; the default model.")
-@click.option(
-    "--precision",
-    type=click.Choice(["fp32", "fp16", "int8", "auto"]),
-    default="auto",
-    show_default=True,
-    help="auto: the fastest that passes the gates.",
-)
-@click.option(
-    "--calibration",
-    type=click.Path(path_type=Path),
-    help="Folder made by `ladle-rt calibrate`; int8 needs it.",
-)
-@click.option(
-    "--int8-base",
-    type=click.Choice(["fp32", "fp16"]),
-    default="fp16",
-    show_default=True,
-    help="What int8 leaves unquantised computes in.",
+@precision_options(
+    ("fp32", "fp16", "int8", "auto"),
+    "auto",
+    "auto: the fastest that passes the gates.",
+    int8_base="fp16",
 )
 @click.option(
     "-o",
@@ -62,7 +44,7 @@ def _targets(
 @click.option(
     "--size",
     "sizes",
-    callback=_sizes,
+    callback=parse_sizes,
     multiple=True,
     metavar="WxH",
     help="Network size, one profile each; the model's training size, and one for all others.",

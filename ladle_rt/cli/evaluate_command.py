@@ -16,7 +16,7 @@ from ladle_rt.cli._data import (
     write_json,
     write_text,
 )
-from ladle_rt.cli._options import parse_size
+from ladle_rt.cli._parameters import parse_size
 from ladle_rt.errors import MissingDependencyError, PartialResultError, require
 
 FILE = click.Path(path_type=Path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ladle_rt.cli._options import precision_options
 from ladle_rt.errors import require
 
 if TYPE_CHECKING:
@@ -45,24 +46,11 @@ MAX_BATCH = 8
     type=click.IntRange(min=1),
     help="Frames that Triton may put into one run; 8, or what the plan takes.",
 )
-@click.option(
-    "--precision",
-    type=click.Choice(["fp32", "fp16", "int8"]),
-    default="fp32",
-    show_default=True,
-    help="What the graph computes in; int8 as explicit Q/DQ pairs.",
-)
-@click.option(
-    "--calibration",
-    type=click.Path(path_type=Path),
-    help="Folder made by `ladle-rt calibrate`; int8 needs it.",
-)
-@click.option(
-    "--int8-base",
-    type=click.Choice(["fp32", "fp16"]),
-    default="fp32",
-    show_default=True,
-    help="What int8 leaves unquantised computes in.",
+@precision_options(
+    ("fp32", "fp16", "int8"),
+    "fp32",
+    "What the graph computes in; int8 as explicit Q/DQ pairs.",
+    int8_base="fp32",
 )
 @click.option(
     "--io",

@@ -33,6 +33,7 @@ class BindingsGpu:
         device = find_gpu(index)
         self._driver = Driver(device)
         self._name, self._capability = device.name, device.compute_capability
+        self._integrated = device.integrated
         self._graphs = GraphRecorder(self._driver)
         self._streams: dict[int, Any] = {}
         self._events: dict[int, Any] = {}
@@ -65,6 +66,11 @@ class BindingsGpu:
     def capability(self) -> tuple[int, int]:
         """See `Gpu.capability`."""
         return self._capability
+
+    @property
+    def integrated(self) -> bool:
+        """See `Gpu.integrated`."""
+        return self._integrated
 
     def memory_info(self) -> tuple[int, int]:
         """See `Gpu.memory_info`."""
@@ -170,8 +176,18 @@ class BindingsGpu:
 
     def allocate_pinned(self, size: int) -> Bytes:
         """See `Gpu.allocate_pinned`."""
-        address = self._driver.call("cuMemHostAlloc", size, 0, about=f"{size} bytes")
-        return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
+        return self._host_memory(size, 0)
+
+    def allocate_mapped(self, size: int) -> tuple[Bytes, int]:
+        """See `Gpu.allocate_mapped`."""
+        array = self._host_memory(size, self._driver.api.CU_MEMHOSTALLOC_DEVICEMAP)
+        try:
+            pointer = self._driver.call("cuMemHostGetDevicePointer", array.ctypes.data, 0)
+        except BackendError:
+            with contextlib.suppress(BackendError):
+                self.free_pinned(array)
+            raise
+        return array, int(pointer)
 
     def free_pinned(self, array: Bytes) -> None:
         """See `Gpu.free_pinned`."""
@@ -212,6 +228,10 @@ class BindingsGpu:
     def close(self) -> None:
         """See `Gpu.close`."""
         self._open.close()
+
+    def _host_memory(self, size: int, flags: int) -> Bytes:
+        address = self._driver.call("cuMemHostAlloc", size, flags, about=f"{size} bytes")
+        return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
 
     def _unload(self) -> None:
         self._functions.clear()

@@ -71,6 +71,10 @@ class Gpu(Protocol):
     def capability(self) -> tuple[int, int]:
         """Compute capability, for example ``(8, 6)``."""
 
+    @property
+    def integrated(self) -> bool:
+        """Whether it works in the CPU's memory, as a Jetson's does."""
+
     def memory_info(self) -> tuple[int, int]:
         """Free and total device memory, bytes."""
 
@@ -123,8 +127,14 @@ class Gpu(Protocol):
     def allocate_pinned(self, size: int) -> Bytes:
         """Page-locked host memory, flat uint8; contents undefined."""
 
+    def allocate_mapped(self, size: int) -> tuple[Bytes, int]:
+        """`allocate_pinned` that kernels reach as well: the array, and its address for them.
+
+        What kernels wrote is there for the CPU once an event after them is reached.
+        """
+
     def free_pinned(self, array: Bytes) -> None:
-        """Give page-locked memory back, by the very array that `allocate_pinned` gave."""
+        """Give page-locked memory back, by the very array that was given."""
 
     def copy_to_device(self, pointer: int, array: Bytes, stream: int) -> None:
         """Enqueue a copy of page-locked memory, which must stay as it is until it is done."""

@@ -19,8 +19,8 @@ WITHOUT = "install NVIDIA's driver, or leave --backend at auto to translate on t
 DEVICE_FILES = Path("/dev")
 """Where Linux shows the GPUs as ``nvidia0``, ``nvidia1``, ..."""
 
-_MAJOR, _MINOR = 75, 76
-"""CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of cuda.h."""
+_MAJOR, _MINOR, _INTEGRATED = 75, 76, 18
+"""CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR and _INTEGRATED of cuda.h."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class CudaDevice:
     compute_capability: tuple[int, int]
     driver_version: str
     """The newest CUDA version that the driver serves, for example "13.1"."""
+    integrated: bool = False
+    """Whether it works in the CPU's memory, as a Jetson's does, and has none of its own."""
 
     @property
     def sm(self) -> str:
@@ -88,16 +90,18 @@ def probe_cuda() -> tuple[CudaDevice, ...]:
     for index in range(count.value):
         name = ctypes.create_string_buffer(256)
         device = ctypes.c_int()
-        capability = (ctypes.c_int(), ctypes.c_int())
+        major, minor, integrated = (ctypes.c_int() for _ in range(3))
         call("cuDeviceGet", ctypes.byref(device), index)
         call("cuDeviceGetName", name, len(name), device)
-        for part, attribute in zip(capability, (_MAJOR, _MINOR), strict=True):
-            call("cuDeviceGetAttribute", ctypes.byref(part), attribute, device)
+        wanted = ((major, _MAJOR), (minor, _MINOR), (integrated, _INTEGRATED))
+        for answer, attribute in wanted:
+            call("cuDeviceGetAttribute", ctypes.byref(answer), attribute, device)
         devices.append(
             CudaDevice(
                 name.value.decode(errors="replace"),
-                (capability[0].value, capability[1].value),
+                (major.value, minor.value),
                 f"{version.value // 1000}.{version.value % 1000 // 10}",
+                bool(integrated.value),
             )
         )
     return tuple(devices)

@@ -38,6 +38,7 @@ class PycudaGpu:
         self._driver = Driver(device)
         self._graphs = GraphRecorder(self._driver)
         self._name, self._capability = device.name, device.compute_capability
+        self._integrated = device.integrated
         self._numbers = itertools.count(1)
         self._streams: dict[int, Any] = {}
         self._events: dict[int, Any] = {}
@@ -69,6 +70,11 @@ class PycudaGpu:
     def capability(self) -> tuple[int, int]:
         """See `Gpu.capability`."""
         return self._capability
+
+    @property
+    def integrated(self) -> bool:
+        """See `Gpu.integrated`."""
+        return self._integrated
 
     def memory_info(self) -> tuple[int, int]:
         """See `Gpu.memory_info`."""
@@ -173,10 +179,18 @@ class PycudaGpu:
 
     def allocate_pinned(self, size: int) -> Bytes:
         """See `Gpu.allocate_pinned`."""
-        array: Bytes = self._call(
-            f"cuMemHostAlloc({size} bytes)", self._cuda.pagelocked_empty, size, np.uint8
-        )
-        return array
+        return self._host_memory(size, 0)
+
+    def allocate_mapped(self, size: int) -> tuple[Bytes, int]:
+        """See `Gpu.allocate_mapped`."""
+        array = self._host_memory(size, self._cuda.host_alloc_flags.DEVICEMAP)
+        allocation: Any = array.base
+        try:
+            pointer = self._call("cuMemHostGetDevicePointer", allocation.get_device_pointer)
+        except BackendError:
+            self.free_pinned(array)
+            raise
+        return array, int(pointer)
 
     def free_pinned(self, array: Bytes) -> None:
         """See `Gpu.free_pinned`."""
@@ -229,15 +243,25 @@ class PycudaGpu:
             # Takes it off pycuda's own stack too: left there it would abort the process.
             context.detach()
 
-    def _call(self, call: str, function: Callable[..., Any], *args: Any) -> Any:
+    def _host_memory(self, size: int, flags: int) -> Bytes:
+        array: Bytes = self._call(
+            f"cuMemHostAlloc({size} bytes)",
+            self._cuda.pagelocked_empty,
+            size,
+            np.uint8,
+            mem_flags=flags,
+        )
+        return array
+
+    def _call(self, call: str, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
         """Call pycuda and turn what it raises into one line.
 
         The error keeps nothing of pycuda alive, neither as its cause nor in its traceback:
         objects that outlive their thread cannot be freed.
         """
         try:
-            return function(*args)
+            return function(*args, **named)
         except self._cuda.Error as error:
             failure = gpu_error(call, error)
-        del function, args
+        del function, args, named
         raise failure

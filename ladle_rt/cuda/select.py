@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 
 from ladle_rt.config import CudaBinding
-from ladle_rt.cuda.driver import check_bindings
 from ladle_rt.cuda.gpu import Gpu
 from ladle_rt.cuda.probe import cuda_devices
 from ladle_rt.errors import MissingDependencyError
@@ -38,6 +37,8 @@ def require_binding(binding: CudaBinding = "bindings") -> None:
         MissingDependencyError: a part of it is not installed.
         BackendError: it is of a later CUDA than the driver.
     """
+    from ladle_rt.cuda.driver import check_bindings
+
     devices = cuda_devices()
     # pycuda has no graphs: those come from cuda.bindings.
     check_bindings(devices[0] if devices else None)

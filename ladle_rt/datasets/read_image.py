@@ -11,15 +11,42 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.errors import InputError, InputNotFoundError
+from ladle_rt.errors import ConfigError, InputError, InputNotFoundError, shown
 from ladle_rt.frames import ThermalPixels
 
 MAX_BYTES = 512 << 20
 """Largest image file that is read."""
 LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
-"""The variable of the environment that OpenCV takes its limit from; the package sets it."""
+"""The variable of the environment that OpenCV takes its limit from; ``ladle_rt`` sets it where it
+is not set, and names the figure."""
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """File name endings, lower case, that count as images."""
+
+
+def pixel_limit() -> int:
+    """How many pixels a still, a page or a frame of a video may have.
+
+    Raises:
+        ConfigError: the variable `LIMIT` is no number.
+    """
+    given = os.environ[LIMIT]
+    if not (given.isascii() and given.isdigit() and int(given[:20])):
+        raise ConfigError(f"{LIMIT} must be a number of pixels > 0, received {shown(given, 40)!r}")
+    return int(given[:20])
+
+
+def check_pixels(path: Path | str, width: int, height: int) -> None:
+    """Refuse what is larger than a picture may be.
+
+    Raises:
+        InputError: it has more pixels than `pixel_limit`.
+    """
+    limit = pixel_limit()
+    if width * height > limit:
+        raise InputError(
+            f"{path}: expected an image of at most {limit} pixels, received {width}x{height}; "
+            f"scale it down, cut it, or raise {LIMIT}"
+        )
 
 
 def check_file(path: Path) -> None:
@@ -93,7 +120,7 @@ def decode(path: Path, flags: int) -> npt.NDArray[Any]:
         # OpenCV raises, where it otherwise returns nothing, for sizes beyond its limits.
         if "CV_IO_MAX_IMAGE" in str(error):
             raise InputError(
-                f"{path}: expected an image of at most {os.environ[LIMIT]} pixels, received a "
+                f"{path}: expected an image of at most {pixel_limit()} pixels, received a "
                 f"larger one; scale it down, cut it, or raise {LIMIT}"
             ) from error
         image = None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ladle_rt.errors import ConfigError
-from ladle_rt.models.blocks import NEGATIVE_SLOPE, UNet
+from ladle_rt.models.blocks import NEGATIVE_SLOPE, Fold, UNet, colour, refinement
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,10 @@ class UNetConfig:
     """Width of each level, finest first; one pooling per level."""
     encoder_convs: int = 2
     """3x3 convolutions per encoder level, at least 1."""
+    fold: int = 1
+    """Side of the pixel block folded into channels at the input, 1 or 2; as in LadleNet."""
+    refine_channels: int = 0
+    """Width of the full-resolution refinement that sees the thermal image; 0 leaves it out."""
 
     def __post_init__(self) -> None:
         if not self.channels or min(self.channels) < 1 or self.encoder_convs < 1:
@@ -26,11 +30,16 @@ class UNetConfig:
                 "channels and encoder_convs must be >= 1, "
                 f"received {self.channels} and {self.encoder_convs}"
             )
+        if self.fold not in (1, 2) or self.refine_channels < 0:
+            raise ConfigError(
+                "fold must be 1 or 2 and refine_channels >= 0, "
+                f"received {self.fold} and {self.refine_channels}"
+            )
 
     @property
     def size_multiple(self) -> int:
         """Input sides must be divisible by this."""
-        return int(2 ** len(self.channels))
+        return int(self.fold * 2 ** len(self.channels))
 
 
 class SingleUNet(nn.Module):
@@ -38,8 +47,11 @@ class SingleUNet(nn.Module):
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
-        self.unet = UNet(1, config.channels, config.encoder_convs)
-        self.out = nn.Conv2d(config.channels[0], 3, 1)
+        folded = config.fold**2
+        self.fold = Fold(config.fold)
+        self.unet = UNet(folded, config.channels, config.encoder_convs)
+        self.out = nn.Conv2d(config.channels[0], 3 * folded, 1)
+        self.refine = refinement(config.refine_channels)
 
     def forward(self, thermal: Tensor) -> Tensor:
         """Translate a batch.
@@ -50,7 +62,8 @@ class SingleUNet(nn.Module):
         Returns:
             float [N,3,H,W], RGB in (0,1).
         """
-        return torch.sigmoid(self.out(self.unet(thermal).levels[0]))
+        raw = self.out(self.unet(self.fold(thermal)).levels[0])
+        return colour(raw, thermal, self.fold.side, self.refine)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class LadleNetConfig:
     """Feed the thermal channel three times, as the published code does."""
     refine_channels: int = 0
     """Width of the full-resolution refinement that sees the thermal image; 0 leaves it out."""
+    skips: bool = True
+    """Fuse the Handle's decoder features into the Bowl, as published."""
 
     def __post_init__(self) -> None:
         if not self.channels or min(self.channels) < 1:
@@ -88,7 +90,7 @@ class LadleNet(nn.Module):
             config.handle_channels,
             config.channels,
             config.encoder_convs,
-            config.channels,
+            config.channels if config.skips else (),
             config.fuse_kernel,
         )
         self.bowl_out = nn.Conv2d(first, 3 * folded, 1)
@@ -105,5 +107,6 @@ class LadleNet(nn.Module):
         """
         x = thermal.repeat(1, 3, 1, 1) if self.config.repeat_input else thermal
         features = self.handle(self.fold(x))
-        bowl = self.bowl(self.handle_out(features.levels[0]), features.levels, features.joined)
+        image = self.handle_out(features.levels[0])
+        bowl = self.bowl(image, *(features if self.config.skips else ()))
         return colour(self.bowl_out(bowl.levels[0]), thermal, self.config.fold, self.refine)

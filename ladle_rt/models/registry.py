@@ -34,6 +34,14 @@ class Architecture:
     """Configurations by preset name."""
 
 
+_COMPACT = LadleNetConfig(
+    channels=(16, 32, 64, 128),
+    handle_channels=16,
+    encoder_convs=1,
+    fuse_kernel=1,
+    fold=2,
+    refine_channels=8,
+)
 _LITE = HandleConfig(
     encoder="tu-efficientnet_lite0",
     depth=4,
@@ -65,14 +73,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         presets={
             "paper": LadleNetConfig(repeat_input=True),
             "width12": LadleNetConfig.of_width(12),
-            "compact": LadleNetConfig(
-                channels=(16, 32, 64, 128),
-                handle_channels=16,
-                encoder_convs=1,
-                fuse_kernel=1,
-                fold=2,
-                refine_channels=8,
-            ),
+            "compact": _COMPACT,
             "nano": LadleNetConfig(
                 channels=(8, 16, 32, 64),
                 handle_channels=8,
@@ -80,6 +81,9 @@ ARCHITECTURES: dict[str, Architecture] = {
                 fuse_kernel=1,
                 fold=2,
             ),
+            # What the Bowl loses without the Handle's features.
+            "paper-no-skips": LadleNetConfig(repeat_input=True, skips=False),
+            "compact-no-skips": replace(_COMPACT, skips=False),
         },
     ),
     "ladlenet-plus": Architecture(
@@ -103,6 +107,17 @@ ARCHITECTURES: dict[str, Architecture] = {
                 _COMPACT_PLUS,
                 handle=replace(_LITE, name="pspnet", depth=3, output_stride=8),
             ),
+            "fpn": replace(_COMPACT_PLUS, handle=replace(_LITE, name="fpn")),
+            "resnet18": replace(
+                _COMPACT_PLUS,
+                handle=replace(
+                    _LITE,
+                    encoder="tu-resnet18",
+                    mean=IMAGENET_MEAN,
+                    std=IMAGENET_STD,
+                    norm_eps=1e-5,
+                ),
+            ),
             "nano": replace(
                 _COMPACT_PLUS,
                 handle=replace(_LITE, depth=3, output_stride=8, channels=16),
@@ -117,6 +132,11 @@ ARCHITECTURES: dict[str, Architecture] = {
         presets={
             "paper": UNetConfig(),
             "compact": UNetConfig(channels=(8, 16, 32, 64, 128)),
+            # One stage with as many parameters as LadleNet's two.
+            "paper-one-stage": UNetConfig(channels=(50, 100, 200, 400, 800)),
+            "compact-one-stage": UNetConfig(
+                channels=(23, 46, 92, 184), encoder_convs=1, fold=2, refine_channels=8
+            ),
         },
     ),
     "bridged-unet": Architecture(
@@ -138,7 +158,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-_NEWER = frozenset({"context"})
+_NEWER = frozenset({"context", "fold", "refine_channels", "skips"})
 """Settings that came after 0.4, left out of older models' JSON."""
 
 

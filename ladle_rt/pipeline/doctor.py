@@ -14,14 +14,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ladle_rt.cuda.compile import find_compiler
+from ladle_rt.cuda.compile import cache_folder, find_compiler
 from ladle_rt.cuda.driver import check_bindings
 from ladle_rt.cuda.nvml import busy_gpu, mig_slices
 from ladle_rt.cuda.probe import CudaUnavailableError, cuda_devices, probe_cuda
 from ladle_rt.device import usable_cores
+from ladle_rt.engines.plan.ensure_plan import TIMINGS
 from ladle_rt.errors import LadleError
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.sinks.encoding import LIVE, opens
+from ladle_rt.sinks.gstreamer_elements import ELEMENTS, PACKAGES, why_not
 from ladle_rt.sinks.window_sink import WINDOW_REMEDY, built_with_windows, display_available
 from ladle_rt.sources.camera_listing import list_cameras
 from ladle_rt.sources.gstreamer_source import built_with_gstreamer
@@ -54,6 +56,7 @@ def examine() -> Iterator[Finding]:
         _gpu,
         _cuda,
         _engines,
+        _timing_cache,
         _jetson,
         _encoders,
         _cameras,
@@ -95,7 +98,8 @@ def _gpu() -> Iterator[Finding]:
         yield Finding("GPU", False, str(error), hint or "none needed: the CPU translates")
         return
     for device in devices:
-        detail = f"{device.name} ({device.sm}, CUDA {device.driver_version})"
+        shared = ", works in the CPU's memory" if device.integrated else ""
+        detail = f"{device.name} ({device.sm}, CUDA {device.driver_version}{shared})"
         yield Finding("GPU", True, detail)
     slices = mig_slices()
     if slices:
@@ -140,6 +144,20 @@ def _engines() -> Iterator[Finding]:
         yield Finding(name, True, _version(package.replace("_", "-")) or "of the system")
 
 
+def _timing_cache() -> Iterator[Finding]:
+    """Kernel times that TensorRT keeps from one build to the next; without, builds take longer."""
+    folder = cache_folder()
+    files = list(folder.glob(f"*{TIMINGS}"))
+    size_mb = sum(path.stat().st_size for path in files) / 2**20
+    held = f"{len(files)} files, {size_mb:.1f} MB" if files else "empty, no plan was built yet"
+    place = next(one for one in (folder, *folder.parents) if one.exists())
+    writable = place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+    yield Finding(
+        "timing cache", writable, f"{folder}: {held}" if writable else f"{place} cannot be written",
+        "let this user write there, or set XDG_CACHE_HOME; builds take longer without",
+    )  # fmt: skip
+
+
 def _version(package: str) -> str:
     """Of an installed package; empty where pip knows of none."""
     try:
@@ -163,6 +181,13 @@ def _encoders() -> Iterator[Finding]:
     found = [codec for codec in LIVE if opens("matroska", codec)]
     remedy = "" if found else "pip install --force-reinstall av"
     yield Finding("encoders", bool(found), ", ".join(found) or "none opens", remedy)
+    reasons = {element: why_not(element) for element in ELEMENTS}
+    usable = [element for element, reason in reasons.items() if not reason]
+    hardware, reason = next(iter(reasons.items()))
+    yield Finding(
+        "GStreamer encoders", bool(usable), ", ".join(usable) or f"{hardware}: {reason}",
+        f"only a Jetson's hardware encoder needs them: {PACKAGES}",
+    )  # fmt: skip
 
 
 def _cameras() -> Iterator[Finding]:

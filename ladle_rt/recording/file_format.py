@@ -82,7 +82,10 @@ def read_frames(file: BinaryIO) -> Iterator[Frame]:
         png = file.read(size)
         if mark != MARK or len(png) < size:
             raise CutOffError
-        pixels: Any = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+        try:
+            pixels: Any = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+        except cv2.error:  # Larger than a picture may be.
+            pixels = None
         if pixels is None:
             raise CutOffError
         yield Frame(

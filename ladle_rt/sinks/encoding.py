@@ -13,6 +13,7 @@ import av
 
 from ladle_rt.config import VideoEncoding
 from ladle_rt.errors import ConfigError, OutputError
+from ladle_rt.sinks.gstreamer_elements import ELEMENTS, require_element
 
 logger = logging.getLogger("ladle_rt")
 choice = logging.getLogger("ladle_rt.engine")
@@ -54,14 +55,15 @@ FIXED_OPTIONS = {
 is unusual; MPEG-4 gets constant quality 3."""
 LIVE = {
     "h264_nvenc": {"preset": "p3", "tune": "ll", "rc": "vbr", "cq": "23"},
+    "nvv4l2h264enc": {},
     "h264_v4l2m2m": {"b": "4M"},
     "libx264": {"preset": "superfast", "tune": "zerolatency", "crf": "21"},
     "libopenh264": {"b": "4M"},
     "mpeg4": FIXED_OPTIONS["mpeg4"],
 }
 """Encoders for live video in the order they are tried, with options for low delay: hardware of
-desktop GPUs, hardware of single-board computers, software. A Jetson's own encoder is none of
-them: FFmpeg does not reach it, and encodes in software there."""
+desktop GPUs, of Jetsons (through GStreamer: FFmpeg does not reach it), of other single-board
+computers, software."""
 MPEG4_TICKS = 60_000
 """MPEG-4 Part 2 stores its ticks per second in 16 bits."""
 
@@ -73,7 +75,7 @@ class EncoderPlan:
     container: str
     """FFmpeg's name of the container format."""
     codec: str
-    """FFmpeg's encoder name."""
+    """FFmpeg's encoder name, or one of `ELEMENTS`."""
     options: dict[str, str]
     """Encoder options."""
     pixel_format: str
@@ -156,6 +158,9 @@ def _try(container: str, codec: str, encoding: VideoEncoding, path: Path) -> Enc
 
 
 def _open_once(container: str, codec: str, options: dict[str, str], place: str) -> EncoderPlan:
+    if codec in ELEMENTS:
+        require_element(codec, container, place)
+        return EncoderPlan(container, codec, options, "yuv420p")
     try:
         known = av.Codec(codec, "w")
     except ValueError as error:
@@ -202,16 +207,18 @@ def _options(codec: str, encoding: VideoEncoding) -> dict[str, str]:
 
 
 def configure(stream: Any, plan: EncoderPlan, width: int, height: int) -> None:
-    """Set size, format, colour tags and options of a new video stream.
-
-    The tags say BT.709 limited range, which is what `Picture` holds.
-    """
+    """Set size, format, colour tags and options of a new video stream."""
     stream.width, stream.height, stream.pix_fmt = width, height, plan.pixel_format
     context = stream.codec_context
     context.options = plan.options
     if "crf" in plan.options:
         # PyAV sets a bit rate on every new stream, which contradicts a rate factor.
         context.bit_rate = 0
+    tag_colours(context)
+
+
+def tag_colours(context: Any) -> None:
+    """Say what `Picture` holds: BT.709, limited range."""
     context.color_range = av.video.reformatter.ColorRange.MPEG
     context.colorspace = av.video.reformatter.Colorspace.ITU709
     context.color_primaries = 1

@@ -103,6 +103,7 @@ class NetworkSink:
         container: Any = av.open(
             self._url, "w", format=self._format, options=self._options, timeout=TIMEOUT_S
         )
+        pictures: PictureStream | None = None
         try:
             pictures = PictureStream(
                 container,
@@ -126,6 +127,8 @@ class NetworkSink:
             for packet in pictures.finish():
                 container.mux(packet)
         finally:
+            if pictures is not None:
+                pictures.close()
             # The goodbye of a connection that is gone fails too.
             with suppress(av.FFmpegError, OSError):
                 container.close()

@@ -92,13 +92,19 @@ class MatroskaStdout:
                     self._container.mux(packet)
                 self._container.close()
         except (av.FFmpegError, OSError) as error:
+            if isinstance(error, LadleError):
+                raise
             raise _gone(error) from error
         finally:
+            if pictures is not None:
+                pictures.close()
             self._output.close()
 
     def abort(self) -> None:
         """Write no more."""
-        self._pictures = None
+        pictures, self._pictures = self._pictures, None
+        if pictures is not None:
+            pictures.close()
         self._output.close()
 
     def _open(self, translated: TranslatedFrame) -> None:

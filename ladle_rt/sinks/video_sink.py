@@ -76,6 +76,7 @@ class VideoSink:
         self._file: Path | None = None
         """Where the unfinished file is."""
         self._container: Any = None
+        self._pictures: PictureStream | None = None
         self._audio: AudioCarrier | None = None
         self._tags: MediaTags | None = None
         self._muxed = False
@@ -92,6 +93,7 @@ class VideoSink:
         with self._writing():
             if self._container is None:
                 self._open(translated.picture)
+            assert self._pictures is not None
             self._mux(self._pictures.encode(translated))
 
     def close(self) -> None:
@@ -100,7 +102,7 @@ class VideoSink:
         Raises:
             OutputError: it cannot be finished or put in place.
         """
-        if self._container is None:
+        if self._container is None or self._pictures is None:
             return
         with self._writing():
             self._mux(self._pictures.finish())
@@ -122,6 +124,8 @@ class VideoSink:
         container, self._container = self._container, None
         if self._audio is not None:
             self._audio.close()
+        if self._pictures is not None:
+            self._pictures.close()
         if container is not None:
             # The trailer of a file that is thrown away may fail to write.
             with suppress(av.FFmpegError, OSError):

@@ -12,6 +12,8 @@ from typing import Any
 
 import av
 
+from ladle_rt.sources.frame_limit import bounded
+
 CONCEALING = ("h264", "hevc")
 """Decoders that do it."""
 
@@ -32,7 +34,7 @@ class ConcealmentCheck:
         if name in CONCEALING:
             self._strict = av.CodecContext.create(name, "r")
             self._strict.extradata = stream.codec_context.extradata
-            self._strict.options = {"err_detect": "explode"}
+            self._strict.options = {"err_detect": "explode", **bounded()}
             self._strict.thread_count = 1
 
     def inspect(self, packet: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from ladle_rt.errors import InputError, InputNotFoundError
+from ladle_rt.sources.frame_limit import bounded
 from ladle_rt.sources.pipe_reader import PipeReader
 from ladle_rt.sources.tracks import choose_track
 
@@ -27,7 +28,7 @@ def open_input(path: Path, pipe: PipeReader | None = None) -> av.container.Input
     """
     if pipe is not None:
         try:
-            return av.open(pipe, "r", metadata_errors="ignore")
+            return av.open(pipe, "r", options=bounded(), metadata_errors="ignore")
         except (av.FFmpegError, OSError) as error:
             raise InputError(
                 f"{path}: expected a video in a form that can be read front to back, such as "
@@ -43,9 +44,9 @@ def open_input(path: Path, pipe: PipeReader | None = None) -> av.container.Input
     name = str(path.absolute())
     try:
         try:
-            return av.open(name)
+            return av.open(name, options=bounded())
         except UnicodeDecodeError:
-            return av.open(name, metadata_errors="ignore")
+            return av.open(name, options=bounded(), metadata_errors="ignore")
     except (av.FFmpegError, OSError) as error:
         raise InputError(
             f"{path}: not a video that can be read, or not a whole one ({error.strerror or error})"
@@ -74,6 +75,7 @@ def video_stream(
     stream = streams[choose_track(streams, path, track)]
     if stream.codec_context is None:
         raise InputError(f"{path}: no decoder for its video; convert it to H.264 or FFV1 first")
+    stream.codec_context.options = bounded()
     return stream
 
 

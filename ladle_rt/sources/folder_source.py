@@ -14,7 +14,6 @@ from types import TracebackType
 from ladle_rt.errors import InputError, InputNotFoundError
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sources.base import SourceInfo, SourceOptions
-from ladle_rt.sources.exif import read_exif
 from ladle_rt.sources.still_images import list_images, read_scenes, scene_reader
 from ladle_rt.sources.stills.decode import SUFFIXES, count_pictures
 from ladle_rt.temperature import Temperatures
@@ -70,6 +69,9 @@ class FolderSource:
                 f"{path}: expected a start within the sequence, received {start_s:g} s of "
                 f"{float(count / rate):.3f} s"
             )
+        # With its library slow to import, and videos come by this module too.
+        from ladle_rt.sources.exif import read_exif
+
         height, width = next(self._pictures())[0].shape
         if read_exif(self._paths[0]) is not None:
             logger.info(

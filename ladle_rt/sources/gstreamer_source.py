@@ -1,4 +1,11 @@
-"""GStreamer pipelines and Jetson's CSI cameras, through OpenCV where it is built with GStreamer."""
+"""GStreamer pipelines and Jetson's CSI cameras, through OpenCV where it is built with GStreamer.
+
+A frame of a Jetson's image processor lies in memory of the multimedia engines (NVMM). ``nvvidconv``
+makes grey levels of it and puts them into system memory, both in one pass and not by the CPU;
+OpenCV then copies them out of the pipeline's pool. Cameras with a device of their own, such as
+``/dev/video0`` (NVIDIA: ``nvv4l2camerasrc``), are read by `ladle_rt.sources.v4l2`: the
+kernel fills system memory itself, and NVMM would only be a detour that knows no 16 bit.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +51,7 @@ def csi_pipeline(number: str, options: SourceOptions) -> str:
     if options.fps is not None:
         rate = Fraction(options.fps).limit_denominator(1001)
         caps += f",framerate={rate.numerator}/{rate.denominator}"
+    # The one copy from NVMM: straight to grey levels in system memory.
     return (
         f"nvarguscamerasrc sensor-id={number} ! {caps} ! nvvidconv ! video/x-raw,format=GRAY8 ! "
         "appsink drop=true max-buffers=1 sync=false"
@@ -155,7 +163,8 @@ def _is_colour(image: Any) -> bool:
 def _grey(image: Any) -> Any:
     if _is_colour(image):
         return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    return np.array(image.reshape(image.shape[:2]))
+    # OpenCV has copied it for us alone.
+    return image.reshape(image.shape[:2])
 
 
 def open_csi(number: str, options: SourceOptions) -> GStreamerSource:

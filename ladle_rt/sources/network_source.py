@@ -22,6 +22,7 @@ from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sources.base import SourceInfo, SourceOptions
 from ladle_rt.sources.close_guard import CloseGuard
 from ladle_rt.sources.container import fraction, frame_rate
+from ladle_rt.sources.frame_limit import bounded
 from ladle_rt.sources.pixel_layouts import COLOURED_SHARE, coloured_share, intensities
 from ladle_rt.thermal.scene_reader import live_palette
 
@@ -119,7 +120,7 @@ class NetworkSource:
 
     def _connect(self) -> Any:
         scheme = self._url.partition("://")[0].lower()
-        options = {**PROBE, **LOW_DELAY}
+        options = {**PROBE, **LOW_DELAY, **bounded()}
         if scheme in ("rtsp", "rtsps"):
             # TCP passes firewalls and loses nothing.
             options["rtsp_transport"] = "tcp"
@@ -156,6 +157,7 @@ class NetworkSource:
         # One thread: frame threads would hold several frames back.
         stream.thread_type = "SLICE"
         stream.codec_context.thread_count = 1
+        stream.codec_context.options = bounded()
         return stream
 
     def _describe(self, first: Frame) -> SourceInfo:

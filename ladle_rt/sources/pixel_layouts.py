@@ -175,15 +175,15 @@ def share_without_bar(coloured: npt.NDArray[np.bool_]) -> float:
     share = float(coloured.mean())
     if share <= COLOURED_SHARE:
         return share
-    count, _, found, _ = cv2.connectedComponentsWithStats(coloured.astype(np.uint8))
+    _, _, found, _ = cv2.connectedComponentsWithStats(coloured.astype(np.uint8))
+    x, y, across, down, area = found[1:].T.astype(np.int64)
     height, width = coloured.shape
-    for number in range(1, count):
-        x, y, across, down, area = (int(value) for value in found[number])
-        box = across * down
-        gap = min(x / width, y / height, 1 - (x + across) / width, 1 - (y + down) / height)
-        if box <= BAR_AREA * coloured.size and area >= BAR_FILLED * box and gap <= BAR_EDGE:
-            share -= area / coloured.size
-    return share
+    box = across * down
+    gap = np.minimum.reduce(
+        [x / width, y / height, 1 - (x + across) / width, 1 - (y + down) / height]
+    )
+    bar = (box <= BAR_AREA * coloured.size) & (area >= BAR_FILLED * box) & (gap <= BAR_EDGE)
+    return share - float(area[bar].sum()) / coloured.size
 
 
 def packed_words(frame: av.VideoFrame) -> npt.NDArray[np.uint16] | None:

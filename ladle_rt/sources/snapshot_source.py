@@ -21,6 +21,7 @@ from ladle_rt.errors import FalseColourError, InputError, InputNotFoundError, So
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sources.base import Source, SourceInfo, SourceOptions
 from ladle_rt.sources.close_guard import CloseGuard
+from ladle_rt.sources.frame_limit import bounded
 from ladle_rt.sources.network_source import NetworkSource
 from ladle_rt.sources.pixel_layouts import COLOURED_SHARE, coloured_share, intensities
 from ladle_rt.thermal.scene_reader import live_palette
@@ -127,7 +128,8 @@ class SnapshotSource:
 
     def _pixels(self, data: bytes) -> ThermalPixels:
         try:
-            with av.open(io.BytesIO(data), "r") as container:
+            with av.open(io.BytesIO(data), "r", options=bounded()) as container:
+                container.streams.video[0].codec_context.options = bounded()
                 frame = next(container.decode(video=0))
         except (av.FFmpegError, IndexError, StopIteration) as error:
             raise SourceLostError(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from ladle_rt.datasets.read_image import decode
 from ladle_rt.errors import FalseColourError, InputError, InputNotFoundError
@@ -20,6 +22,9 @@ from ladle_rt.thermal.scene_reader import ReadOptions, SceneReader
 from ladle_rt.thermal.validity import Mask
 
 logger = logging.getLogger("ladle_rt")
+
+MOST_JUDGED = 1 << 21
+"""Pixels by which colour is judged."""
 
 
 def list_images(inputs: Sequence[Path], recursive: bool = False) -> list[Path]:
@@ -153,9 +158,7 @@ def _scene(
         judged = image[y : y + height, x : x + width]
     else:
         judged = image
-    limit = 2 * NEUTRAL_TOLERANCE * (257 if image.dtype == np.uint16 else 1)
-    spread = judged.max(axis=2) - judged.min(axis=2)
-    if judged.size and share_without_bar(spread > limit) > COLOURED_SHARE:
+    if judged.size and _coloured_share(judged) > COLOURED_SHARE:
         if not allow_colour:
             raise FalseColourError(
                 f"{path}: expected thermal intensities, received a colour palette; record "
@@ -165,3 +168,11 @@ def _scene(
         logger.warning("%s: coloured; its luminance is used as the thermal image", path)
     gray: Any = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return reader.read(gray, decoded.invalid)
+
+
+def _coloured_share(image: npt.NDArray[Any]) -> float:
+    """Of HxWx3, by samples where it is larger than cameras deliver; see `share_without_bar`."""
+    step = math.ceil(math.sqrt(image.shape[0] * image.shape[1] / MOST_JUDGED))
+    few = image[::step, ::step]
+    limit = 2 * NEUTRAL_TOLERANCE * (257 if image.dtype == np.uint16 else 1)
+    return share_without_bar(few.max(axis=2) - few.min(axis=2) > limit)

@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from ladle_rt.errors import InputError
+from ladle_rt.sources.frame_limit import bounded
 from ladle_rt.sources.pipe_reader import is_pipe
 from ladle_rt.sources.pixel_layouts import COLOURED_SHARE, coloured_share
 
@@ -60,8 +61,12 @@ def _is_grey(path: Path, index: int) -> bool:
     if is_pipe(path):
         return False  # It is being read, and can be read only once.
     try:
-        with av.open(str(path.absolute()), metadata_errors="ignore") as container:
-            frame = next(container.decode(container.streams[index]), None)
+        with av.open(
+            str(path.absolute()), options=bounded(), metadata_errors="ignore"
+        ) as container:
+            stream: Any = container.streams[index]
+            stream.codec_context.options = bounded()
+            frame = next(container.decode(stream), None)
     except av.FFmpegError:
         return False
     return isinstance(frame, av.VideoFrame) and coloured_share(frame) <= COLOURED_SHARE

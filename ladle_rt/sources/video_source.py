@@ -24,6 +24,7 @@ from ladle_rt.sources.container import (
     video_stream,
 )
 from ladle_rt.sources.deinterlace import deinterlaced
+from ladle_rt.sources.frame_limit import nothing_decoded
 from ladle_rt.sources.pipe_reader import PipeReader, is_pipe
 from ladle_rt.sources.scene_frames import SceneFrames
 from ladle_rt.sources.timeline import Timeline
@@ -199,7 +200,7 @@ class VideoSource:
                 f"{self._path}: expected a start within the video, received {start_s:g} s of "
                 f"{self._length_s():.3f} s"
             )
-        raise InputError(f"{self._path}: no frame could be decoded; the file is damaged or empty")
+        raise nothing_decoded(self._path)
 
     def _describe(self, start_s: float, duration_s: float | None) -> SourceInfo:
         assert self._first is not None

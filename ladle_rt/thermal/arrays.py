@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ladle_rt.errors import ConfigError, InputError
 from ladle_rt.frames import ThermalPixels
+from ladle_rt.geometry import strips
 from ladle_rt.thermal.validity import LARGEST_VALUE, ValidScene, missing_values
 
 Plane = npt.NDArray[Any]
@@ -131,11 +132,13 @@ def to_counts(plane: Plane, value_range: Range | None = None) -> ThermalPixels:
         integers: ThermalPixels = np.ascontiguousarray(plane, dtype=native)
         return integers
     low, high = _extremes(plane) if value_range is None else value_range
-    # The span of two float32 may be more than a float32 holds.
-    values = plane.astype(np.float64)
-    values -= low
-    values *= LARGEST_COUNT / (high - low) if high > low else 0.0
-    counts: ThermalPixels = np.rint(values.clip(0, LARGEST_COUNT)).astype(np.uint16)
+    counts = np.empty(plane.shape, np.uint16)
+    for rows in strips(*plane.shape):
+        # The span of two float32 may be more than a float32 holds.
+        values = plane[rows].astype(np.float64)
+        values -= low
+        values *= LARGEST_COUNT / (high - low) if high > low else 0.0
+        counts[rows] = np.rint(values.clip(0, LARGEST_COUNT))
     return counts
 
 
@@ -178,8 +181,9 @@ class FloatRange:
         return low, (high - low) / LARGEST_COUNT or 1.0
 
     def counts(self, plane: Plane) -> ThermalPixels:
-        """`to_counts` of the next picture."""
-        return to_counts(plane, self._cover(plane) if plane.dtype.kind == "f" else None)
+        """`to_counts` of the next picture; wide or signed integers are values like floats."""
+        counted = plane.dtype.kind == "u" and plane.itemsize <= 2
+        return to_counts(plane, None if counted else self._cover(plane))
 
     def _cover(self, plane: Plane) -> Range:
         low, high = _extremes(plane)

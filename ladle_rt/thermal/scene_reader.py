@@ -236,9 +236,11 @@ class SceneReader:
         if missing is not None and missing.all():
             raise InputError(f"{self._name}: expected numbers, received only NaN and infinities")
         if kind == "i" and size <= 2:
-            shifted: Any = plane.astype(np.int32) - np.iinfo(plane.dtype).min
-            return shifted.astype(np.uint8 if size == 1 else np.uint16), missing
-        values = plane.astype(np.float64)
+            # From the smallest up: its sign bit is what differs from the counts above zero.
+            sign = np.uint8(1 << 7) if size == 1 else np.uint16(1 << 15)
+            native = np.asarray(plane, plane.dtype.newbyteorder("="))
+            return native.view(sign.dtype) ^ sign, missing
         if missing is not None:
-            values[missing] = np.median(values[~missing])
-        return self._range.counts(values), missing
+            plane = plane.copy()
+            plane[missing] = np.median(plane[~missing], overwrite_input=True)
+        return self._range.counts(plane), missing

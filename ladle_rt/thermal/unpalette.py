@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.errors import ConfigError, FalseColourError
+from ladle_rt.geometry import strips
 from ladle_rt.thermal.palettes import PALETTES, interpolate, palette_table
 
 logger = logging.getLogger("ladle_rt.input")
@@ -149,8 +150,11 @@ def palette_levels(rgb: Colours, palette: str) -> npt.NDArray[np.uint8]:
         HxW: the place of the nearest colour in the palette, 0 coldest; owned by the caller.
     """
     shift = 8 - BITS
-    red, green, blue = (rgb[..., channel] >> shift for channel in range(3))
-    levels: npt.NDArray[np.uint8] = _inverse(palette)[red, green, blue]
+    inverse = _inverse(palette)
+    levels = np.empty(rgb.shape[:2], np.uint8)
+    for rows in strips(*levels.shape):
+        red, green, blue = (rgb[rows, :, channel] >> shift for channel in range(3))
+        levels[rows] = inverse[red, green, blue]
     return levels
 
 

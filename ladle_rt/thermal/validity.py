@@ -7,6 +7,7 @@ translator, on a CPU or a GPU, measures the frame; a frame without them passes a
 
 from __future__ import annotations
 
+import itertools
 import logging
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.frames import ThermalPixels
+from ladle_rt.geometry import strips
 
 logger = logging.getLogger("ladle_rt")
 
@@ -46,6 +48,8 @@ TAIL = 0.5
 """Per cent at either end that the levels leave out; see `ThermalNormalization`."""
 LARGE_SHARE = 0.1
 """From this share of invalid pixels on there is a warning."""
+REACHED = 2
+"""Mark of dark pixels that hang together with a corner; the others are 1."""
 SATURATED_SHARE = 0.02
 """Up to this share of largest counts is something too hot for the sensor, not a border."""
 
@@ -80,7 +84,12 @@ def missing_values(values: npt.NDArray[Any]) -> Mask | None:
         True for NaN, infinities, and one of `MARKS` at an end of the range, far from everything
         else; ``None`` if there are none.
     """
-    missing: Mask = ~(np.abs(values.astype(np.float64)) < LARGEST_VALUE)
+    missing: Mask = np.zeros(values.shape, np.bool_)
+    if values.dtype.kind == "f":
+        for rows in strips(*values.shape):
+            # Of 16 bits the bound would be infinite.
+            part = values[rows].astype(np.float32) if values.itemsize == 2 else values[rows]
+            missing[rows] = ~(np.abs(part) < LARGEST_VALUE)
     if not missing.all():
         numbers = values[~missing]
         for end in {float(numbers.min()), float(numbers.max())} & MARKS:
@@ -103,7 +112,7 @@ def fill_invalid(pixels: ThermalPixels, invalid: Mask) -> ThermalPixels:
         are those of the valid pixels; a few saturated ones stay the hottest.
     """
     coldest, middle, hottest = np.percentile(
-        pixels[~invalid], (TAIL / 2, 50, 100 - TAIL / 2), method="lower"
+        pixels[~invalid], (TAIL / 2, 50, 100 - TAIL / 2), method="lower", overwrite_input=True
     )
     size = np.count_nonzero(invalid)
     tail = round(TAIL / 100 * size)
@@ -166,7 +175,8 @@ def _isolated_end(values: npt.NDArray[Any], end: Any, among: Mask | None = None)
     others = values[~mask if among is None else among & ~mask]
     if not others.size:
         return None
-    first, low, high, last = (float(value) for value in np.percentile(others, NEIGHBOURS))
+    percentiles = np.percentile(others, NEIGHBOURS, overwrite_input=True)
+    first, low, high, last = (float(value) for value in percentiles)
     gap = first - float(end) if float(end) < low else float(end) - last
     # Two values alone are no scene with a mark, unless they are counts of 16 bits.
     counts = values.dtype == np.uint16
@@ -175,11 +185,14 @@ def _isolated_end(values: npt.NDArray[Any], end: Any, among: Mask | None = None)
 
 def _dark_border(pixels: ThermalPixels) -> Mask | None:
     """Straight black edges and symmetric black corners."""
-    dark: Mask = pixels <= int(pixels.min()) + FLAT[pixels.itemsize]
-    lines = (dark[0], dark[-1], dark[:, 0], dark[:, -1])
-    corners = dark[0, 0] and dark[0, -1] and dark[-1, 0] and dark[-1, -1]
-    if not corners and max(float(line.mean()) for line in lines) < DARK_SHARE:
+    darkest = int(pixels.min()) + FLAT[pixels.itemsize]
+    # Nearly every frame ends here: only its outermost lines are looked at.
+    corners = bool((pixels[:: len(pixels) - 1 or 1, :: len(pixels[0]) - 1 or 1] <= darkest).all())
+    lines = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
+    shares = (np.count_nonzero(line <= darkest) / line.size for line in lines)
+    if not corners and all(share < DARK_SHARE for share in shares):
         return None
+    dark: Mask = pixels <= darkest
     rows, columns = (_edges(dark.mean(axis=axis)) for axis in (1, 0))
     mask: Mask = np.ones_like(dark)
     mask[rows, columns] = False
@@ -208,9 +221,11 @@ def _edges(share: npt.NDArray[Any]) -> slice:
 
 def _symmetric_corners(dark: Mask) -> Mask | None:
     """Dark areas in all four corners that mirror each other."""
-    _, labels = cv2.connectedComponents(dark.astype(np.uint8), connectivity=4)
-    corners = {int(labels[row, column]) for row in (0, -1) for column in (0, -1)}
-    area: Mask = np.isin(labels, list(corners))
+    filled = dark.astype(np.uint8)
+    height, width = filled.shape
+    for corner in itertools.product((0, width - 1), (0, height - 1)):
+        cv2.floodFill(filled, None, corner, REACHED)
+    area: Mask = filled == REACHED
     for mirrored in (area[::-1], area[:, ::-1]):
         if np.count_nonzero(area & mirrored) < SYMMETRY * np.count_nonzero(area | mirrored):
             return None

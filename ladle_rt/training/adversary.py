@@ -38,6 +38,8 @@ class DiscriminatorInputs(NamedTuple):
     """[N,1,H,W] in [0,1]."""
     whole: Tensor
     """[N]: 1 for a scene, 0 for a mosaic, which is nobody's idea of a real picture."""
+    unpaired: Any = None
+    """As ``fake``, of frames without a truth; None where there are none."""
 
 
 class Adversary(nn.Module, ABC):
@@ -171,10 +173,14 @@ class ProjectedAdversary(Adversary):
             for mine, theirs in zip(one.features, other.features, strict=True)
         ]
         scores = [-_mean(one.logits, inputs.whole) for one in fake]
-        return {
+        terms = {
             "adversarial": torch.stack(scores).mean(),
             "feature_matching": torch.stack(matching).mean(),
         }
+        if inputs.unpaired is not None:
+            untold = self._untold(inputs.unpaired)
+            terms["unpaired"] = torch.stack([-one.logits.mean() for one in untold]).mean()
+        return terms
 
     def loss(self, inputs: DiscriminatorInputs) -> Tensor:
         """See `Adversary.loss`."""
@@ -185,7 +191,23 @@ class ProjectedAdversary(Adversary):
             _mean(torch.relu(1 - real.logits) + torch.relu(1 + fake.logits), inputs.whole)
             for real, fake in zip(reals, fakes, strict=True)
         ]
-        return torch.stack(hinges).mean()
+        loss = torch.stack(hinges).mean()
+        if inputs.unpaired is not None:
+            fakes = self._untold([feature.detach() for feature in inputs.unpaired])
+            reals = self._untold(inputs.real)
+            hinges = [
+                _mean(torch.relu(1 - real.logits), inputs.whole)
+                + torch.relu(1 + fake.logits).mean()
+                for real, fake in zip(reals, fakes, strict=True)
+            ]
+            loss = (loss + torch.stack(hinges).mean()) / 2
+        return loss
+
+    def _untold(self, features: list[Tensor]) -> list[DiscriminatorOutput]:
+        """The discriminator without the thermal frame, which would give the camera away."""
+        nothing = torch.zeros_like(features[0][:, :1])
+        judged: list[DiscriminatorOutput] = self.discriminator(features, nothing)
+        return judged
 
 
 def _mean(values: Tensor, whole: Tensor) -> Tensor:

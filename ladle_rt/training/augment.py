@@ -37,17 +37,18 @@ def crop_and_resize(
     thermal: ThermalPixels, visible: npt.NDArray[np.uint8], box: Box, size: tuple[int, int]
 ) -> tuple[ThermalPixels, npt.NDArray[np.uint8]]:
     """The same box of both images, resized to ``size`` (height, width)."""
+    return part_of(thermal, box, size), part_of(visible, box, size)
+
+
+def part_of(image: Any, box: Box, size: tuple[int, int]) -> Any:
+    """A box of one image, resized to ``size`` (height, width)."""
     top, left, height, width = box
-    target = (size[1], size[0])
-
-    def cut(image: Any) -> Any:
-        part = image[top : top + height, left : left + width]
-        shrinks = height >= size[0] and width >= size[1]
-        return cv2.resize(
-            part, target, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        )
-
-    return cut(thermal), cut(visible)
+    shrinks = height >= size[0] and width >= size[1]
+    return cv2.resize(
+        image[top : top + height, left : left + width],
+        size[::-1],
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+    )
 
 
 def jitter_tone(

@@ -123,6 +123,25 @@ def histogram_distance(output: Tensor, truth: Tensor) -> Tensor:
     return nn.functional.l1_loss(mine, theirs, reduction="sum") / mine[:, :1].numel()
 
 
+def pooled_histogram_distance(output: Tensor, truth: Tensor) -> Tensor:
+    """`histogram_distance` of the distributions over all pictures, which need not belong together.
+
+    Args:
+        output: float [N,3,H,W], RGB in [0,1].
+        truth: float [M,3,H,W]; M = 0 gives 0.
+    """
+    if not len(truth):
+        return output.new_zeros(())
+    mine, theirs = (
+        _sorted_tones(image[..., ::EVERY, ::EVERY].transpose(0, 1).flatten(1)[None, ..., None])
+        for image in (output, truth)
+    )
+    count = mine.shape[-1]
+    # As many quantiles of the truth as there are pixels to compare.
+    places = torch.linspace(0, theirs.shape[-1] - 1, count, device=theirs.device).round().long()
+    return nn.functional.l1_loss(mine, theirs[..., places], reduction="sum") / count
+
+
 def _sorted_tones(rgb: Tensor) -> Tensor:
     """Luma and chroma magnitude of each picture in rising order: [N,3,H,W] -> [N,2,HW]."""
     tones = torch.cat([luma(rgb), _magnitude(chroma(rgb))], dim=1)

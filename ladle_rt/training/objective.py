@@ -6,6 +6,7 @@
         + ramp * (adversarial * generator loss of D + feature_matching * L1 of D's inner features)
         + consistency * L1(output, output for other sensor noise on the same frames)
         + stability * L1(output of later frames, output moved along)
+        + unpaired * (adversarial and histogram terms of frames without a truth)
         + semantics * cross-entropy of the Handle's categories against label maps
 
 The teacher's output is compared as images, by L1 and by SSIM for structure, as online
@@ -36,7 +37,7 @@ from ladle_rt.training.adversary import (
     ProjectedAdversary,
 )
 from ladle_rt.training.differentiable import DiffAugment
-from ladle_rt.training.loss import TranslationLoss
+from ladle_rt.training.loss import TranslationLoss, pooled_histogram_distance
 from ladle_rt.training.ms_ssim import ssim_and_ms_ssim
 from ladle_rt.training.phases import PhasePosition
 from ladle_rt.training.samples import Sample
@@ -61,6 +62,8 @@ TERMS = (
     "consistency",
     "stability",
     "semantics",
+    "unpaired",
+    "unpaired_histogram",
 )
 """Names of all terms that an `Objective` may report; one with weight 0 may be missing."""
 DISCRIMINATOR_SCALES = slice(1, None)
@@ -82,6 +85,8 @@ class TranslatedBatch:
     """The output for `stability.later_frames` of the first frames of the batch."""
     shift: tuple[int, int] = (0, 0)
     """What those frames moved by."""
+    unpaired: Tensor | None = None
+    """The output for frames without a truth, float [M,3,H,W]."""
 
 
 class Objective(nn.Module):
@@ -142,10 +147,10 @@ class Objective(nn.Module):
                 now = output[: len(translated.later)]
                 found["stability"] = instability(now, translated.later.float(), translated.shift)
             if weights.semantics > 0 and translated.logits is not None:
-                found["semantics"] = _semantics(translated.logits.float(), batch.labels)
+                found["semantics"] = semantics_loss(translated.logits.float(), batch.labels)
             plays = self.adversary is not None and position.ramp > 0
             inputs = (
-                self.discriminator_inputs(batch, output, plays)
+                self.discriminator_inputs(batch, output, plays, translated.unpaired)
                 if plays or weights.perceptual > 0
                 else None
             )
@@ -155,11 +160,21 @@ class Objective(nn.Module):
                 generator_terms = self.adversary.frozen_generator_terms(
                     _discriminator_scales(inputs)
                 )
+                factors = {
+                    "adversarial": weights.adversarial,
+                    "feature_matching": weights.feature_matching,
+                    "unpaired": weights.adversarial * weights.unpaired,
+                }
                 loss = loss + sum(
-                    position.ramp * getattr(weights, name) * term
-                    for name, term in generator_terms.items()
+                    position.ramp * factors[name] * term for name, term in generator_terms.items()
                 )
                 terms |= {name: term.detach() for name, term in generator_terms.items()}
+            if translated.unpaired is not None and weights.histogram > 0:
+                tones = pooled_histogram_distance(
+                    translated.unpaired.float(), batch.visible[batch.whole > 0]
+                )
+                loss = loss + weights.unpaired * weights.histogram * tones
+                terms["unpaired_histogram"] = tones.detach()
             for name, term in found.items():
                 loss = loss + getattr(weights, name) * term
                 terms[name] = term.detach()
@@ -178,7 +193,11 @@ class Objective(nn.Module):
             return {"discriminator": self.adversary.update(_discriminator_scales(inputs))}
 
     def discriminator_inputs(
-        self, batch: Sample, output: Tensor, for_discriminator: bool
+        self,
+        batch: Sample,
+        output: Tensor,
+        for_discriminator: bool,
+        unpaired: Tensor | None = None,
     ) -> DiscriminatorInputs:
         """The pictures as they are compared, kept for `update` if ``for_discriminator``."""
         translated, true, thermal = output.float(), batch.visible, batch.thermal
@@ -194,6 +213,9 @@ class Objective(nn.Module):
             inputs = DiscriminatorInputs(
                 self.features(translated), true_features, thermal, batch.whole
             )
+            if for_discriminator and unpaired is not None:
+                change = DiffAugment(len(unpaired), output.device)
+                inputs = inputs._replace(unpaired=self.features(change.colour(unpaired.float())))
         if for_discriminator:
             self._inputs = inputs
         return inputs
@@ -223,12 +245,15 @@ def _discriminator_scales(inputs: DiscriminatorInputs) -> DiscriminatorInputs:
     """What of it a discriminator sees: pixels, or all but the finest features."""
     if isinstance(inputs.fake, Tensor):
         return inputs
+    unpaired = None if inputs.unpaired is None else inputs.unpaired[DISCRIMINATOR_SCALES]
     return inputs._replace(
-        fake=inputs.fake[DISCRIMINATOR_SCALES], real=inputs.real[DISCRIMINATOR_SCALES]
+        fake=inputs.fake[DISCRIMINATOR_SCALES],
+        real=inputs.real[DISCRIMINATOR_SCALES],
+        unpaired=unpaired,
     )
 
 
-def _semantics(logits: Tensor, labels: Tensor) -> Tensor:
+def semantics_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of categories over the labelled pixels of a batch, 0 where it has none."""
     scores = category_scores(logits)
     if scores.shape[-2:] != labels.shape[-2:]:

@@ -78,8 +78,8 @@ def resolve_config(
         values = read_toml(recipe_path(DEFAULT_RECIPE), _RECIPE, ConfigError)
         del values["data"], values["validation"]
     if config is not None:
-        _merge(values, read_toml(config, _RECIPE, ConfigError))
-    _merge(values, overrides)
+        merge(values, read_toml(config, _RECIPE, ConfigError))
+    merge(values, overrides)
     loss = values.get("loss", {})
     if values.get("teacher") is not None and isinstance(loss, Mapping):
         values["loss"] = {"distill": 1.0, **loss}
@@ -95,7 +95,12 @@ def _folder() -> Path:
     return Path(str(resources.files("ladle_rt") / "training" / "recipes"))
 
 
-def _merge(values: dict[str, Any], wins: Mapping[str, Any]) -> None:
+def merge(values: dict[str, Any], wins: Mapping[str, Any]) -> None:
+    """Let one layer of a recipe win over those before it, in place.
+
+    Raises:
+        ConfigError: a layer with both steps and epochs.
+    """
     if wins.get("steps") is not None and wins.get("epochs") is not None:
         raise ConfigError(
             f"expected steps or epochs, received both ({wins['steps']} and {wins['epochs']})"
@@ -112,8 +117,9 @@ def _merge(values: dict[str, Any], wins: Mapping[str, Any]) -> None:
     # Epochs win over steps, so a length given later in steps must remove earlier epochs.
     if "steps" in wins:
         values.pop("epochs", None)
-    if "phases" in wins and "steps" not in wins:
-        values.pop("steps", None)
+    if "phases" in wins:
+        for length in {"steps", "epochs"} - wins.keys():
+            values.pop(length, None)
 
 
 def _split_leakily(run: TrainConfig) -> TrainConfig:

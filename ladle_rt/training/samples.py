@@ -34,6 +34,7 @@ from ladle_rt.training.augment import crop_and_resize, degrade, jitter_tone, ran
 from ladle_rt.training.camera import another_camera
 from ladle_rt.training.reader import Loaded, PairReader
 from ladle_rt.training.train_config import PAPER_SIZE, DataSpec, TrainConfig
+from ladle_rt.training.unpaired import UnpairedFrames
 
 logger = logging.getLogger("ladle_rt")
 
@@ -45,6 +46,8 @@ LOST_PLACE = 0.1
 """Share of scenes that do not say where in the frame they lie."""
 _SIZES = 7919
 """Keeps the draw of a step's size apart from those of its samples."""
+_UNPAIRED = 7907
+"""The same for footage without a truth."""
 
 
 class Sample(NamedTuple):
@@ -60,6 +63,10 @@ class Sample(NamedTuple):
     """uint8 [H/4,W/4], classes of `ladle_rt.datasets.labels`; all unsure where there are none."""
     whole: Tensor
     """float32 []: 1 for a scene, 0 for a mosaic of crops."""
+    unpaired: Tensor
+    """float32 [1,H,W] in [0,1], a frame without a truth; [0,H,W] where the run has none."""
+    unpaired_rows: Tensor
+    """float32 [2]: its ``rows``."""
 
 
 def select_pairs(spec: DataSpec) -> list[Pair]:
@@ -79,11 +86,13 @@ def select_pairs(spec: DataSpec) -> list[Pair]:
         if (not spec.lights or pair.light in spec.lights)
         and (not spec.include or _named(pair, spec.include))
         and not _named(pair, spec.exclude)
+        and (not spec.drives or pair.sequence in spec.drives)
+        and pair.sequence not in spec.exclude_drives
     ]
     if not pairs:
         raise DatasetError(
-            f"{spec.path}: no pair left after lights {spec.lights}, include {spec.include} and "
-            f"{len(spec.exclude)} excluded"
+            f"{spec.path}: no pair left after lights {spec.lights}, include {spec.include}, drives "
+            f"{spec.drives} and {len(spec.exclude) + len(spec.exclude_drives)} excluded"
         )
     return pairs if spec.subset is None else subset(pairs, spec.subset)
 
@@ -121,6 +130,7 @@ class MixedSamples(Dataset[Sample]):
         self._read = PairReader(
             PAPER_SIZE if config.sampling == "paper" else largest, config.loss.semantics > 0
         )
+        self._unpaired = UnpairedFrames(config.unpaired, largest) if config.unpaired else None
         self._grades: dict[int, Grade] = {}
         self._order = (-1, np.zeros(0, np.int64))
         self._flat: set[Pair] = set()
@@ -214,7 +224,14 @@ class MixedSamples(Dataset[Sample]):
         else:
             unit = degrade(jitter_tone(unit, rng), rng)
         sample = to_sample(unit, loaded, rows, spec.kind == "scene")
-        return (_flipped(sample) if flips else sample), names
+        sample = _flipped(sample) if flips else sample
+        if self._unpaired is not None:
+            rng = np.random.default_rng([config.seed, _UNPAIRED, index])
+            unit, rows = self._unpaired.augmented(size, config.thermal, rng)
+            sample = sample._replace(
+                unpaired=torch.from_numpy(unit[None]), unpaired_rows=torch.tensor(rows)
+            )
+        return sample, names
 
     def _compose_plain(self, index: int) -> tuple[Sample, list[str]]:
         config = self._config
@@ -364,6 +381,8 @@ def to_sample(
         torch.tensor(rows, dtype=torch.float32),
         coarse,
         torch.tensor(float(scene)),
+        torch.zeros(0, height, width),
+        torch.tensor((0.0, 1.0)),
     )
 
 

@@ -46,6 +46,10 @@ class DataSpec:
     """Keep only the pairs with these names or first parts of names (``set02/V004``)."""
     exclude: tuple[str, ...] = ()
     """Leave out the pairs with these names or first parts of names."""
+    drives: tuple[str, ...] = ()
+    """Keep only the pairs of these drives; empty keeps all."""
+    exclude_drives: tuple[str, ...] = ()
+    """Leave out the pairs of these drives."""
     subset: int | None = None
     """Of what is left, keep at most so many pairs, evenly spaced."""
     kind: SampleKind = "scene"
@@ -64,6 +68,29 @@ class DataSpec:
             )
         if self.subset is not None and self.subset < 1:
             raise ConfigError(f"subset must be >= 1, received {self.subset}")
+
+
+@dataclass(frozen=True, slots=True)
+class UnpairedSpec:
+    """Thermal footage without a truth; see `ladle_rt.training.unpaired`."""
+
+    path: Path
+    """A folder of thermal images and videos."""
+    frames: int = 60
+    """At most so many images of the folder, and frames of each video, evenly spaced."""
+    exclude: tuple[str, ...] = ()
+    """Leave out the files with these names, without their ending."""
+    weight: float = 1.0
+    """Share of the frames, relative to the other specs' weights."""
+    terms: str = ""
+    """Terms stated at the data's origin; published with the model."""
+
+    def __post_init__(self) -> None:
+        if self.weight <= 0 or self.frames < 1:
+            raise ConfigError(
+                f"unpaired weight must be > 0 and frames >= 1, received {self.weight} and "
+                f"{self.frames} for {self.path}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +129,8 @@ class LossConfig:
     """Weight of the difference between a picture and the one of a moment later, moved along."""
     stability_every: int = 2
     """Steps from one stability term to the next; it runs the network on half a batch more."""
+    unpaired: float = 0.0
+    """Factor on ``adversarial`` and ``histogram`` for frames without a truth, every other step."""
     distill: float = 0.0
     """Weight of the distance to the teacher's output; needs ``teacher``."""
     consistency: float = 0.0
@@ -125,11 +154,18 @@ class LossConfig:
                 "feature_matching needs adversarial > 0 and a projected discriminator, received "
                 f"{self.adversarial} and {self.discriminator!r}"
             )
-        settings = ("alpha", "discriminator", "stability_every")
+        if self.unpaired > 0 and not (self.adversarial > 0 and self.discriminator == "projected"):
+            raise ConfigError(
+                "unpaired needs adversarial > 0 and a projected discriminator, received "
+                f"{self.adversarial} and {self.discriminator!r}"
+            )
+        settings = ("alpha", "discriminator", "stability_every", "unpaired")
         weights = {name: value for name, value in asdict(self).items() if name not in settings}
         for name, value in weights.items():
             if value < 0:
                 raise ConfigError(f"loss weight {name} must be >= 0, received {value}")
+        if self.unpaired < 0:
+            raise ConfigError(f"loss weight unpaired must be >= 0, received {self.unpaired}")
         if not any(weights.values()):
             raise ConfigError("expected at least one loss term with a weight, received none")
 
@@ -152,6 +188,8 @@ class TrainConfig:
     """Datasets to train on, mixed by weight."""
     validation: tuple[DataSpec, ...] = ()
     """Pairs for choosing the best checkpoint; never trained on."""
+    unpaired: tuple[UnpairedSpec, ...] = ()
+    """Thermal footage without a truth, for the loss weight of that name."""
     look: Look = "none"
     """What every truth is graded to; see `ladle_rt.datasets.look`."""
     architecture: str = "ladlenet"
@@ -246,6 +284,11 @@ class TrainConfig:
                 "a teacher and the loss weight distill go together, "
                 f"received teacher {self.teacher} and distill {self.loss.distill}"
             )
+        if (self.loss.unpaired > 0) != bool(self.unpaired):
+            raise ConfigError(
+                "[[unpaired]] footage and the loss weight unpaired go together, received "
+                f"{len(self.unpaired)} and {self.loss.unpaired}"
+            )
         loss = self.loss
         structural = loss.published * loss.alpha + loss.ssim + loss.distill > 0
         if structural and min(self.crop) < MIN_CROP:
@@ -310,6 +353,8 @@ class TrainConfig:
                 f"sampling paper crops frames of {PAPER_SIZE[0]}x{PAPER_SIZE[1]}, "
                 f"received a crop of {self.crop[0]}x{self.crop[1]}"
             )
+        if self.unpaired:
+            raise ConfigError("sampling paper takes no unpaired footage, received some")
         if any(spec.kind != "scene" for spec in self.data):
             raise ConfigError("sampling paper takes data of kind scene, received mosaic")
 
@@ -337,6 +382,7 @@ def config_from_values(values: Mapping[str, Any], data_root: Path = Path()) -> T
         config,
         data=tuple(_below(data_root, spec) for spec in config.data),
         validation=tuple(_below(data_root, spec) for spec in config.validation),
+        unpaired=tuple(replace(spec, path=data_root / spec.path) for spec in config.unpaired),
     )
 
 

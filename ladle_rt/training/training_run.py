@@ -176,19 +176,23 @@ class Run:
         return values
 
     def _translate(self, batch: Sample) -> TranslatedBatch:
-        """Run the network, twice over some frames where the loss asks for it."""
+        """Run the network, twice over some frames and on others where the loss asks for it."""
         weights, dtype = self.config.loss, _AUTOCAST[self.config.precision]
         thermal, rows = batch.thermal, batch.rows
         count, shift = len(thermal), (0, 0)
+        half = -(-count // 2)
         repeats = weights.consistency > 0
         moves = weights.stability > 0 and self.step % weights.stability_every == 0
         if repeats:
             thermal = torch.cat([sensor_noise(thermal), sensor_noise(thermal)])
             rows = torch.cat([rows, rows])
         if moves:
-            some = -(-count // 2)
-            later, shift = later_frames(batch.thermal[:some])
-            thermal, rows = torch.cat([thermal, later]), torch.cat([rows, batch.rows[:some]])
+            later, shift = later_frames(batch.thermal[:half])
+            thermal, rows = torch.cat([thermal, later]), torch.cat([rows, batch.rows[:half]])
+        paired = len(thermal)
+        if weights.unpaired > 0 and self.step % 2:
+            thermal = torch.cat([thermal, batch.unpaired[:half]])
+            rows = torch.cat([rows, batch.unpaired_rows[:half]])
         device = self.processes.device.type
         with torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
             rgb, logits = self.network(thermal, rows)
@@ -196,16 +200,18 @@ class Run:
             output=rgb[:count],
             logits=None if logits is None else logits[:count],
             again=rgb[count : 2 * count] if repeats else None,
-            later=rgb[-some:] if moves else None,
+            later=rgb[paired - half : paired] if moves else None,
             shift=shift,
+            unpaired=rgb[paired:] if paired < len(rgb) else None,
         )
 
     def _advance_discriminator(self, batch: Sample) -> dict[str, float]:
         """One step of the discriminator alone; the network paints as it would be exported."""
         self.model.eval()
         with torch.no_grad():
+            translated = self._translate(batch)
             self.objective.discriminator_inputs(
-                batch, self.network(batch.thermal, batch.rows)[0], for_discriminator=True
+                batch, translated.output, for_discriminator=True, unpaired=translated.unpaired
             )
         terms = self.objective.update()
         means = self.processes.mean(torch.stack(list(terms.values())))

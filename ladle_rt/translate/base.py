@@ -104,3 +104,73 @@ class Translator(Protocol):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
+
+
+class DelegatingTranslator(Translator):
+    """A `Translator` that is another one, but for what a subclass does in another way.
+
+    Args:
+        engine: translates; belongs to this object. A subclass may put another in its place.
+    """
+
+    def __init__(self, engine: Translator) -> None:
+        self._engine = engine
+
+    @property
+    def name(self) -> str:
+        """Of the engine that the next frame goes to."""
+        return self._engine.name
+
+    @property
+    def depth(self) -> int:
+        """Of the engine that the next frame goes to; ask again before each frame."""
+        return self._engine.depth
+
+    @property
+    def network_size(self) -> tuple[int, int]:
+        """Of the engine that the next frame goes to."""
+        return self._engine.network_size
+
+    @property
+    def layout(self) -> Layout:
+        """The engine's, and that of every other in its place."""
+        return self._engine.layout
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """See `Translator.resize`."""
+        self._engine.resize(size)
+
+    def supports(self, frame: tuple[int, int], box: tuple[int, int]) -> bool:
+        """Of the engine that the next frame goes to."""
+        return self._engine.supports(frame, box)
+
+    def submit(self, frame: Frame) -> int:
+        """See `Translator.submit`."""
+        return self._engine.submit(frame)
+
+    def collect(self, timeout_s: float | None = None) -> TranslatedFrame:
+        """See `Translator.collect`."""
+        return self._engine.collect(timeout_s)
+
+    def followed_levels(self) -> FollowedLevels | None:
+        """Of the engine that had the last frame."""
+        return self._engine.followed_levels()
+
+    def resume_levels(self, followed: FollowedLevels) -> None:
+        """See `Translator.resume_levels`."""
+        self._engine.resume_levels(followed)
+
+    def close(self) -> None:
+        """Close the engine."""
+        self._engine.close()
+
+    def __enter__(self) -> Translator:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

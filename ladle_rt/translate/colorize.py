@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ladle_rt.colour import RGB_TO_YCBCR, YCBCR_TO_RGB
 from ladle_rt.config import Layout
 from ladle_rt.frames import Levels, Picture, PixelFormat, ThermalPixels
+from ladle_rt.geometry import strips
 from ladle_rt.thermal.normalization import ThermalNormalization, apply_levels
 from ladle_rt.translate.detail import slope
 
@@ -127,14 +128,19 @@ def _yuv420p(luma: Plane, chroma: Plane, shown: Bytes | None) -> list[Bytes]:
 
 
 def _rgb24(luma: Plane, chroma: Plane, shown: Bytes | None) -> Bytes:
-    size = (luma.shape[1], luma.shape[0])
-    full = cv2.merge([luma, *(_resize(plane, size, cv2.INTER_LINEAR) for plane in chroma)])
-    if shown is not None:
-        gray = np.zeros_like(full)
-        gray[..., 0] = shown
-        gray[..., 0] -= 16
-        full = np.hstack([gray, full])
-    return _to_byte(cv2.transform(full, YCBCR_TO_RGB), 0)
+    height, width = luma.shape
+    blue, red = (_resize(plane, (width, height), cv2.INTER_LINEAR) for plane in chroma)
+    rgb = np.empty((height, width if shown is None else 2 * width, 3), np.uint8)
+    for rows in strips(height, width):
+        rgb[rows, -width:] = _strip(luma[rows], blue[rows], red[rows])
+        if shown is not None:
+            grey = shown[rows].astype(np.float32) - 16
+            rgb[rows, :width] = _strip(grey, np.zeros_like(grey), np.zeros_like(grey))
+    return rgb
+
+
+def _strip(luma: Plane, blue: Plane, red: Plane) -> Bytes:
+    return _to_byte(cv2.transform(cv2.merge([luma, blue, red]), YCBCR_TO_RGB), 0)
 
 
 def _even(pixels: ThermalPixels) -> ThermalPixels:

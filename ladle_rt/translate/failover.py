@@ -6,13 +6,11 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 
-from ladle_rt.config import Layout
 from ladle_rt.errors import BackendError, LadleError, PipelineError
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.thermal.normalization import FollowedLevels
-from ladle_rt.translate.base import Translator
+from ladle_rt.translate.base import DelegatingTranslator, Translator
 from ladle_rt.translate.cpu_translator import CLOSED
 
 logger = logging.getLogger("ladle_rt.engine")
@@ -20,7 +18,7 @@ logger = logging.getLogger("ladle_rt.engine")
 Outcome = TranslatedFrame | LadleError
 
 
-class FailoverTranslator:
+class FailoverTranslator(DelegatingTranslator):
     """A `Translator` that outlives its engine.
 
     CUDA's errors are sticky: after an Xid, an illegal access or a reset, nothing of this process
@@ -35,7 +33,8 @@ class FailoverTranslator:
     """
 
     def __init__(self, engine: Translator, replace_engine: Callable[[], Translator]) -> None:
-        self._engine, self._replace = engine, replace_engine
+        super().__init__(engine)
+        self._replace = replace_engine
         self._replaced = self._closed = False
         self._flying: deque[Frame] = deque()
         """Submitted to the engine and not collected; all of these change under the lock only."""
@@ -51,35 +50,11 @@ class FailoverTranslator:
         """The one that the next frame goes to."""
         return self._engine
 
-    @property
-    def name(self) -> str:
-        """Of the engine that the next frame goes to."""
-        return self._engine.name
-
-    @property
-    def depth(self) -> int:
-        """Of the engine that the next frame goes to; ask again before each frame."""
-        return self._engine.depth
-
-    @property
-    def network_size(self) -> tuple[int, int]:
-        """Of the engine that the next frame goes to."""
-        return self._engine.network_size
-
-    @property
-    def layout(self) -> Layout:
-        """Of both engines."""
-        return self._engine.layout
-
     def resize(self, size: tuple[int, int]) -> None:
         """See `Translator.resize`; the other engine would follow."""
         with self._lock:
             self._size = size
             self._engine.resize(size)
-
-    def supports(self, frame: tuple[int, int], box: tuple[int, int]) -> bool:
-        """Of the engine that the next frame goes to."""
-        return self._engine.supports(frame, box)
 
     def submit(self, frame: Frame) -> int:
         """Enqueue one frame; see `Translator.submit`."""
@@ -132,17 +107,6 @@ class FailoverTranslator:
             self._engine.close()
             self._flying.clear()
             self._rescued.clear()
-
-    def __enter__(self) -> FailoverTranslator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _collect_from(self, engine: Translator, timeout_s: float | None) -> Outcome | None:
         """The next result of an engine; ``None``: it failed, look among what was rescued."""

@@ -63,12 +63,14 @@ class Lane:
 class FairPool:
     """The threads; `lane` makes one queue for each user."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
         """
         Args:
-            workers: threads, one piece of work each.
+            workers: threads, one piece of work each; 0: `turn` is called from outside.
+            clock: what lanes are charged by, seconds.
         """
         self.workers = workers
+        self._clock = clock
         self._changed = threading.Condition()
         self._lanes: list[Lane] = []
         self._clock_s = 0.0
@@ -132,29 +134,37 @@ class FairPool:
         for future, _ in dropped:
             future.cancel()
 
+    def turn(self) -> bool:
+        """Do the piece of work whose turn it is; ``False``: nothing waits."""
+        with self._changed:
+            waiting = [lane for lane in self._lanes if lane.waiting]
+            if not waiting:
+                return False
+            lane = min(waiting, key=lambda one: one.used_s)
+            future, call = lane.waiting.popleft()
+            self._clock_s = max(self._clock_s, lane.used_s)
+            charged_s = lane.expected_s
+            # Charged before it is done, or several workers would all serve one lane.
+            lane.used_s += charged_s
+            lane.running += 1
+        began_s = self._clock()
+        _run(future, call)
+        took_s = self._clock() - began_s
+        with self._changed:
+            lane.running -= 1
+            lane.used_s += took_s - charged_s
+            lane.expected_s = took_s
+            self._changed.notify_all()
+        return True
+
     def _work(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or any(x.waiting for x in self._lanes))
                 if self._closed:
                     return
-                lane = min((x for x in self._lanes if x.waiting), key=lambda x: x.used_s)
-                future, call = lane.waiting.popleft()
-                self._clock_s = max(self._clock_s, lane.used_s)
-                charged_s = lane.expected_s
-                # Charged before it is done, or several workers would all serve one lane.
-                lane.used_s += charged_s
-                lane.running += 1
-            began_s = time.monotonic()
-            _run(future, call)
-            took_s = time.monotonic() - began_s
-            with self._changed:
-                lane.running -= 1
-                lane.used_s += took_s - charged_s
-                lane.expected_s = took_s
-                self._changed.notify_all()
-            # Nothing of the last frame is kept alive while waiting for the next.
-            del future, call
+            # Another worker may have been faster; then it waits again.
+            self.turn()
 
 
 def _run(future: Future[Any], call: Callable[[], Any]) -> None:

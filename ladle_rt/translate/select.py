@@ -40,7 +40,6 @@ from ladle_rt.translate.failover import FailoverTranslator
 from ladle_rt.translate.gpu_selection import select_gpu
 from ladle_rt.translate.network import Network, NetworkFactory, Output, RemoteFactory
 from ladle_rt.translate.network_size import NetworkSize, Size
-from ladle_rt.translate.plans import obtain_plan
 from ladle_rt.translate.shared_workers import SharedWorkers
 from ladle_rt.translate.warm_start import WarmStartTranslator
 
@@ -56,17 +55,6 @@ __all__ = [
 
 logger = logging.getLogger("ladle_rt.engine")
 
-NETWORKS = {
-    "onnxruntime": "ladle_rt.translate.onnxruntime_backend:OnnxRuntimeNetwork",
-    "openvino": "ladle_rt.translate.openvino_backend:OpenVinoNetwork",
-    "torch": "ladle_rt.translate.torch_backend:TorchNetwork",
-}
-"""Backends that take frames from the CPU, as `NetworkFactory`; those of other distributions are
-entry points of the group ``ladle_rt.backends``."""
-REMOTE_NETWORKS = {"triton": "ladle_rt.translate.remote.triton_backend:TritonNetwork"}
-"""Backends that take frames from the CPU and send them to servers, as `RemoteFactory`."""
-GPU_BACKENDS = ("tensorrt", "torch", "torch-tensorrt")
-"""Those that keep a frame in device memory; torch is among both."""
 FOR_ARRAYS = PictureSpec("rgb24", even=False)
 """Pictures for arrays and still images: of the frame's own size."""
 FOR_VIDEO = PictureSpec("yuv420p", even=True)
@@ -160,15 +148,17 @@ def load_network(
         ConfigError: an engine that has no CPU form, or a plug-in that cannot be loaded.
     """
     name = "onnxruntime" if backend == "auto" else backend
-    if name in REMOTE_NETWORKS:
-        open_remote = cast(RemoteFactory, plugins.load(REMOTE_NETWORKS[name]))
+    own = BACKENDS.get(name)
+    target = own.network if own else plugins.installed("ladle_rt.backends").get(name)
+    if target is None:
+        able = ", ".join(
+            name for name, kind in BACKENDS.items() if kind.network and not kind.remote
+        )
+        raise ConfigError(f"{backend} runs on a GPU only; choose {able}")
+    if own and own.remote:
+        open_remote = cast(RemoteFactory, plugins.load(target))
         chosen = remote or RemoteOptions()
         return open_remote(artifact, workers=workers, output=output, remote=chosen)
-    target = NETWORKS.get(name)
-    if target is None and name not in BACKENDS:
-        target = plugins.installed("ladle_rt.backends").get(name)
-    if target is None:
-        raise ConfigError(f"{backend} runs on a GPU only; choose {', '.join(NETWORKS)}")
     open_network = cast(NetworkFactory, plugins.load(target))
     return open_network(artifact, workers=workers, output=output)
 
@@ -180,7 +170,8 @@ def workers_for(backend: Backend, threads: int | None) -> int:
         backend: half of a server's workers wait for it while the others work.
         threads: what the user chose.
     """
-    return threads or usable_cores() * (2 if backend in REMOTE_NETWORKS else 1)
+    own = BACKENDS.get(backend)
+    return threads or usable_cores() * (2 if own and own.remote else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +186,8 @@ class _Choice:
 
     def make(self) -> Translator:
         backend = self.options.backend
-        if backend not in ("auto", *GPU_BACKENDS) or self.options.layout == "semantic":
+        on_gpu = [name for name, kind in BACKENDS.items() if kind.on_gpu]
+        if backend not in ("auto", *on_gpu) or self.options.layout == "semantic":
             return self._on_cpu(backend)
         try:
             device = self._find_gpu()
@@ -297,8 +289,11 @@ class _Choice:
         """Find or build the plan and open it.
 
         Args:
-            leave: see `obtain_plan`.
+            leave: see `ladle_rt.translate.plans.obtain_plan`.
         """
+        # Brings the builder, which no run without a GPU needs.
+        from ladle_rt.translate.plans import obtain_plan
+
         folder, artifact = self.options.engines, self.artifact
         entry = obtain_plan(folder, artifact, device, tensorrt, self.shapes, logger.info, leave)
         logger.info("tensorrt: %s", entry.path.name)

@@ -23,13 +23,13 @@ from ladle_rt.thermal.normalization import ThermalNormalization, measure_levels
 Plane = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
-LUMA_KEEP, CHROMA_KEEP = 0.8, 0.95
+LUMA_KEEP, CHROMA_KEEP = 0.92, 0.95
 """Share of the shown picture that stays, per frame, where all is still, at strength 1."""
 GATE_SHRINK = 4
 """The gate works at a quarter of the frame's size: sensor noise averages out."""
-STILL = 0.012
+STILL = 0.016
 """Changes of the shrunken frame below this share of its span are none."""
-NOISE_FACTOR = 3.0
+NOISE_FACTOR = 4.0
 """Or below so many times the usual change, for noisy cameras."""
 MARGIN = 7
 """Gate pixels around what moves that count as moving too: a network's surroundings."""

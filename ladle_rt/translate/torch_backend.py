@@ -200,6 +200,8 @@ class TorchEngine:
                 run()
             finally:
                 graph.capture_end()
+            # The driver uploads it at the first launch, and needs memory for that.
+            graph.replay()
         except RuntimeError as error:
             self._uses_graphs = False
             words = " ".join(str(error).split())

@@ -9,13 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from types import TracebackType
 
-from ladle_rt.config import Layout
 from ladle_rt.errors import BackendError, LadleError, PipelineError
 from ladle_rt.frames import Frame, TranslatedFrame
-from ladle_rt.thermal.normalization import FollowedLevels
-from ladle_rt.translate.base import Translator
+from ladle_rt.translate.base import DelegatingTranslator, Translator
 
 logger = logging.getLogger("ladle_rt.engine")
 
@@ -25,7 +22,7 @@ CLOSE_LIMIT_S = 60.0
 """Longest wait at the end for an engine that is just being opened."""
 
 
-class WarmStartTranslator:
+class WarmStartTranslator(DelegatingTranslator):
     """A `Translator` that begins with one engine and goes over to another between two frames.
 
     Before it does, the second has translated one frame of the run. Frames in flight in the first
@@ -40,7 +37,7 @@ class WarmStartTranslator:
     """
 
     def __init__(self, first: Translator, build: Callable[[threading.Event], Translator]) -> None:
-        self._current = first
+        super().__init__(first)
         self._next: Translator | None = None
         self._retiring: Translator | None = None
         self._size: tuple[int, int] | None = None
@@ -63,35 +60,11 @@ class WarmStartTranslator:
         # The interpreter may not end while the thread is inside the engine's library.
         atexit.register(self.close)
 
-    @property
-    def name(self) -> str:
-        """Of the engine that the next frame goes to."""
-        return self._current.name
-
-    @property
-    def depth(self) -> int:
-        """Of the engine that the next frame goes to; ask again before each frame."""
-        return self._current.depth
-
-    @property
-    def network_size(self) -> tuple[int, int]:
-        """Of the engine that the next frame goes to."""
-        return self._current.network_size
-
-    @property
-    def layout(self) -> Layout:
-        """Of both engines."""
-        return self._current.layout
-
     def resize(self, size: tuple[int, int]) -> None:
         """See `Translator.resize`; the engine that is being made will follow."""
         with self._lock:
             self._size = size
-            self._current.resize(size)
-
-    def supports(self, frame: tuple[int, int], box: tuple[int, int]) -> bool:
-        """Of the engine that the next frame goes to."""
-        return self._current.supports(frame, box)
+            self._engine.resize(size)
 
     def submit(self, frame: Frame) -> int:
         """Enqueue one frame; see `Translator.submit`."""
@@ -99,7 +72,7 @@ class WarmStartTranslator:
             self._sample = replace(frame, pixels=frame.pixels.copy())
             self._sampled.set()
         self._go_over()
-        translator = self._current
+        translator = self._engine
         translator.submit(frame)
         with self._lock:
             self._flying.append(translator)
@@ -110,7 +83,7 @@ class WarmStartTranslator:
         """The next result; see `Translator.collect`."""
         # An empty queue is the current engine's to complain about.
         with self._lock:
-            translator = self._flying[0] if self._flying else self._current
+            translator = self._flying[0] if self._flying else self._engine
         try:
             result = translator.collect(timeout_s)
         except PipelineError:
@@ -122,14 +95,6 @@ class WarmStartTranslator:
         self._collected()
         return result
 
-    def followed_levels(self) -> FollowedLevels | None:
-        """Of the engine that had the last frame."""
-        return self._current.followed_levels()
-
-    def resume_levels(self, followed: FollowedLevels) -> None:
-        """See `Translator.resume_levels`; the engine that is being made will follow."""
-        self._current.resume_levels(followed)
-
     def close(self) -> None:
         """Drop what is in flight and release both engines; a plan goes on being built."""
         atexit.unregister(self.close)
@@ -140,22 +105,11 @@ class WarmStartTranslator:
         self._sampled.set()
         if threading.current_thread() is not self._thread:
             self._thread.join(CLOSE_LIMIT_S)
-        for translator in (self._current, self._retiring, waiting):
+        for translator in (self._engine, self._retiring, waiting):
             if translator is not None:
                 translator.close()
         with self._lock:
             self._flying.clear()
-
-    def __enter__(self) -> WarmStartTranslator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _make(self, build: Callable[[threading.Event], Translator]) -> None:
         made: Translator | None = None
@@ -169,9 +123,9 @@ class WarmStartTranslator:
             if self._closed:
                 logger.info("%s", error)
             else:
-                logger.warning("%s; going on with %s", error, self._current.name)
+                logger.warning("%s; going on with %s", error, self._engine.name)
         except Exception:
-            logger.exception("the faster engine failed; going on with %s", self._current.name)
+            logger.exception("the faster engine failed; going on with %s", self._engine.name)
         finally:
             if made is not None:
                 made.close()
@@ -188,7 +142,7 @@ class WarmStartTranslator:
         if sample is None or self._closed:
             return
         with self._lock:
-            made.resize(self._size or self._current.network_size)
+            made.resize(self._size or self._engine.network_size)
         made.submit(sample)
         made.collect(TRIAL_LIMIT_S)
 
@@ -199,16 +153,16 @@ class WarmStartTranslator:
             return
         # Not under the lock: the first may have to be waited for, and somebody else collects.
         with suppress(BackendError):
-            followed = self._current.followed_levels()
+            followed = self._engine.followed_levels()
             if followed is not None:
                 successor.resume_levels(followed)
         with self._lock:
             if self._closed:
                 return
-            self._retiring, self._current, self._next = self._current, successor, None
+            self._retiring, self._engine, self._next = self._engine, successor, None
             if self._size is not None:
-                self._current.resize(self._size)
-        logger.info("from this frame on: %s", self._current.name)
+                self._engine.resize(self._size)
+        logger.info("from this frame on: %s", self._engine.name)
         self._retire()
 
     def _collected(self) -> None:

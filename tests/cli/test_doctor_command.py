@@ -31,6 +31,40 @@ def test_for_programs_and_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["GPU"]["ok"] and found["GPU"]["detail"] == "Orin (sm_87, CUDA 12.6)"
 
 
+def test_a_gpu_in_the_cpus_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    orin = CudaDevice("Orin", (8, 7), "12.6", integrated=True)
+    monkeypatch.setattr(rooms, "probe_cuda", lambda: (orin,))
+    monkeypatch.setattr(rooms, "busy_gpu", lambda: "")
+    (gpu,) = rooms._gpu()
+    assert gpu.detail == "Orin (sm_87, CUDA 12.6, works in the CPU's memory)"
+
+
+def test_where_kernel_times_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "kernels"
+    monkeypatch.setattr(rooms, "cache_folder", lambda: folder)
+    (empty,) = rooms._timing_cache()
+    assert empty.ok and empty.detail == f"{folder}: empty, no plan was built yet"
+    folder.mkdir()
+    for name in ("a.timings", "b.timings", "c.cubin"):
+        (folder / name).write_bytes(bytes(3 << 19))
+    (two,) = rooms._timing_cache()
+    assert two.ok and two.detail == f"{folder}: 2 files, 3.0 MB"
+    monkeypatch.setattr(rooms, "cache_folder", lambda: folder / "c.cubin" / "kernels")
+    (closed,) = rooms._timing_cache()
+    assert not closed.ok and "c.cubin cannot be written" in closed.detail
+    assert "XDG_CACHE_HOME" in closed.remedy
+
+
+def test_which_of_gstreamers_encoders_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "why_not", lambda name: "" if name.startswith("nv") else "no such")
+    *_, usable = rooms._encoders()
+    assert usable.ok and usable.detail == "nvv4l2h264enc, nvv4l2h265enc"
+    monkeypatch.setattr(rooms, "why_not", lambda name: "it does not start (ERROR: no device)")
+    *_, none = rooms._encoders()
+    assert not none.ok and "nvv4l2h264enc: it does not start" in none.detail
+    assert "apt install" in none.remedy
+
+
 def test_mig_slices_and_another_program_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rooms, "probe_cuda", lambda: (CudaDevice("H200", (9, 0), "13.0"),))
     monkeypatch.setattr(rooms, "mig_slices", lambda: ("MIG-aa", "MIG-bb"))

@@ -7,15 +7,8 @@ from typing import get_args
 import click
 import pytest
 
-from ladle_rt.cli._options import (
-    PALETTES,
-    given,
-    parse_agc,
-    parse_quality,
-    parse_size,
-    parse_time,
-    translate_settings,
-)
+from ladle_rt.cli._options import PALETTES, given, translate_settings
+from ladle_rt.cli._parameters import parse_agc, parse_quality, parse_size, parse_time
 from ladle_rt.config import Isotherm, Palette, TranslateOptions, VideoEncoding
 from ladle_rt.errors import ConfigError
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ FAILURES = {
     "cuLaunchKernel": 700,
     "cuStreamBeginCapture": 900,
     "cuGraphInstantiate": 2,
-    "cuGraphLaunch": 700,
+    "cuGraphLaunch": 2,
     "cuMemcpyHtoDAsync": 700,
     "cuEventSynchronize": 700,
 }
@@ -179,6 +180,25 @@ def refusal(binding: Any, info: ModelInfo) -> str:
     return ""
 
 
+def on_one_memory(driver: Any, error: Callable[[], int]) -> list[Any]:
+    """Error, pictures copied, what is left and what a refused mapping says, where the GPU works in
+    the host's memory."""
+    copied = driver.fake_calls(b"cuMemcpyDtoHAsync")
+    driver.fake_integrated(1)
+    largest = error()
+    copied = driver.fake_calls(b"cuMemcpyDtoHAsync") - copied
+    left = live(driver)
+    driver.fake_fail(b"cuMemHostGetDevicePointer", 0, 2)
+    try:
+        error()
+        said = ""
+    except BackendError as refused:
+        said = str(refused)
+    driver.fake_fail(b"", 0, 0)
+    driver.fake_integrated(0)
+    return [largest, copied, left, said, live(driver)]
+
+
 def main() -> None:
     binding, model, *library = sys.argv[1:]
     info = load_artifact(Path(model)).info
@@ -197,6 +217,7 @@ def main() -> None:
         graphs = driver.fake_calls(b"cuGraphLaunch")
         result["disturbed"] = [error(Disturbed(binding)), live(driver)]
         result["graphs"] = [graphs, driver.fake_calls(b"cuGraphLaunch") - graphs]
+        result["integrated"] = on_one_memory(driver, error)
         result["freed"] = [freed_under_a_graph(binding), live(driver)]
         result["failures"] = {}
         for call, status in FAILURES.items():

@@ -7,6 +7,7 @@
 //   - the thread that captures may not allocate, free or wait for the stream (900);
 //   - a kernel is not loaded inside a capture (900, as before CUDA 12.3).
 // Freed memory is poisoned and never used again; a graph that refers to it does not run (700).
+// Host memory has an address for kernels where that was asked for, as on a GPU that works in it.
 // Kernels are "host N": compiled by CUDA N, refused where the driver is older (200).
 
 #include <dlfcn.h>
@@ -45,9 +46,11 @@ constexpr int POISON = 0xDB;
 
 static std::recursive_mutex lock;
 static int version = 13000;
+static int integrated = 0;
 static std::set<Stream*> streams;
 static std::map<const char*, std::size_t> memory;
 static std::map<const char*, std::size_t> freed;
+static std::set<const void*> mapped;
 static std::set<const void*> loaded;
 static std::map<std::string, int> live;
 static std::map<std::string, int> calls;
@@ -136,6 +139,7 @@ DRIVER void fake_fail(const char* name, int turn, int status) {
     fake::failing_status = status;
 }
 DRIVER void fake_version(int version) { fake::version = version; }
+DRIVER void fake_integrated(int integrated) { fake::integrated = integrated; }
 DRIVER int fake_calls(const char* name) { return fake::calls[name]; }
 DRIVER int fake_live(char* text, int size) {
     std::string all;
@@ -187,7 +191,7 @@ DRIVER int cuDeviceGetName(char* name, int size, int) {
     return 0;
 }
 DRIVER int cuDeviceGetAttribute(int* value, int attribute, int) {
-    *value = attribute == 75 ? 8 : attribute == 76 ? 6 : 0;
+    *value = attribute == 75 ? 8 : attribute == 76 ? 6 : attribute == 18 ? fake::integrated : 0;
     return 0;
 }
 DRIVER int cuDevicePrimaryCtxRetain(void** context, int) {
@@ -362,15 +366,24 @@ DRIVER int cuMemFree_v2(void* pointer) {
     fake::freed.insert(fake::memory.extract(block));
     return 0;
 }
-DRIVER int cuMemHostAlloc(void** pointer, std::size_t size, unsigned int) {
+DRIVER int cuMemHostAlloc(void** pointer, std::size_t size, unsigned int flags) {
     CALL(cuMemHostAlloc);
     if (const int status = fake::forbidden_here()) return status;
     ++fake::live["pinned memory"];
-    *pointer = std::malloc(size);
+    *pointer = std::aligned_alloc(256, (size + 255) / 256 * 256);
+    // CU_MEMHOSTALLOC_DEVICEMAP
+    if (flags & 2) fake::mapped.insert(*pointer);
+    return 0;
+}
+DRIVER int cuMemHostGetDevicePointer_v2(void** pointer, void* host, unsigned int) {
+    CALL(cuMemHostGetDevicePointer);
+    if (!fake::mapped.count(host)) return 1;
+    *pointer = host;
     return 0;
 }
 DRIVER int cuMemFreeHost(void* pointer) {
     --fake::live["pinned memory"];
+    fake::mapped.erase(pointer);
     std::free(pointer);
     return 0;
 }

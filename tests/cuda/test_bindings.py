@@ -23,6 +23,8 @@ from ladle_rt.translate.cuda.kernels import kernel_source
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 BINDINGS = ("bindings", "pycuda")
+FRAMES = 6
+"""In the sequence of `binding_run.py`."""
 
 
 def run(binding: str, *args: Path, libraries: Path | None = None) -> dict[str, Any]:
@@ -117,6 +119,16 @@ def test_other_threads_do_not_break_a_capture(result: dict[str, Any]) -> None:
     assert graphs > 0 and disturbed == graphs
 
 
+def test_pictures_are_drawn_into_the_hosts_memory_where_the_gpu_works_in_it(
+    result: dict[str, Any],
+) -> None:
+    largest, copied, left, said, left_after = result["integrated"]
+    assert largest == result["largest error"] and left == ""
+    assert copied == FRAMES, "levels alone, once a frame"
+    assert said.startswith("cuMemHostGetDevicePointer failed on the GPU: ") and "OUT_OF" in said
+    assert left_after == ""
+
+
 def test_a_graph_whose_memory_is_gone_is_found(result: dict[str, Any]) -> None:
     said, left = result["freed"]
     assert "cuGraphLaunch" in said and left == ""
@@ -127,7 +139,7 @@ def test_calls_that_fail(result: dict[str, Any], binding: str) -> None:
     for call, (said, left) in result["failures"].items():
         assert left == "", f"{call}: {left}"
         # Without graphs it goes on.
-        unharmed = ("cuStreamBeginCapture", "cuGraphInstantiate", unused)
+        unharmed = ("cuStreamBeginCapture", "cuGraphInstantiate", "cuGraphLaunch", unused)
         assert bool(said) != (call in unharmed), call
         if said:
             assert call[:12] in said and "failed on the GPU" in said and "\n" not in said

@@ -49,7 +49,12 @@ def test_clocks_that_change_hit_all_alike() -> None:
 
 @pytest.mark.parametrize(
     ("fail_at", "replays"),
-    [(None, True), (("begin_capture", 0), False), (("end_capture", 0), False)],
+    [
+        (None, True),
+        (("begin_capture", 0), False),
+        (("end_capture", 0), False),
+        (("launch_graph", 0), False),
+    ],
 )
 def test_work_is_timed_as_it_runs(fail_at: Any, replays: bool) -> None:
     gpu, resources = FakeGpu(fail_at=fail_at), ResourceStack()
@@ -58,9 +63,12 @@ def test_work_is_timed_as_it_runs(fail_at: Any, replays: bool) -> None:
     timer = GraphTimer(
         gpu, resources, lambda stream: gpu.enqueue(stream, "work", lambda: ran.append(1))
     )
-    assert timer.replays is replays and ran == [1], "once before it is captured"
+    assert timer.replays is replays
+    assert len(ran) == 1 + replays, "once before it is captured, and the graph once"
     timer()
-    assert len(ran) == 2 and gpu.calls.count("launch_graph") == int(replays)
+    assert len(ran) == 2 + replays and gpu.done[-1] == "work"
+    tried = fail_at == ("launch_graph", 0)
+    assert gpu.calls.count("launch_graph") == (2 if replays else int(tried))
     resources.close()
     assert not any(gpu.live.values()) and not gpu.violations
 

@@ -150,7 +150,7 @@ def test_an_error_leaves_nothing_in_flight(
     expected = translate(OTHER)
     engine = translate._engine
     assert engine is not None
-    monkeypatch.setattr(engine._inner, "_run", lambda: 1 / 0)
+    monkeypatch.setattr(engine._engine, "_run", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         translate([SCENE] * 5)
     assert np.array_equal(translate(OTHER), expected)
@@ -224,7 +224,7 @@ def test_slow_frames_are_handed_on_with_the_next(translate: Colorizer) -> None:
             yield SCENE // 2 + given
             for engine in translate._streaming:
                 # The last frame is ready, or was handed on already.
-                for flying in list(engine._inner._flying)[-1:]:  # type: ignore[attr-defined]
+                for flying in list(engine._engine._flying)[-1:]:  # type: ignore[attr-defined]
                     flying.exception(10)
 
     stream = translate.stream(slow(), steady=0)

@@ -52,6 +52,8 @@ def test_frames_of_each_kind(kind: str) -> None:
             frame = next(frames)
             assert frame.sequence == number
             np.testing.assert_array_equal(frame.pixels, image if kind == "GRAY16" else grey)
+            # OpenCV gives a new array each time: grey levels are not copied once more.
+            assert np.shares_memory(frame.pixels, image) == (kind != "BGR")
         with pytest.raises(SourceLostError, match="ended"):
             next(frames)
     assert capture.released == 1
@@ -72,4 +74,13 @@ def test_refusals() -> None:
 def test_csi() -> None:
     pipeline = csi_pipeline("1", SourceOptions(width=640, height=480, fps=29.97))
     assert "sensor-id=1" in pipeline and "width=640,height=480,framerate=2997/100" in pipeline
+    # From the multimedia engines' memory straight to grey levels in the CPU's.
+    steps = [step.split(",")[0].split()[0] for step in pipeline.split(" ! ")]
+    assert steps == [
+        "nvarguscamerasrc",
+        "video/x-raw(memory:NVMM)",
+        "nvvidconv",
+        "video/x-raw",
+        "appsink",
+    ]
     assert pipeline.endswith("appsink drop=true max-buffers=1 sync=false")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 
 import cv2
@@ -35,10 +34,8 @@ def test_a_source_that_is_not_there_yet(tmp_path: Path, caplog: pytest.LogCaptur
 def test_stopping_ends_the_wait() -> None:
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()
-    begin_s = time.monotonic()
     with pytest.raises(StoppedError):
         open_source("nowhere", SourceOptions(wait=True), stop=stop)
-    assert time.monotonic() - begin_s < 3
 
 
 def test_what_hangs_while_opening_is_left_and_closed_later() -> None:
@@ -49,16 +46,15 @@ def test_what_hangs_while_opening_is_left_and_closed_later() -> None:
             closed.set()
 
     def hang() -> Source:
-        answer.wait(30)
+        answer.wait(120)
         return Late()
 
     threading.Timer(0.2, stop.set).start()
-    begin_s = time.monotonic()
     with pytest.raises(StoppedError):
         open_patiently(hang, wait=False, stop=stop)
-    assert time.monotonic() - begin_s < 5
+    assert not closed.is_set(), "it was waited for"
     answer.set()
-    assert closed.wait(5)
+    assert closed.wait(60)
 
 
 def test_a_bug_keeps_its_traceback() -> None:

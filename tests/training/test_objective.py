@@ -23,7 +23,7 @@ from ladle_rt.training.adversary import PATIENCE
 from ladle_rt.training.objective import TERMS, Objective, TranslatedBatch
 from ladle_rt.training.phases import Phase, PhasePosition
 from ladle_rt.training.samples import Sample
-from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig
+from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig, UnpairedSpec
 
 SIDE = 176
 """The smallest MS-SSIM takes."""
@@ -40,7 +40,8 @@ def sample(thermal: Tensor, truth: Tensor) -> Sample:
     count, _, height, width = truth.shape
     labels = torch.full((count, height // 4, width // 4), 255, dtype=torch.uint8)
     rows = torch.tensor([[0.0, 1.0]]).expand(count, 2)
-    return Sample(thermal, truth, rows, labels, torch.ones(count))
+    none = torch.zeros(count, 0, height, width)
+    return Sample(thermal, truth, rows, labels, torch.ones(count), none, rows)
 
 
 def batch(count: int = 1) -> tuple[Sample, Tensor]:
@@ -240,6 +241,57 @@ def test_mosaics_are_not_shown_as_real() -> None:
     assert all(not p.grad.any() for p in judges.parameters() if p.grad is not None)
 
 
+def test_pictures_without_a_truth_are_judged_without_their_thermal_frame() -> None:
+    loss = {
+        "adversarial": 2.0,
+        "histogram": 3.0,
+        "unpaired": 0.5,
+        "discriminator": "projected",
+    }
+    footage = (UnpairedSpec(Path("y")),)
+    objective = Objective(config(loss=loss, unpaired=footage))
+    assert objective.adversary is not None
+    seen, output = batch(2)
+    free = torch.rand(1, 3, SIDE, SIDE).requires_grad_()
+    total, terms = score(objective, seen, output, unpaired=free)
+    total.backward()
+    assert free.grad is not None and free.grad.any()
+    assert float(total.detach()) == pytest.approx(
+        2 * float(terms["adversarial"])
+        + 3 * float(terms["histogram"])
+        + 0.5 * (2 * float(terms["unpaired"]) + 3 * float(terms["unpaired_histogram"])),
+        rel=1e-5,
+    )
+    judges = objective.adversary.discriminator.judges
+    assert all(parameter.grad is None for parameter in judges.parameters())
+    objective.update()
+    assert any(parameter.grad is not None for parameter in judges.parameters())
+    # Another thermal frame changes how the pair is judged, and not how the free picture is.
+    objective.eval()
+    moved = seen._replace(thermal=seen.thermal.roll(40, 3))
+    torch.manual_seed(5)
+    _, before = score(objective, seen, output, unpaired=free)
+    torch.manual_seed(5)
+    _, after = score(objective, moved, output, unpaired=free)
+    assert float(before["unpaired"]) == float(after["unpaired"])
+    assert float(before["adversarial"]) != float(after["adversarial"])
+
+
+def test_discriminator_learns_to_tell_pictures_without_a_truth() -> None:
+    loss = {"adversarial": 1.0, "unpaired": 1.0, "discriminator": "projected"}
+    footage = (UnpairedSpec(Path("y")),)
+    objective = Objective(config(loss=loss, unpaired=footage, discriminator_rate=4e-4))
+    seen, output = batch(2)
+    blank = torch.full_like(output, 0.5)
+    torch.manual_seed(3)
+    first = float(score(objective, seen, output, unpaired=blank)[1]["unpaired"])
+    for _ in range(12):
+        # The pair's own picture is its truth: only the free one gives itself away.
+        objective.discriminator_inputs(seen, seen.visible, True, blank)
+        objective.update()
+    assert float(score(objective, seen, output, unpaired=blank)[1]["unpaired"]) > first
+
+
 def test_a_discriminator_that_has_won_is_told(caplog: pytest.LogCaptureFixture) -> None:
     objective = Objective(config(loss={"adversarial": 1.0}))
     assert objective.adversary is not None
@@ -347,7 +399,7 @@ thermal, output, truth = [torch.rand(4, channels, 64, 64) for channels in (1, 3,
 
 def train(objective, part):
     count = len(thermal[part])
-    seen = Sample(thermal[part], truth[part], None, None, torch.ones(count))
+    seen = Sample(thermal[part], truth[part], None, None, torch.ones(count), None, None)
     objective.discriminator_inputs(seen, output[part], for_discriminator=True)
     objective.update()
 

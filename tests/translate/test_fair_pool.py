@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import CancelledError, Future
-from typing import Any
+from concurrent.futures import CancelledError
 
 import pytest
 
 from ladle_rt.translate.fair_pool import FairPool, Lane
 
 LIMIT_S = 20
+
+
+class Work:
+    """Pieces that take as long as they say, by a clock that only they move."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.order: list[str] = []
+
+    def clock(self) -> float:
+        return self.now_s
+
+    def piece(self, name: str, seconds: float) -> None:
+        self.now_s += seconds
+        self.order.append(name)
 
 
 def gate(pool: FairPool) -> tuple[threading.Event, Lane]:
@@ -29,53 +43,57 @@ def gate(pool: FairPool) -> tuple[threading.Event, Lane]:
 
 
 def test_a_flood_does_not_come_before_the_others() -> None:
-    pool = FairPool(1)
-    opened, _ = gate(pool)
-    order: list[str] = []
-
-    def work(name: str) -> None:
-        time.sleep(0.002)
-        order.append(name)
-
+    work = Work()
+    pool = FairPool(0, work.clock)
     flood, calm = pool.lane(), pool.lane()
-    done = [flood.submit(work, "flood") for _ in range(50)]
-    done += [calm.submit(work, "calm") for _ in range(5)]
-    opened.set()
-    for future in done:
-        future.result(LIMIT_S)
-    # Turn by turn, as far as sleeps are of one length.
-    assert order.index("calm") <= 3
-    assert [i for i, name in enumerate(order) if name == "calm"][-1] < 25
-    pool.close()
+    for _ in range(50):
+        flood.submit(work.piece, "flood", 0.03)
+    for _ in range(5):
+        calm.submit(work.piece, "calm", 0.03)
+    while pool.turn():
+        pass
+    # Turn by turn, from the second on: what the first costs is known at its end only.
+    assert work.order[:10] == ["flood", "calm"] * 5
+    assert work.order[10:] == ["flood"] * 45
 
 
 def test_expensive_work_gets_the_same_time_not_the_same_turns() -> None:
-    pool = FairPool(1)
-    opened, _ = gate(pool)
-    order: list[str] = []
-
-    def work(name: str, seconds: float) -> None:
-        time.sleep(seconds)
-        order.append(name)
-
+    work = Work()
+    pool = FairPool(0, work.clock)
     cheap, dear = pool.lane(), pool.lane()
-    done: list[Future[Any]] = [dear.submit(work, "dear", 0.04) for _ in range(10)]
-    done += [cheap.submit(work, "cheap", 0.004) for _ in range(30)]
-    opened.set()
-    for future in done:
-        future.result(LIMIT_S)
-    assert order[:15].count("cheap") >= 10
-    pool.close()
+    for _ in range(10):
+        dear.submit(work.piece, "dear", 0.04)
+    for _ in range(100):
+        cheap.submit(work.piece, "cheap", 0.004)
+    for _ in range(44):
+        assert pool.turn()
+    assert work.order.count("cheap") == 40 and work.order.count("dear") == 4
 
 
 def test_silence_earns_no_burst() -> None:
-    pool = FairPool(1)
+    work = Work()
+    pool = FairPool(0, work.clock)
     busy, quiet = pool.lane(), pool.lane()
     for _ in range(20):
-        busy.submit(time.sleep, 0.002).result(LIMIT_S)
-    quiet.submit(time.sleep, 0).result(LIMIT_S)
-    # One piece's time at most: that of the busy lane's last piece, which is charged at its end.
-    assert busy.used_s > 0.03 and busy.used_s - quiet.used_s < 0.02 + busy.expected_s
+        busy.submit(work.piece, "busy", 0.01)
+        assert pool.turn()
+    for _ in range(10):
+        busy.submit(work.piece, "busy", 0.01)
+        quiet.submit(work.piece, "quiet", 0.01)
+    work.order.clear()
+    while pool.turn():
+        pass
+    # It had 20 pieces less so far, and gets no more than every other turn for that.
+    assert work.order.count("quiet") == 10
+    assert work.order[:3].count("quiet") == 2 and work.order[:10].count("quiet") <= 6
+
+
+def test_work_that_comes_from_several_workers_is_done_once() -> None:
+    pool = FairPool(4)
+    lanes = [pool.lane() for _ in range(3)]
+    done = [lanes[number % 3].submit(lambda n=number: n) for number in range(300)]
+    assert [future.result(LIMIT_S) for future in done] == list(range(300))
+    assert not pool.turn()
     pool.close()
 
 

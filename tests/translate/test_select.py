@@ -24,7 +24,7 @@ from ladle_rt.device import usable_cores
 from ladle_rt.errors import BackendError, ConfigError, MissingDependencyError, ModelError
 from ladle_rt.frames import Frame
 from ladle_rt.models.artifact import METADATA_KEY, ModelInfo, file_sha256, load_artifact
-from ladle_rt.translate import PictureSpec, create_translator, load_network, select
+from ladle_rt.translate import PictureSpec, create_translator, load_network, plans, select
 from ladle_rt.translate.select import FOR_ARRAYS, TranslatorFactory
 
 RGB = PictureSpec("rgb24", False)
@@ -118,7 +118,7 @@ class TestWithAGpu:
         monkeypatch.setattr(select, "require_binding", lambda binding: None)
         monkeypatch.setattr(select, "find_tensorrt", lambda: TENSORRT)
         # torch is refused too: it sees no GPU.
-        monkeypatch.setattr(select, "obtain_plan", self.fail)
+        monkeypatch.setattr(plans, "obtain_plan", self.fail)
         self.asked: list[tuple[Any, ...]] = []
 
     def fail(self, folder: Path, artifact: Any, device: Any, tensorrt: Any, shapes: Any,

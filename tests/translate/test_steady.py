@@ -7,7 +7,7 @@ from ladle_rt.colour import RGB_TO_YCBCR, YCBCR_TO_RGB
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import Frame, Picture
 from ladle_rt.thermal.normalization import ThermalNormalization
-from ladle_rt.translate.steady import Blender
+from ladle_rt.translate.steady import LUMA_KEEP, Blender
 
 SPEC = ThermalNormalization()
 H, W = 96, 128
@@ -131,7 +131,7 @@ def test_strength_is_one_knob() -> None:
         blender.blend(frame(0), picture(100))
         results.append(luma(blender.blend(frame(1), picture(200))).mean())
     assert results[0] == 200 and results == sorted(results, reverse=True)
-    assert results[-1] == pytest.approx(120, abs=1)
+    assert results[-1] == pytest.approx(100 + 100 * (1 - LUMA_KEEP), abs=1)
     with pytest.raises(ConfigError, match="within 0-1"):
         Blender(1.2, SPEC)
 

@@ -28,6 +28,8 @@ WORTH_IT = 0.98
 NOT_FUSED = (
     "TensorRT-RTX {version} requantises in kernels of their own: INT8 is not faster than FP16 there"
 )
+TIMINGS = ".timings"
+"""How the names of files with kernel times end."""
 Notify = Callable[[str], object]
 
 
@@ -221,7 +223,7 @@ def _timings(tensorrt: TensorRT, devices: tuple[CudaDevice, ...]) -> Path | None
         return None
     name = re.sub(r"[^A-Za-z0-9]+", "-", devices[0].name).strip("-")
     driver = driver_release() or devices[0].driver_version
-    return cache_folder() / f"{tensorrt.label}-{name}-{target_of(devices[0])}-{driver}.timings"
+    return cache_folder() / f"{tensorrt.label}-{name}-{target_of(devices[0])}-{driver}{TIMINGS}"
 
 
 def _measured(

@@ -6,8 +6,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from ladle_rt.cuda.tensorrt_edition import TensorRtEdition
-from ladle_rt.errors import InputError, InputNotFoundError
+from ladle_rt.cuda.tensorrt_edition import TensorRtEdition, same_version
+from ladle_rt.errors import BackendError, InputError, InputNotFoundError
 
 _EDITIONS: dict[int, TensorRtEdition] = {0x74727466: "tensorrt", 0x74727476: "tensorrt-rtx"}
 _LENGTH = 28
@@ -37,6 +37,37 @@ def read_header(path: Path) -> PlanHeader:
         raise InputNotFoundError(f"{path}: expected a TensorRT plan, found no such file") from error
     except OSError as error:
         raise InputError(f"{path}: expected a TensorRT plan, received {error}") from error
+    return _parsed(start, str(path))
+
+
+def require_writer(plan: bytes, edition: TensorRtEdition, version: str, name: str = "plan") -> None:
+    """Refuse a plan that this TensorRT did not write, before it is asked to load it.
+
+    TensorRT itself says no more than that deserialising failed, or a code; a plan of the other
+    edition is rejected by its tag alone.
+
+    Args:
+        plan: its bytes, or its first ones.
+        edition: who is to load it.
+        version: likewise.
+        name: what to call the plan.
+
+    Raises:
+        BackendError: not a plan, or one of another edition or version.
+    """
+    try:
+        found = _parsed(plan[:_LENGTH], name)
+    except InputError as error:
+        raise BackendError(str(error)) from error
+    if found.edition != edition or not same_version(found.version, version):
+        raise BackendError(
+            f"{name}: expected a plan of {edition} {version}, which is installed, received one of "
+            f"{found.edition} {found.version}, which alone can load it; build it again with "
+            "`ladle-rt build-engine`"
+        )
+
+
+def _parsed(start: bytes, path: str) -> PlanHeader:
     if len(start) < _LENGTH:
         raise InputError(
             f"{path}: expected a TensorRT plan, received {len(start)} bytes; build it again"

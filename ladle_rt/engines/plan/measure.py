@@ -12,6 +12,7 @@ from ladle_rt.cuda.nvml import busy_gpu
 from ladle_rt.cuda.resources import ResourceStack
 from ladle_rt.cuda.select import open_gpu
 from ladle_rt.cuda.tensorrt_edition import TensorRT
+from ladle_rt.engines.plan.header import require_writer
 from ladle_rt.engines.plan.layers import Layer, inspect_layers
 from ladle_rt.engines.plan.timing import GraphTimer, medians_in_turns
 from ladle_rt.errors import BackendError
@@ -62,8 +63,10 @@ def measure_plans(plans: Sequence[Path], tensorrt: TensorRT) -> list[Measured]:
 
 def _load(plan: Path, tensorrt: TensorRT) -> Any:
     trt = tensorrt.module
+    content = plan.read_bytes()
+    require_writer(content, tensorrt.edition, tensorrt.version, str(plan))
     runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-    engine = runtime.deserialize_cuda_engine(plan.read_bytes())
+    engine = runtime.deserialize_cuda_engine(content)
     if engine is None:
         raise BackendError(
             f"{plan}: TensorRT {tensorrt.version} cannot load it on this GPU; build it again"

@@ -76,9 +76,17 @@ class GraphTimer:
                 return None
             return None
         try:
-            return self._gpu.end_capture(self._stream)
+            graph = self._gpu.end_capture(self._stream)
         except BackendError:
             return None
+        try:
+            # The driver uploads it at the first launch, and needs memory for that.
+            self._gpu.launch_graph(graph, self._stream)
+            self._gpu.synchronize_stream(self._stream)
+        except BackendError:
+            self._gpu.destroy_graph(graph)
+            return None
+        return graph
 
 
 def medians_in_turns(

@@ -15,9 +15,14 @@ from typing import cast
 
 from aiohttp import web
 
+from ladle_rt.sinks.preview.pace import Pace
+
 MOST_CONNECTIONS = 512
 SEND_BUFFER = 256 * 1024
 """Bytes that the system holds back for a slow viewer: the older they get, the later it sees."""
+PICTURES_PER_S, EVENTS_PER_S = 600.0, 200.0
+HIGHEST_RATE = 30.0
+"""Pictures per second of one viewer."""
 ENDING = b"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 BUSY = b"HTTP/1.1 503 Service Unavailable" + ENDING
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large" + ENDING
@@ -65,6 +70,10 @@ class Connections:
         self.limits = limits
         self.make_protocol: Callable[[], asyncio.Protocol] = asyncio.Protocol
         """Makes the one that speaks HTTP; set before the first connection."""
+        self.picture_pace = Pace(PICTURES_PER_S, HIGHEST_RATE)
+        self.event_pace = Pace(EVENTS_PER_S)
+        """What all viewers get together: many get less each, so that sending never takes the time
+        that translating needs."""
         self._open: dict[asyncio.BaseTransport, _Connection] = {}
 
     def __call__(self) -> asyncio.Protocol:

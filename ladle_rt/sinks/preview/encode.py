@@ -11,22 +11,27 @@ import cv2
 
 from ladle_rt.frames import TranslatedFrame
 from ladle_rt.sinks.picture_layout import LAYOUTS, View, ViewLayout
+from ladle_rt.sinks.preview.viewers import Part
 from ladle_rt.thermal.thermal_view import ThermalView
 
 QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 85]
-HIGHEST_RATE = 30.0
-"""Pictures per second and viewer, at most."""
-SENDS_PER_S = 600.0
-"""Pictures per second that all viewers get together: many viewers get fewer each, so that
-sending them never takes the time that translating needs."""
+BOUNDARY = b"--frame\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Jpeg:
     """An encoded picture."""
 
-    number: int
     data: bytes
+    part: Part
+    """Of an endless answer. The boundary ends it instead of beginning it: browsers show a picture
+    when its end has come, which would be that of the next one otherwise."""
+
+    @classmethod
+    def of(cls, number: int, data: bytes) -> Jpeg:
+        """Make one."""
+        head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data)
+        return cls(data, Part.of(number, head + data + b"\r\n" + BOUNDARY))
 
 
 class Pictures:
@@ -69,16 +74,12 @@ class Pictures:
         finally:
             self._watching -= 1
 
-    @property
-    def interval_s(self) -> float:
-        """Between two pictures for one viewer."""
-        return max(1 / HIGHEST_RATE, self._watching / SENDS_PER_S)
-
-    async def after(self, layout: ViewLayout, number: int) -> Jpeg | None:
+    async def after(self, layout: ViewLayout, number: int) -> Part | None:
         """The newest picture, as soon as there is one after the given; ``None`` at the end."""
         while not self._ended and (self.newest is None or self.number <= number):
             await self._arrived.wait()
-        return None if self._ended else await self.jpeg(layout)
+        jpeg = None if self._ended else await self.jpeg(layout)
+        return None if jpeg is None else jpeg.part
 
     async def jpeg(self, layout: ViewLayout) -> Jpeg | None:
         """The newest picture; ``None`` before the first one."""
@@ -87,10 +88,10 @@ class Pictures:
             if newest is None:
                 return None
             known = self._known.get(layout)
-            if known is None or known.number != number:
+            if known is None or known.part.number != number:
                 data = await asyncio.to_thread(self._encode, layout, newest)
                 self.encoded += 1
-                known = self._known[layout] = Jpeg(number, data)
+                known = self._known[layout] = Jpeg.of(number, data)
             return known
 
     def _announce(self) -> None:

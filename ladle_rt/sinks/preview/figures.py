@@ -5,22 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ladle_rt.frame_stats import FrameStats
 from ladle_rt.sinks.base import Controls
+from ladle_rt.sinks.preview.viewers import Part
 from ladle_rt.sinks.switches import Switch
 
 EVERY_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """The figures of one moment."""
-
-    number: int
-    data: bytes
 
 
 def describe(figures: FrameStats, controls: Controls, switches: Sequence[Switch]) -> dict[str, Any]:
@@ -45,18 +37,18 @@ class FiguresFeed:
             state: the figures of this moment, JSON-ready.
         """
         self.state = state
-        self._newest = Event(0, b"")
+        self._newest = Part(0, b"")
         self._made_s = float("-inf")
         self._ended = False
 
-    async def after(self, number: int) -> Event | None:
+    async def after(self, number: int) -> Part | None:
         """The next figures after those with the given number; ``None`` at the end."""
         loop = asyncio.get_running_loop()
         while not self._ended:
             if loop.time() - self._made_s >= EVERY_S:
                 self._made_s = loop.time()
-                text = json.dumps(self.state())
-                self._newest = Event(self._newest.number + 1, text.encode())
+                body = b"data: %b\n\n" % json.dumps(self.state()).encode()
+                self._newest = Part.of(self._newest.number + 1, body)
             if self._newest.number > number:
                 return self._newest
             await asyncio.sleep(self._made_s + EVERY_S - loop.time())

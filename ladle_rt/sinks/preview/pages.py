@@ -13,14 +13,13 @@ from ladle_rt.frame_stats import FrameStats
 from ladle_rt.sinks.base import Controls
 from ladle_rt.sinks.picture_layout import LAYOUTS, ViewLayout
 from ladle_rt.sinks.preview.connection_limits import Connections
-from ladle_rt.sinks.preview.encode import Pictures
+from ladle_rt.sinks.preview.encode import BOUNDARY, Pictures
 from ladle_rt.sinks.preview.figures import FiguresFeed, describe
 from ladle_rt.sinks.preview.prometheus_metrics import CONTENT_TYPE as METRICS
 from ladle_rt.sinks.preview.prometheus_metrics import Exposition
 from ladle_rt.sinks.preview.viewers import send_parts
 from ladle_rt.sinks.switches import Switch
 
-BOUNDARY = b"--frame\r\n"
 MULTIPART = "multipart/x-mixed-replace; boundary=frame"
 Route = tuple[str, str, Handler]
 """Method, path and what answers."""
@@ -118,11 +117,10 @@ class Pages:
             return await send_parts(
                 request,
                 self._connections,
+                self._connections.picture_pace,
                 MULTIPART,
                 BOUNDARY,
                 lambda number: pictures.after(layout, number),
-                _part,
-                lambda: pictures.interval_s,
             )
 
     async def picture(self, request: web.Request) -> web.Response:
@@ -181,11 +179,10 @@ async def send_events(
     response = await send_parts(
         request,
         connections,
+        connections.event_pace,
         "text/event-stream",
         b"retry: 2000\n\n",
         feed.after,
-        lambda data: b"data: " + data + b"\n\n",
-        lambda: 0.0,
     )
     if request.transport is not None and not request.transport.is_closing():
         await response.write(b"event: end\ndata: {}\n\n")
@@ -217,16 +214,6 @@ NOTHING_ELSE: Route = ("*", "/{rest:.*}", _nothing)
 
 async def _expect_nothing(request: web.Request) -> None:
     """Bodies are small and come at once; aiohttp's own fails where the header is not ASCII."""
-
-
-def _part(data: bytes) -> bytes:
-    """A picture of the endless stream.
-
-    The boundary ends it instead of beginning it: browsers show a picture when its end has come,
-    which would be that of the next one otherwise.
-    """
-    head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data)
-    return head + data + b"\r\n" + BOUNDARY
 
 
 def _layout(name: str) -> ViewLayout:

@@ -15,13 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.datasets.read_image import SUFFIXES as IMAGES
-from ladle_rt.datasets.read_image import check_file, decode
+from ladle_rt.datasets.read_image import check_file, check_pixels, decode
 from ladle_rt.errors import InputError, InputNotFoundError
 from ladle_rt.sources.stills import flir_radiometric
 from ladle_rt.sources.stills.stack_pages import (
     STILL_FLAGS,
     animation,
-    check_pixels,
     count_animation,
     count_pages,
     in_rgb,
@@ -138,14 +137,18 @@ def _head(path: Path) -> bytes:
 
 
 def _still(path: Path) -> Decoded:
-    decoded = Decoded(in_rgb(decode(path, STILL_FLAGS)))
-    if not _png_has_alpha(path):
-        return decoded
+    invalid = _transparent(path) if _png_has_alpha(path) else None
+    pixels = in_rgb(decode(path, STILL_FLAGS))
+    fits = invalid is not None and invalid.shape == pixels.shape[:2]
+    return Decoded(pixels, invalid if fits else None)
+
+
+def _transparent(path: Path) -> Mask | None:
     whole = decode(path, cv2.IMREAD_UNCHANGED)
-    if whole.ndim != 3 or whole.shape[2] != 4 or whole.shape[:2] != decoded.pixels.shape[:2]:
-        return decoded
-    invalid: Mask = whole[..., 3] < OPAQUE * np.iinfo(whole.dtype).max
-    return Decoded(decoded.pixels, invalid)
+    if whole.ndim != 3 or whole.shape[2] != 4:
+        return None
+    transparent: Mask = whole[..., 3] < OPAQUE * np.iinfo(whole.dtype).max
+    return transparent
 
 
 def _jpeg(path: Path) -> Decoded:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from ladle_rt.datasets.read_image import LIMIT, check_file
+from ladle_rt.datasets.read_image import check_file, check_pixels
 from ladle_rt.errors import InputError
 
 STILL_FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
 PAGES_AT_ONCE = 16
 """A call opens the file anew and goes over the pages before."""
-PIXELS_AT_ONCE = 1 << 26
+PIXELS_AT_ONCE = 1 << 24
 
 Picture = npt.NDArray[Any]
 """HxW of any real dtype, or HxWx3 in RGB order, owned by the caller."""
@@ -63,6 +61,8 @@ def animation(path: Path) -> Iterator[Picture]:
     Raises:
         InputError: neither of them, larger than an image may be, or damaged.
     """
+    from PIL import Image
+
     check_file(path)
     number = 0
     try:
@@ -83,6 +83,8 @@ def animation(path: Path) -> Iterator[Picture]:
 
 def count_animation(path: Path) -> int:
     """Pictures of a GIF or WebP; 0 where it is neither."""
+    from PIL import Image
+
     try:
         with Image.open(path, formats=("GIF", "WEBP")) as image:
             return int(getattr(image, "n_frames", 1))
@@ -90,27 +92,22 @@ def count_animation(path: Path) -> int:
         return 0
 
 
-def check_pixels(path: Path | str, width: int, height: int) -> None:
-    """Refuse what is larger than an image may be.
-
-    Raises:
-        InputError: it has more pixels than the limit of `ladle_rt.datasets.read_image`.
-    """
-    limit = int(os.environ[LIMIT])
-    if width * height > limit:
-        raise InputError(
-            f"{path}: expected an image of at most {limit} pixels, received {width}x{height}; "
-            f"scale it down, cut it, or raise {LIMIT}"
-        )
-
-
 def in_rgb(image: npt.NDArray[Any]) -> Picture:
-    """An image as OpenCV has it, HxW or HxWx3 or HxWx4 in BGR order."""
-    return image if image.ndim == 2 else np.ascontiguousarray(image[..., 2::-1])
+    """An image as OpenCV has it: HxW, HxWx3 or HxWx4 in BGR order; HxWx3 is turned in place."""
+    if image.ndim == 2:
+        return image
+    if image.shape[2] != 3:
+        return np.ascontiguousarray(image[..., 2::-1])
+    blue = image[..., 0].copy()
+    image[..., 0] = image[..., 2]
+    image[..., 2] = blue
+    return image
 
 
 def _largest_page(path: Path) -> int:
     """Pixels of the largest page; those of `PIXELS_AT_ONCE` where nobody can say."""
+    from PIL import Image
+
     largest = 1
     try:
         with Image.open(path, formats=("TIFF",)) as image:

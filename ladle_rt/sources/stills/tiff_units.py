@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
 from ladle_rt.errors import ConfigError
 from ladle_rt.temperature import KELVIN_0, CelsiusScale
 
@@ -23,6 +21,8 @@ def tiff_scale(path: Path) -> CelsiusScale | None:
 
     Integers need a stated scale beside the unit: nobody knows whether they are tenths.
     """
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(path) as image:
             tags = getattr(image, "tag_v2", {})

@@ -22,8 +22,8 @@ struct SteadyState {
 };
 
 // translate/steady.py: STILL, NOISE_FACTOR; every third pixel along both sides tells the noise.
-constexpr float STILL = 0.012f;
-constexpr float NOISE_FACTOR = 3.0f;
+constexpr float STILL = 0.016f;
+constexpr float NOISE_FACTOR = 4.0f;
 constexpr float NOISE_KEEP = 0.9f;
 constexpr float NOISE_LEAST = 1e-30f;  // Zero says that none was measured yet.
 constexpr int NOISE_STEP = 3;

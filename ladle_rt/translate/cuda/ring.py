@@ -13,10 +13,16 @@ nothing of the frame is left on any stream. Every slot has buffers of its own; s
 follows the frames, the levels and what moves by the kernels before the network, the picture as
 shown by those after it: either runs in the order of frames.
 
+A GPU with memory of its own draws there, and the picture is copied to the host. One that works in
+the host's memory, as a Jetson's does, draws straight into the host's: every byte of a picture is
+written once, and no kernel reads it. The frame is copied even there, because several kernels read
+it, and such a GPU does not cache what it reads of page-locked memory. (Managed memory would be
+cached, but the CPU may not touch it while any kernel runs, and here one always does.)
+
 Before anything is recorded into CUDA graphs everything is allocated, and has run once: a driver
 may load a kernel at its first launch, which no capture allows. Every graph is launched once as
-well, because a driver uploads it then, so that the first frames after a change of engines take as
-long as any other.
+well, because a driver uploads it then: the first frames after a change of engines take as long as
+any other, and a GPU without memory for graphs is known before. It then goes on without them.
 """
 
 from __future__ import annotations
@@ -107,6 +113,8 @@ class Ring:
         self._submitted = 0
         self._collected = 0
         self._resources = ResourceStack()
+        self._graphs = ResourceStack()
+        """Before the rest, or alone where they could not be made: they take memory."""
         self._streams: list[int] = []
         self.capture_error: BackendError | None = None
         """Why work is enqueued piece by piece, where graphs were tried."""
@@ -120,6 +128,7 @@ class Ring:
             self._slots = [self._slot() for _ in range(slots)]
             self._start_scratch()
             engine.prepare(kernels.network_shape, gpu, self._compute)
+            self._resources.callback(self._graphs.close)
             self._make_ready()
         except BaseException:
             # What made it fail is the news, not what fails after it.
@@ -168,7 +177,8 @@ class Ring:
         with mark("download"):
             gpu.wait_event(self._download, slot.computed)
             self._run(slot, _AFTER)
-            gpu.copy_to_host(slot.host_out, slot.device.output, self._download)
+            if not gpu.integrated:
+                gpu.copy_to_host(slot.host_out, slot.device.output, self._download)
             gpu.record_event(slot.done, self._download)
         self._submitted += 1
 
@@ -207,11 +217,12 @@ class Ring:
         host_in.fill(0)
         pixels = host_in[: kernels.input_bytes].view(self._dtype)
         device_in = self._device(host_in.size)
+        host_out, device_out = self._output(kernels.output_bytes)
         return _Slot(
             host_in=host_in,
             pixels=pixels.reshape(self._shape),
             clock=host_in[clock_at:],
-            host_out=self._pinned(kernels.output_bytes),
+            host_out=host_out,
             host_levels=self._pinned(TRACKER_HEAD.size),
             device=Buffers(
                 input=device_in,
@@ -221,7 +232,7 @@ class Ring:
                 thermal=self._device(kernels.thermal_bytes),
                 rgb=self._device(3 * kernels.thermal_bytes),
                 scratch=self._device(kernels.scratch_bytes),
-                output=self._device(kernels.output_bytes),
+                output=device_out,
             ),
             uploaded=self._event(),
             computed=self._event(),
@@ -269,8 +280,7 @@ class Ring:
             self._gpu.copy_on_device(spare, pointer, size, self._compute)
         self._gpu.synchronize_stream(self._compute)
         self._run_all()
-        self._capture_all()
-        self._run_all()
+        self._record_all()
         for pointer, spare, size in kept:
             self._gpu.copy_on_device(pointer, spare, size, self._compute)
         self._gpu.synchronize_stream(self._compute)
@@ -281,20 +291,23 @@ class Ring:
                 self._run(slot, stage)
                 self._gpu.synchronize_stream(stream)
 
-    def _capture_all(self) -> None:
+    def _record_all(self) -> None:
+        """Make graphs and launch each once, or leave none."""
         recorded = [_BEFORE, _NETWORK, _AFTER] if self._engine.capturable else [_BEFORE, _AFTER]
         try:
             for slot in self._slots:
                 for stage in recorded:
                     slot.graphs[stage] = self._capture(slot, *self._stages[stage])
+            self._run_all()
         except BackendError as error:
             for slot in self._slots:
                 slot.graphs.clear()
             try:
                 for stream in self._streams:
                     self._gpu.synchronize_stream(stream)
+                self._graphs.close()
             except BackendError:
-                # Not the capture failed but the GPU.
+                # Not the graphs failed but the GPU.
                 raise error from None
             self.capture_error = error
 
@@ -306,10 +319,10 @@ class Ring:
             # A stream stays in capture until its end is asked for, whatever comes of it.
             with contextlib.suppress(BackendError):
                 graph = self._gpu.end_capture(stream)
-                self._resources.callback(self._gpu.destroy_graph, graph)
+                self._graphs.callback(self._gpu.destroy_graph, graph)
             raise
         graph = self._gpu.end_capture(stream)
-        self._resources.callback(self._gpu.destroy_graph, graph)
+        self._graphs.callback(self._gpu.destroy_graph, graph)
         return graph
 
     def _stream(self) -> int:
@@ -327,6 +340,14 @@ class Ring:
         pointer = self._gpu.allocate(size)
         self._resources.callback(self._gpu.free, pointer)
         return pointer
+
+    def _output(self, size: int) -> tuple[Bytes, int]:
+        """Where a picture is read on the host, and where it is drawn on the GPU."""
+        if not self._gpu.integrated:
+            return self._pinned(size), self._device(size)
+        array, pointer = self._gpu.allocate_mapped(size)
+        self._resources.callback(self._gpu.free_pinned, array)
+        return array, pointer
 
     def _pinned(self, size: int) -> Bytes:
         array = self._gpu.allocate_pinned(size)

@@ -11,6 +11,7 @@ from typing import Any
 from ladle_rt.cuda.gpu import Gpu, gpu_error
 from ladle_rt.cuda.probe import find_gpu
 from ladle_rt.cuda.tensorrt_edition import TensorRtEdition, find_tensorrt
+from ladle_rt.engines.plan.header import require_writer
 from ladle_rt.errors import BackendError, ConfigError
 from ladle_rt.geometry import size_range
 from ladle_rt.models.artifact import INPUT_NAME, OUTPUT_NAME
@@ -26,13 +27,14 @@ class TensorRtEngine:
 
     Raises:
         MissingDependencyError: that TensorRT is not installed.
-        BackendError: no GPU, or TensorRT cannot load the plan here.
+        BackendError: no GPU, a plan of another TensorRT, or one that cannot be loaded here.
     """
 
     def __init__(self, plan: bytes, edition: TensorRtEdition) -> None:
         # A Runtime without a driver does not fail, it crashes the process.
         find_gpu()
         found = find_tensorrt(edition)
+        require_writer(plan, edition, found.version)
         trt = self._trt = found.module
         self._messages = _message_log(trt)
         self._label = f"{edition} {found.version}"

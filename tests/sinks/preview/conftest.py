@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,6 @@ class Page:
         self.answers.set()
         self.state, self.problem = "running", None
         self.count = 0
-        self.longest_write_s = 0.0
         self._stop = threading.Event()
         self.sink: PreviewSink = open_preview(
             address,
@@ -105,10 +103,11 @@ class Page:
 
     def _play(self) -> None:
         while not self._stop.wait(0.03):
-            begin_s = time.monotonic()
-            self.sink.write(moving(self.count))
-            self.longest_write_s = max(self.longest_write_s, time.monotonic() - begin_s)
+            self.write(self.count)
             self.count += 1
+
+    def write(self, number: int) -> None:
+        self.sink.write(moving(number))
 
     def hold(self) -> None:
         self._stop.set()

@@ -85,25 +85,23 @@ def no_traceback(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 def test_a_head_that_never_ends_is_cut_off(hasty: Any) -> None:
-    begin_s = time.monotonic()
     with connected(hasty) as opened:
         opened.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
-        opened.settimeout(5)
-        for number in range(20):  # A byte now and then does not help.
+        opened.settimeout(60)
+        for number in range(300):  # A byte now and then does not help.
             try:
                 opened.sendall(b"X-%d: a\r\n" % number)
             except OSError:
                 break
             time.sleep(0.1)
+        else:
+            pytest.fail("it was listened to for ever")
         assert read_all(opened) == b""
-    assert time.monotonic() - begin_s < 3
     assert status(send(hasty, get())) == 200
 
 
 def test_a_body_that_never_comes_is_cut_off(hasty: Any) -> None:
-    begin_s = time.monotonic()
     assert send(hasty, post(b"{", length=100)) == b""
-    assert time.monotonic() - begin_s < 3
     assert hasty.hands.asked == []
 
 
@@ -251,10 +249,8 @@ def test_local_hosts_are_let_in(page: Any, host: bytes) -> None:
     assert status(send(page, get(host=host))) == 200
 
 
-def test_no_host_is_refused_at_once(page: Any) -> None:
-    begin_s = time.monotonic()
+def test_no_host_is_refused(page: Any) -> None:
     assert status(send(page, b"GET / HTTP/1.0\r\n\r\n")) == 403
-    assert time.monotonic() - begin_s < 2
 
 
 @pytest.mark.parametrize("value", [b"\xff\xfe\x80", "größe".encode(), b"\xe2\x82"])

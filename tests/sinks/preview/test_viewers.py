@@ -13,12 +13,15 @@ from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
-import psutil
 import pytest
 
-from ladle_rt.sinks.preview import encode
+from ladle_rt.sinks.preview import connection_limits
+from ladle_rt.sinks.preview.figures import EVERY_S
+from ladle_rt.sinks.preview.viewers import Part
 
 Serve = Callable[..., Any]
+PATIENCE_S = 120.0
+"""After which nothing more is expected, on any machine."""
 PICTURES, FIGURES = "/stream/colour.mjpg", "/api/events"
 
 
@@ -46,9 +49,29 @@ class Crowd:
     def read(self, seconds: float) -> None:
         end_s = time.monotonic() + seconds
         while (left_s := end_s - time.monotonic()) > 0:
-            for key, _ in self._ready.select(left_s):
-                with contextlib.suppress(BlockingIOError):
-                    key.data.extend(key.fileobj.recv(1 << 18))  # type: ignore[union-attr]
+            self._take(left_s)
+
+    def read_until(self, enough: Callable[[], bool]) -> float:
+        """However long it takes.
+
+        Returns:
+            Seconds that it took.
+        """
+        begin_s = time.monotonic()
+        while not enough():
+            assert time.monotonic() < begin_s + PATIENCE_S
+            self._take(1.0)
+        return time.monotonic() - begin_s
+
+    def _take(self, most_s: float) -> None:
+        for key, _ in self._ready.select(most_s):
+            with contextlib.suppress(BlockingIOError):
+                key.data.extend(key.fileobj.recv(1 << 18))  # type: ignore[union-attr]
+
+    def events(self) -> list[list[bytes]]:
+        """Figures that each has got."""
+        return [[line for line in data.split(b"\n") if line.startswith(b"data: ")]
+                for data in self.got]  # fmt: skip
 
     def pictures(self) -> list[int]:
         """Whole pictures that each has got."""
@@ -59,75 +82,111 @@ def port_of(page: Any) -> int:
     return urlsplit(page.url).port or 0
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.02)
+
+
 def test_figures_are_put_together_once_for_all(serve: Serve) -> None:
     page = serve()
     with Crowd(port_of(page), [FIGURES] * 40) as crowd:
-        crowd.read(1.0)
-        before, begin_s = page.figures_asked, time.monotonic()
-        crowd.read(2.0)
-        spent_s = time.monotonic() - begin_s
-        assert 1 <= page.figures_asked - before <= spent_s / 0.5 + 2
-        assert all(data.count(b"data: ") >= 2 for data in crowd.got)
-        # The same at the same moment.
-        assert len({bytes(data[-40:]) for data in crowd.got}) < 20
+        spent_s = crowd.read_until(lambda: min(map(len, crowd.events())) >= 3)
+        assert page.figures_asked <= spent_s / EVERY_S + 2
+        # Lines that are not whole yet are the beginnings of others.
+        whole = {line for got in crowd.events() for line in got[:-1]}
+        assert 2 <= len(whole) <= page.figures_asked
 
 
 def test_pictures_are_encoded_once_for_all_and_only_for_viewers(serve: Serve) -> None:
     page = serve()
-    time.sleep(0.3)
     pictures = page.sink._pictures
-    assert pictures.encoded == 0 and page.count > 3
+    wait_until(lambda: page.count > 3)
+    page.hold()
+    assert pictures.encoded == 0
     with Crowd(port_of(page), [PICTURES] * 20) as crowd:
-        crowd.read(2.0)
-        assert pictures.encoded <= page.count
-        assert min(crowd.pictures()) > 3 and sum(crowd.pictures()) > 3 * pictures.encoded
-    time.sleep(0.5)
-    encoded = pictures.encoded
-    time.sleep(0.5)
-    assert pictures.encoded == encoded
+        crowd.read_until(lambda: min(crowd.pictures()) >= 1)
+        assert pictures.encoded == 1 and crowd.pictures() == [1] * 20
+    wait_until(lambda: pictures._watching == 0)
+    for number in range(10):
+        page.write(number)
+    with Crowd(port_of(page), [PICTURES]) as crowd:
+        crowd.read_until(lambda: min(crowd.pictures()) >= 1)
+    assert pictures.encoded == 2
 
 
 def test_many_viewers_share_what_is_sent(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encode, "SENDS_PER_S", 60.0)
+    monkeypatch.setattr(connection_limits, "PICTURES_PER_S", 60.0)
     page = serve()
     with Crowd(port_of(page), [PICTURES] * 30) as crowd:
-        crowd.read(1.0)
-        before, begin_s = sum(crowd.pictures()), time.monotonic()
-        crowd.read(2.0)
-        sent = sum(crowd.pictures()) - before
+        spent_s = crowd.read_until(lambda: min(crowd.pictures()) >= 4)
         # One more each, for those that were due.
-        assert sent <= 60 * (time.monotonic() - begin_s) + 30
-        assert min(crowd.pictures()) >= 2
-
-
-def cpu_s(name: str) -> float:
-    """What a thread has used of a core so far."""
-    (native,) = (one.native_id for one in threading.enumerate() if one.name == name)
-    (times,) = (one for one in psutil.Process().threads() if one.id == native)
-    return float(times.user_time + times.system_time)
+        assert sum(crowd.pictures()) <= 60 * spent_s + 60
 
 
 def test_two_hundred_watch_figures_and_a_hundred_pictures(serve: Serve) -> None:
-    """They get what they came for, and the pipeline keeps its cores."""
+    """They get what they came for, and what is done for them is bounded by the time, not by them.
+
+    By counts: how long the same work takes differs from machine to machine.
+    """
     page = serve()
+    begin_s = time.monotonic()
     with Crowd(port_of(page), [FIGURES] * 200 + [PICTURES] * 100) as crowd:
-        before, begin_s = cpu_s("preview"), time.monotonic()
-        crowd.read(4.0)
-        assert cpu_s("preview") - before < 0.3 * (time.monotonic() - begin_s)
+        crowd.read_until(
+            lambda: min(map(len, crowd.events()[:200])) >= 2 and min(crowd.pictures()[200:]) >= 2
+        )
         assert all(b"200 OK" in data[:20] for data in crowd.got)
-        assert all(b"data: " in data for data in crowd.got[:200])
-        assert min(crowd.pictures()[200:]) >= 1
-        assert page.longest_write_s < 0.5
-        page.close()
+        # Whatever the server has done for them so far has come into being before this.
+        sent, events = sum(crowd.pictures()), sum(map(len, crowd.events()))
+        encoded, put = page.sink._pictures.encoded, page.count
+        spent_s = time.monotonic() - begin_s
+        assert sent <= connection_limits.PICTURES_PER_S * spent_s + 2 * 100
+        assert events <= connection_limits.EVENTS_PER_S * spent_s + 2 * 200
+        assert page.figures_asked <= spent_s / EVERY_S + 2
+        assert encoded <= put + 1
+
+
+def test_viewers_are_sent_the_same_bytes() -> None:
+    part = Part.of(3, b"abc" * 10)
+    assert part.chunk == b"1e\r\n" + b"abc" * 10 + b"\r\n" and part.body == b"abc" * 10
+
+
+def test_viewers_of_before_chunks_get_plain_parts(serve: Serve) -> None:
+    page = serve()
+    with socket.create_connection(("127.0.0.1", port_of(page)), timeout=PATIENCE_S) as opened:
+        opened.sendall(f"GET {FIGURES} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        data = b""
+        while b"\n\ndata: " not in data:
+            data += opened.recv(1 << 16)
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert b"chunked" not in head.lower() and body.startswith(b"retry: 2000\n\ndata: {")
+
+
+def test_the_stream_waits_for_no_page(serve: Serve) -> None:
+    page = serve()
+    page.hold()
+    page.answers.clear()
+    with Crowd(port_of(page), [FIGURES]):
+        wait_until(lambda: page.figures_asked > 0)  # From here on the server hangs.
+        writing = threading.Thread(target=lambda: [page.write(n) for n in range(100)])
+        writing.start()
+        writing.join(PATIENCE_S / 2)
+        assert not writing.is_alive()
+        page.answers.set()
 
 
 def test_a_picture_is_sent_whole_at_once(serve: Serve) -> None:
     """Browsers show a picture when its closing boundary comes: not that of the next one."""
     page = serve()
     with Crowd(port_of(page), [PICTURES]) as crowd:
-        crowd.read(0.3)
+        crowd.read_until(lambda: min(crowd.pictures()) >= 1)
         page.hold()
-        crowd.read(0.5)
+        # What was sent last: nothing follows it.
+        newest = page.sink._pictures
+        crowd.read_until(lambda: newest._known["colour"].part.number == newest.number)
+        whole = newest._known["colour"].part.body
+        crowd.read_until(lambda: whole in crowd.got[0])
         data = bytes(crowd.got[0])
     assert data.rstrip().endswith(b"--frame")
     last = data[data.rindex(b"\xff\xd8\xff") : data.rindex(b"\r\n--frame")]

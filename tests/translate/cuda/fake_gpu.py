@@ -76,6 +76,8 @@ class FakeGpu:
         fail_at: name of the call that fails and which one of that name, from 0. (Not its number
             among all calls: that depends on which thread is faster.)
         lost: every later call fails too.
+        integrated: it works in the host's memory.
+        status: of the call that fails.
     """
 
     name = "Fake"
@@ -88,12 +90,15 @@ class FakeGpu:
         seed: int = 0,
         fail_at: tuple[str, int] | None = None,
         lost: bool = False,
+        integrated: bool = False,
+        status: str = "injected",
     ) -> None:
         self.calls: list[str] = []
         self.done: list[str] = []
         """Labels of work in the order in which it ran."""
         self.live: dict[str, set[int]] = {kind: set() for kind in _KINDS}
         self.violations: list[str] = []
+        self.integrated, self._status = integrated, status
         self.failed = ""
         """The call that failed."""
         self._launch, self._fail_at, self._lost = launch, fail_at, lost
@@ -105,6 +110,8 @@ class FakeGpu:
         self._events: dict[int, _Event] = {}
         self._memory: dict[int, _Memory] = {}
         self._pinned: dict[int, Bytes] = {}
+        self._mapped: dict[int, int] = {}
+        """Addresses for kernels, by pinned array."""
         self._graphs: dict[int, list[_Work]] = {}
         self._loaded: set[str] = set()
         self._capture: tuple[int, list[_Work]] | None = None
@@ -217,10 +224,23 @@ class FakeGpu:
         self.live["pinned"].add(id(array))
         return array
 
+    def allocate_mapped(self, size: int) -> tuple[Bytes, int]:
+        self.call("allocate_mapped")
+        self._not_capturing("allocate_mapped")
+        memory = _Memory(size)
+        array = memory.bytes
+        pointer = int(array.ctypes.data)
+        self._memory[pointer] = memory
+        self._mapped[id(array)] = pointer
+        self._pinned[id(array)] = array
+        self.live["pinned"].add(id(array))
+        return array, pointer
+
     def free_pinned(self, array: Bytes) -> None:
         with self._giving_back("free_pinned", "pinned", id(array)):
             self._idle("free_pinned")
             self._pinned.pop(id(array)).fill(POISON)
+            self._memory.pop(self._mapped.pop(id(array), 0), None)
 
     def copy_to_device(self, pointer: int, array: Bytes, stream: int) -> None:
         self.call("copy_to_device")
@@ -288,7 +308,7 @@ class FakeGpu:
         self.calls.append(name)
         if turn == self._fail_at or (self._lost and self.failed):
             self.failed = self.failed or name
-            raise gpu_error(name, f"injected at {turn}")
+            raise gpu_error(name, f"{self._status} at {turn}")
 
     def enqueue(self, stream: int, label: str, run: Callable[[], None]) -> None:
         """Put work on a stream, or into the graph that it is recorded for."""

@@ -74,25 +74,33 @@ def drive(gpu: FakeGpu, info: ModelInfo, capturable: bool = True) -> tuple[list[
     return said, pictures
 
 
-def calls(info: ModelInfo, capturable: bool) -> list[str]:
-    gpu = FakeGpu()
+def calls(info: ModelInfo, capturable: bool, integrated: bool) -> list[str]:
+    gpu = FakeGpu(integrated=integrated)
     said, pictures = drive(gpu, info, capturable)
     assert not said and pictures == len(SHAPES) and gpu.nothing_left()
     return gpu.calls
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["once", "lost"])
-@pytest.mark.parametrize("capturable", [False, True], ids=["pieces", "graphs"])
+@pytest.mark.parametrize(
+    ("capturable", "integrated"),
+    [(False, False), (True, False), (True, True)],
+    ids=["pieces", "graphs", "one memory"],
+)
 def test_every_call_fails_in_turn(
-    info: ModelInfo, caplog: pytest.LogCaptureFixture, capturable: bool, lost: bool
+    info: ModelInfo,
+    caplog: pytest.LogCaptureFixture,
+    capturable: bool,
+    integrated: bool,
+    lost: bool,
 ) -> None:
-    counts = Counter(calls(info, capturable))
+    counts = Counter(calls(info, capturable, integrated))
     turns = [(name, turn) for name, count in counts.items() for turn in range(count)]
     assert len(turns) > 100
     threads = threading.active_count()
     for turn in turns:
         caplog.clear()
-        gpu = FakeGpu(fail_at=turn, lost=lost)
+        gpu = FakeGpu(fail_at=turn, lost=lost, integrated=integrated)
         with caplog.at_level(logging.WARNING):
             said, pictures = drive(gpu, info, capturable)
         warned = [record.getMessage() for record in caplog.records]

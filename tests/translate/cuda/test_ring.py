@@ -126,6 +126,35 @@ def test_every_graph_has_run_before_the_first_frame() -> None:
     assert gpu.done.count("network") == 6, "piece by piece, then as graphs"
 
 
+def test_pictures_are_drawn_into_the_hosts_memory_where_the_gpu_works_in_it(
+    host_gpu: Any,
+) -> None:
+    gpu = FakeGpu(host_gpu.launch, integrated=True).open()
+    made = ring(gpu, slots=2)
+    other = FakeGpu(host_gpu.launch).open()
+    copied = ring(other, slots=2)
+    for ours in (made, copied):
+        for number in range(2):
+            ours.submit(np.full(SHAPE, 40 * number + 20, np.uint8), CLOCK)
+    for _ in range(2):
+        np.testing.assert_array_equal(made.collect()[0], copied.collect()[0])
+    assert f"download {30 * 28}" in other.done and f"download {30 * 28}" not in gpu.done
+    made.close()
+    assert not gpu.live["pinned"] and not gpu.violations
+
+
+@pytest.mark.parametrize("call", ["end_capture", "launch_graph"])
+def test_without_memory_for_graphs_it_goes_on_and_gives_back_those_it_has(call: str) -> None:
+    gpu = FakeGpu(fail_at=(call, 4), status="CUDA_ERROR_OUT_OF_MEMORY (2)").open()
+    made = ring(gpu)
+    assert not made.uses_graphs and not gpu.live["graph"]
+    assert "smaller --size" in str(made.capture_error)
+    made.submit(np.zeros(SHAPE, np.uint8), CLOCK)
+    made.collect()
+    made.close()
+    assert not gpu.violations and gpu.calls.count("destroy_graph") >= 4
+
+
 def test_close_waits_for_what_is_in_flight_and_gives_all_back_but_the_state() -> None:
     gpu = FakeGpu().open()
     made = ring(gpu)

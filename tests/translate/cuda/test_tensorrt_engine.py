@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from fake_gpu import FakeGpu
 
+PLAN = b"ftrt" + bytes(20) + bytes((11, 4, 0, 106)) + b"plan"
 PROFILES = [((32, 32), (64, 96), (96, 128)), ((192, 256), (192, 256), (192, 256))]
 
 
@@ -102,6 +103,7 @@ class FakeTensorRT:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.refused = ""
+        self.deserialised = 0
         self.channels = 3
         self.scratch = 1024
         self.tensors = {"thermal": DataType.FLOAT, "rgb": DataType.FLOAT}
@@ -128,7 +130,8 @@ class FakeTensorRT:
                 trt.log = log
 
             def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:
-                if plan != b"plan":
+                trt.deserialised += 1
+                if plan != PLAN:
                     trt.log.log(Severity.WARNING, "only a warning")
                     trt.log.log(Severity.ERROR, "magic tag\ndoes not match")
                     return None
@@ -156,7 +159,7 @@ def trt(monkeypatch: pytest.MonkeyPatch) -> FakeTensorRT:
 def test_a_frames_calls(trt: FakeTensorRT) -> None:
     gpu = FakeGpu().open()
     stream = gpu.create_stream()
-    engine = TensorRtEngine(b"plan", "tensorrt")
+    engine = TensorRtEngine(PLAN, "tensorrt")
     assert engine.name == "tensorrt 11.4.0 (float32)" and engine.network_dtype == "float32"
     engine.prepare((64, 96), gpu, stream)
     (scratch,) = gpu.live["device"]
@@ -181,7 +184,7 @@ def test_a_frames_calls(trt: FakeTensorRT) -> None:
 def test_another_size_uses_its_profile_and_the_same_memory(trt: FakeTensorRT) -> None:
     gpu = FakeGpu().open()
     stream = gpu.create_stream()
-    engine = TensorRtEngine(b"plan", "tensorrt")
+    engine = TensorRtEngine(PLAN, "tensorrt")
     for shape in ((64, 96), (192, 256), (96, 128)):
         engine.prepare(shape, gpu, stream)
     used = [call[1] for call in trt.calls if call[0] == "set_optimization_profile_async"]
@@ -191,7 +194,7 @@ def test_another_size_uses_its_profile_and_the_same_memory(trt: FakeTensorRT) ->
 @pytest.mark.parametrize("shape", [(16, 96), (64, 160), (192, 224)])
 def test_sizes_outside_the_profiles(trt: FakeTensorRT, shape: tuple[int, int]) -> None:
     gpu = FakeGpu().open()
-    engine = TensorRtEngine(b"plan", "tensorrt")
+    engine = TensorRtEngine(PLAN, "tensorrt")
     with pytest.raises(ConfigError) as caught:
         engine.prepare(shape, gpu, gpu.create_stream())
     assert str(caught.value) == (
@@ -213,7 +216,7 @@ def test_sizes_outside_the_profiles(trt: FakeTensorRT, shape: tuple[int, int]) -
 def test_what_is_refused_while_running(trt: FakeTensorRT, call: str) -> None:
     gpu = FakeGpu().open()
     stream = gpu.create_stream()
-    engine = TensorRtEngine(b"plan", "tensorrt")
+    engine = TensorRtEngine(PLAN, "tensorrt")
     trt.refused = call
 
     def run() -> None:
@@ -228,10 +231,29 @@ def test_what_is_refused_while_running(trt: FakeTensorRT, call: str) -> None:
 
 def test_plans_that_are_refused(trt: FakeTensorRT) -> None:
     with pytest.raises(BackendError, match="magic tag does not match; build it again"):
-        TensorRtEngine(b"other", "tensorrt")
+        TensorRtEngine(PLAN + b"cut", "tensorrt")
     trt.refused = "create_execution_context"
     with pytest.raises(BackendError, match="out of memory; use a smaller --size"):
-        TensorRtEngine(b"plan", "tensorrt")
+        TensorRtEngine(PLAN, "tensorrt")
+
+
+@pytest.mark.parametrize(
+    ("plan", "received"),
+    [
+        (b"vtrt" + bytes(20) + bytes((1, 7, 1, 116)), "tensorrt-rtx 1.7.1.116, which alone can"),
+        (b"ftrt" + bytes(20) + bytes((10, 3, 0, 26)), "tensorrt 10.3.0.26, which alone can load"),
+        (b"ONNX" + bytes(40), "received a file that starts with 4f4e4e58"),
+        (b"ftrt", "received 4 bytes"),
+    ],
+)
+def test_plans_of_others_are_refused_in_words_before_tensorrt_sees_them(
+    trt: FakeTensorRT, plan: bytes, received: str
+) -> None:
+    with pytest.raises(BackendError) as caught:
+        TensorRtEngine(plan, "tensorrt")
+    line = str(caught.value)
+    assert received in line and "build" in line and "\n" not in line
+    assert not trt.deserialised
 
 
 @pytest.mark.parametrize(
@@ -245,14 +267,14 @@ def test_plans_that_are_refused(trt: FakeTensorRT) -> None:
 def test_foreign_plans(trt: FakeTensorRT, tensors: dict[str, DataType], message: str) -> None:
     trt.tensors = tensors
     with pytest.raises(BackendError, match=message):
-        TensorRtEngine(b"plan", "tensorrt")
+        TensorRtEngine(PLAN, "tensorrt")
 
 
 def test_half_precision_and_no_scratch(trt: FakeTensorRT) -> None:
     trt.tensors = dict.fromkeys(trt.tensors, DataType.HALF)
     trt.scratch = 0
     gpu = FakeGpu().open()
-    engine = TensorRtEngine(b"plan", "tensorrt")
+    engine = TensorRtEngine(PLAN, "tensorrt")
     engine.prepare((64, 96), gpu, gpu.create_stream())
     assert engine.network_dtype == "float16" and not gpu.live["device"]
     engine.close()
@@ -261,7 +283,7 @@ def test_half_precision_and_no_scratch(trt: FakeTensorRT) -> None:
 def test_an_output_of_another_shape(trt: FakeTensorRT) -> None:
     trt.channels = 1
     gpu = FakeGpu().open()
-    engine = TensorRtEngine(b"plan", "tensorrt")
+    engine = TensorRtEngine(PLAN, "tensorrt")
     with pytest.raises(BackendError, match=r"\(1, 3, 64, 96\), received \(1, 1, 64, 96\)"):
         engine.prepare((64, 96), gpu, gpu.create_stream())
 
@@ -269,7 +291,7 @@ def test_an_output_of_another_shape(trt: FakeTensorRT) -> None:
 def test_layer_times(trt: FakeTensorRT) -> None:
     gpu = FakeGpu().open()
     stream = gpu.create_stream()
-    engine = TensorRtEngine(b"plan", "tensorrt")
+    engine = TensorRtEngine(PLAN, "tensorrt")
     engine.prepare((64, 96), gpu, stream)
     assert engine.layer_times(4096, 8192, stream) == [("conv", 0.25)]
     trt.refused = "report_to_profiler"
@@ -284,7 +306,7 @@ def test_a_context_that_knows_better_whether_it_can_be_captured(
         Context, "is_stream_capturable", lambda self, stream: stream == 99, raising=False
     )
     gpu = FakeGpu().open()
-    engine = TensorRtEngine(b"plan", "tensorrt")
+    engine = TensorRtEngine(PLAN, "tensorrt")
     engine.prepare((64, 96), gpu, gpu.create_stream())
     assert not engine.capturable
 
@@ -302,7 +324,7 @@ def test_a_runtime_config_makes_kernels_eagerly(
     monkeypatch.setattr(Engine, "create_runtime_config", lambda self: Config(), raising=False)
     trt.module.IRuntimeConfig = Config
     trt.module.DynamicShapesKernelSpecializationStrategy = Kernels
-    TensorRtEngine(b"plan", "tensorrt")
+    TensorRtEngine(PLAN, "tensorrt")
     ((_, config),) = trt.calls
     assert config.strategy.name == "USER_MANAGED"
     assert config.dynamic_shapes_kernel_specialization_strategy is Kernels.EAGER
@@ -339,7 +361,7 @@ def test_what_was_compiled_at_the_first_run_is_kept(
     trt.module.DynamicShapesKernelSpecializationStrategy = Kernels
     for _ in range(2):
         gpu = FakeGpu().open()
-        engine = TensorRtEngine(b"plan", "tensorrt")
+        engine = TensorRtEngine(PLAN, "tensorrt")
         engine.prepare((64, 96), gpu, gpu.create_stream())
         engine.close()
         engine.close()
@@ -357,7 +379,7 @@ def test_without_a_gpu_tensorrt_is_not_even_imported(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(probe, "probe_cuda", nothing)
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(BackendError, match="no GPU"):
-        TensorRtEngine(b"plan", "tensorrt")
+        TensorRtEngine(PLAN, "tensorrt")
     monkeypatch.setattr(probe, "probe_cuda", lambda: (CudaDevice("One", (8, 6), "13.0"),))
     with pytest.raises(MissingDependencyError, match=r"ladle-rt\[tensorrt\]"):
-        TensorRtEngine(b"plan", "tensorrt")
+        TensorRtEngine(PLAN, "tensorrt")
