@@ -102,6 +102,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 below every room that imports it: the table has no circle."""
 WITHIN_FOUNDATION = {
     ("colour", "frames"),
+    ("addresses", "errors"),
+    ("config", "addresses"),
     ("config", "errors"),
     ("config", "plugins"),
     ("documents", "errors"),
