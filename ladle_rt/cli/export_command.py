@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,6 +125,8 @@ def command(
     if plan is not None:
         _publish(served_plan(plan, max_batch), repository, overwrite)
         return
+    import tempfile
+
     from ladle_rt.models.artifact import load_artifact
 
     with tempfile.TemporaryDirectory() as folder:
