@@ -110,13 +110,13 @@ class TritonNetwork:
             except ServerError as error:
                 failures.append((server, error))
         if len(failures) == len(self._pool.servers):
-            reasons = "; ".join(f"{server.address}: {error}" for server, error in failures)
+            reasons = "; ".join(f"{server.address}: {reason}" for server, reason in failures)
             raise BackendError(
                 f"expected a server that speaks KServe v2, found none ({reasons}); start it or "
                 "correct --url"
             )
-        for server, error in failures:
-            self._pool.failed(server, error)
+        for server, reason in failures:
+            self._pool.failed(server, reason)
 
     def _check(self, session: _Session) -> None:
         session.check_interface()
