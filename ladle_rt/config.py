@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+from ladle_rt.addresses import ServerAddress
 from ladle_rt.errors import ConfigError
 from ladle_rt.plugins import installed
 
@@ -32,6 +33,8 @@ class BackendKind(NamedTuple):
     """Whether it can keep a frame in device memory."""
     classes: bool = False
     """Whether it can give a model's classes instead of its picture."""
+    remote: bool = False
+    """Whether servers run the network; see `RemoteOptions`."""
 
 
 BACKENDS = {
@@ -42,11 +45,16 @@ BACKENDS = {
         "ladle_rt.translate.onnxruntime_backend:OnnxRuntimeNetwork", classes=True
     ),
     "openvino": BackendKind("ladle_rt.translate.openvino_backend:OpenVinoNetwork", classes=True),
+    "triton": BackendKind(
+        "ladle_rt.translate.remote.triton_backend:TritonNetwork", classes=True, remote=True
+    ),
 }
 """The compute engines of this package, by name; others are entry points of
 ``ladle_rt.backends``."""
 MIN_SIZE, MAX_SIZE = 32, 2048
 """Smallest and largest side of the network box, pixels."""
+MOST_WAIT_S = 240.0
+"""For servers: a pipeline takes a stage that is silent for longer to be dead."""
 STEADY = 1.0
 """The usual strength of flicker suppression. It leaves a third of the flicker of two real videos,
 at half a count of difference where the scene moves (``benchmarks/flicker.py``)."""
@@ -124,6 +132,30 @@ class VideoEncoding:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteOptions:
+    """Where the network runs, if not here, and how long it is waited for; for backend triton."""
+
+    urls: tuple[str, ...] = ()
+    """Servers that speak KServe v2, see `ladle_rt.addresses.ServerAddress`. All are used; where
+    one fails, the others go on."""
+    deadline_s: float = 10.0
+    """For a frame on a server; another one gets it then."""
+    outage_s: float = 30.0
+    """How long all servers may be away before a run ends."""
+
+    def __post_init__(self) -> None:
+        servers = [ServerAddress.parse(url) for url in self.urls]
+        if len(set(servers)) < len(servers):
+            raise ConfigError(f"servers: expected each once, received {', '.join(self.urls)}")
+        for name in ("deadline_s", "outage_s"):
+            value = getattr(self, name)
+            if not 0 < value <= MOST_WAIT_S:
+                raise ConfigError(
+                    f"{name} must be within 0-{MOST_WAIT_S:g} seconds, received {value:g}"
+                )
+
+
+@dataclass(frozen=True, slots=True)
 class TranslateOptions:
     """What happens to frames on their way, alike for files, stills, arrays and live sources."""
 
@@ -176,6 +208,8 @@ class TranslateOptions:
     ``auto``."""
     cuda: CudaBinding = "bindings"
     """How the CUDA driver is called: by cuda.bindings (wheels) or by pycuda."""
+    remote: RemoteOptions = field(default_factory=RemoteOptions)
+    """The servers of backend triton."""
     allow_colour: bool = False
     """Take the luminance of a coloured input instead of refusing it."""
     start_s: float = 0.0
@@ -195,6 +229,12 @@ class TranslateOptions:
         ):
             names = ", ".join(("auto", *BACKENDS, *installed("ladle_rt.backends")))
             raise ConfigError(f"backend must be one of {names}, received {self.backend!r}")
+        if (self.backend == "triton") != bool(self.remote.urls):
+            raise ConfigError(
+                "backend triton and the addresses of its servers go together: "
+                "--backend triton --url grpc://HOST:8001, "
+                f"received {self.backend} and {', '.join(self.remote.urls) or 'no address'}"
+            )
         _one_of("cuda", self.cuda, CudaBinding)
         _one_of("detail", self.detail, Detail)
         _one_of("layout", self.layout, Layout)

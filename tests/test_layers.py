@@ -112,6 +112,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 below every room that imports it: the table has no circle."""
 WITHIN_FOUNDATION = {
     ("colour", "frames"),
+    ("addresses", "errors"),
+    ("config", "addresses"),
     ("config", "errors"),
     ("config", "plugins"),
     ("documents", "errors"),
@@ -152,6 +154,7 @@ OPTIONAL = (
     "torch",
     "torchmetrics",
     "torchvision",
+    "tritonclient",
 )
 HANDLE_LIBRARIES = {"segmentation_models_pytorch", "timm"}
 """Slow to import, and the business of the Handles alone."""

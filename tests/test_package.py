@@ -88,17 +88,18 @@ def test_development_needs_no_gpu_library() -> None:
         "tensorrt",
         "torch-tensorrt",
         "train",
+        "triton",
         "window",
     }
     assert set(EXTRAS) == {"dev", *optional}
     every = names(EXTRAS["dev"]) | names(EXTRAS["train"]) | names(EXTRAS["openvino"])
     # TensorRT-RTX is there because it parses and builds without a GPU.
     assert not every & {"tensorrt", "torch-tensorrt", "pycuda"}
-    assert EXTRAS["dev"][0] == "ladle-rt[docs,openvino,perceptual,report,train,window]"
+    assert EXTRAS["dev"][0] == "ladle-rt[docs,openvino,perceptual,report,train,triton,window]"
 
 
 @pytest.mark.parametrize(
-    "extra", [None, "docs", "engines", "perceptual", "train", "openvino", "window", "dev"]
+    "extra", [None, "docs", "engines", "perceptual", "train", "openvino", "triton", "window", "dev"]
 )
 def test_what_ci_installs_is_pinned_within_the_ranges(extra: str | None) -> None:
     pins = constraints()

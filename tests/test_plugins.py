@@ -128,11 +128,11 @@ def test_a_backend_by_name_on_the_command_line(tiny_model: Path, tmp_path: Path)
     assert done.exit_code == 0, done.output
     assert len(list((tmp_path / "colour").glob("*.png"))) == 1
     wrong = CliRunner().invoke(cli, [*words, "--backend", "tinny"])
-    assert wrong.exit_code == 2 and "openvino, tiny, gone, received 'tinny'" in wrong.output
+    assert wrong.exit_code == 2 and "openvino, triton, tiny, gone, received 'tinny'" in wrong.output
 
 
 def test_backends_that_do_not_exist_or_do_not_load(tiny_model: Path) -> None:
-    with pytest.raises(ConfigError, match="openvino, tiny, gone, received 'tinny'"):
+    with pytest.raises(ConfigError, match="openvino, triton, tiny, gone, received 'tinny'"):
         TranslateOptions(backend="tinny")
     with pytest.raises(ConfigError, match="tiny_plugin_that_is_not_there:Engine: cannot be loaded"):
         load_network(load_artifact(tiny_model), TranslateOptions(backend="gone").backend)

@@ -24,7 +24,7 @@ VIDEOS = {
 }
 """Extensions that are taken from folders; a file that is named itself may have any."""
 NOT_IN_THE_PICTURE = frozenset(
-    ("backend", "cuda", "drift_warning", "engines", "gpu", "threads", "warm_start")
+    ("backend", "cuda", "drift_warning", "engines", "gpu", "remote", "threads", "warm_start")
 )
 """Options that decide how pictures are made, not what they look like: changing them translates
 nothing again."""

@@ -12,6 +12,7 @@ from ladle_rt.cli._parameters import (
     BackendName,
     parse_agc,
     parse_quality,
+    parse_servers,
     parse_size,
     parse_time,
 )
@@ -29,6 +30,27 @@ _ENGINE = (
         "--backend",
         type=BackendName(),
         help="Compute engine; by default the first of tensorrt, torch on a GPU, onnxruntime.",
+    ),
+    click.option(
+        "--url",
+        "urls",
+        callback=parse_servers,
+        metavar="URL[,URL...]",
+        help="Servers of --backend triton: grpc://HOST:8001[/MODEL[/VERSION]], or http://.",
+    ),
+    click.option(
+        "--deadline",
+        "deadline_s",
+        type=click.FloatRange(0, min_open=True),
+        metavar="SECONDS",
+        help="For a frame on a server, before another gets it; 10.",
+    ),
+    click.option(
+        "--outage",
+        "outage_s",
+        type=click.FloatRange(0, min_open=True),
+        metavar="SECONDS",
+        help="How long all servers may be away before the run ends; 30.",
     ),
     click.option("--gpu", metavar="N|UUID", help="As `nvidia-smi -L` prints them; the first."),
     click.option(
@@ -177,6 +199,9 @@ def translate_settings(
     codec: str | None = None,
     crf: int | None = None,
     preset: str | None = None,
+    urls: tuple[str, ...] | None = None,
+    deadline_s: float | None = None,
+    outage_s: float | None = None,
     **values: Any,
 ) -> TranslateOptions:
     """The settings that the shared options mean.
@@ -184,7 +209,7 @@ def translate_settings(
     Raises:
         ConfigError: two sizes, or values that the library refuses.
     """
-    from ladle_rt.config import Isotherm, TranslateOptions, VideoEncoding
+    from ladle_rt.config import Isotherm, RemoteOptions, TranslateOptions, VideoEncoding
 
     if quality is not None and size is not None:
         raise ConfigError("--quality and --size both choose the network's size; give one")
@@ -195,6 +220,7 @@ def translate_settings(
         raise ConfigError("how an isotherm looks needs an isotherm; add --isotherm 98%")
     return TranslateOptions(
         encoding=VideoEncoding(codec, crf, preset),
+        remote=RemoteOptions(**given(urls=urls, deadline_s=deadline_s, outage_s=outage_s)),
         **(agc or {}),
         **given(
             quality=quality,

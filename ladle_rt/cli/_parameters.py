@@ -77,6 +77,20 @@ def parse_quality(
     return size[1], size[0]
 
 
+def parse_servers(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    """Addresses with commas between."""
+    if value is None:
+        return None
+    from ladle_rt.config import RemoteOptions
+
+    try:
+        return RemoteOptions(tuple(part for part in value.split(",") if part.strip())).urls
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 def parse_raw_size(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> tuple[int, int] | None:

@@ -57,7 +57,11 @@ def _targets(
     metavar="WxH",
     help="Network size, one profile each; the model's training size, and one for all others.",
 )
-@click.option("--batch", type=click.IntRange(1, 64), help="Frames in one run, for `serve`; 1.")
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 64),
+    help="Most frames in a run, for `serve` and servers that gather them; 1.",
+)
 @click.option("--workspace", type=click.IntRange(min=1), metavar="MIB", help="Scratch memory.")
 @click.option(
     "--timing-cache",

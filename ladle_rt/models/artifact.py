@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -170,6 +171,11 @@ def load_artifact(model: str | Path = DEFAULT_MODEL) -> ModelArtifact:
             f"{info.onnx_sha256[:12] or 'none'}…, received {digest[:12]}…); export the model again"
         )
     return ModelArtifact(path, info)
+
+
+def file_stem(name: str) -> str:
+    """A model's name as files, folders and servers have it."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", name)[:80].strip("-.") or "model"
 
 
 def file_sha256(path: Path) -> str:

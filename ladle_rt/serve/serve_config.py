@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ladle_rt.config import Backend, Isotherm, TranslateOptions
+from ladle_rt.config import Backend, Isotherm, RemoteOptions, TranslateOptions
 from ladle_rt.documents import read_toml
 from ladle_rt.errors import ConfigError
 from ladle_rt.models.artifact import DEFAULT_MODEL
@@ -38,7 +38,7 @@ from ladle_rt.translate.batching import Batching
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 """Goes into addresses, folders and labels as it is."""
-SHARED = ("backend", "threads", "gpu", "engines", "warm_start", "cuda")
+SHARED = ("backend", "threads", "gpu", "engines", "remote", "warm_start", "cuda")
 """Of `TranslateOptions`: one engine runs all cameras."""
 
 
@@ -56,6 +56,8 @@ class EngineConfig:
     """Number or UUID."""
     engines: Path = Path("engines")
     """Folder of TensorRT plans."""
+    remote: RemoteOptions = field(default_factory=RemoteOptions)
+    """The servers of backend triton: ``urls``, ``deadline_s``, ``outage_s``."""
     batch: Batching = field(default_factory=Batching)
     """Frames of several cameras in one run of a network."""
 
@@ -179,6 +181,7 @@ class ServeConfig:
             threads=engine.threads,
             gpu=engine.gpu,
             engines=engine.engines,
+            remote=engine.remote,
         )
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from ladle_rt.device import usable_cores
 from ladle_rt.errors import LadleError
 from ladle_rt.frame_stats import FrameStats
 from ladle_rt.models.artifact import ModelArtifact, load_artifact
@@ -25,6 +24,7 @@ from ladle_rt.serve.serve_storage import Storage
 from ladle_rt.sinks.preview.connection_limits import Connections
 from ladle_rt.sinks.preview.server import PageServer
 from ladle_rt.thermal.thermal_view import ThermalView
+from ladle_rt.translate.select import workers_for
 from ladle_rt.translate.shared_workers import SharedWorkers
 
 logger = logging.getLogger("ladle_rt.serve")
@@ -61,7 +61,8 @@ class Supervisor:
         """Held while the table of workers changes or is copied."""
         self._artifacts: dict[str, ModelArtifact] = {}
         self._storage = Storage(config.storage)
-        self._shared = SharedWorkers(config.engine.threads or usable_cores(), config.engine.batch)
+        workers = workers_for(config.engine.backend, config.engine.threads)
+        self._shared = SharedWorkers(workers, config.engine.batch)
         self._ended = threading.Event()
         self._site: GridSite | None = None
         self._server: PageServer | None = None

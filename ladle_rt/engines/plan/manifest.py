@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ladle_rt.documents import read_json
 from ladle_rt.errors import InputError, shown
+from ladle_rt.models.artifact import file_stem
 from ladle_rt.structure import structure
 
 FORMAT = 1
@@ -91,7 +91,7 @@ class PlanManifest:
         targets = self.device.get("targets") or [
             f"sm{str(self.device.get('compute_capability', '')).replace('.', '')}"
         ]
-        model = re.sub(r"[^A-Za-z0-9._]+", "-", self.name)[:80].strip("-.") or "model"
+        model = file_stem(self.name)
         return f"{model}-{self.precision}-{'+'.join(targets)}-{label}-{self.key[:8]}.plan"
 
     def difference(self, other: PlanManifest) -> list[str]:

@@ -12,6 +12,8 @@ from ladle_rt.errors import ConfigError
 from ladle_rt.geometry import LARGEST_BOX
 from ladle_rt.models.artifact import ModelInfo
 
+MOST_BATCH = 64
+"""Frames in one run."""
 Shape = tuple[int, int, int, int]
 Size = tuple[int, int]
 LARGEST_SIDE = max(LARGEST_BOX["best"])
@@ -35,10 +37,11 @@ class BuildSettings:
     """0 (builds fastest) to 5 (searches longest)."""
     timing_cache: Path | None = None
     """File with measured kernel times, read and extended (TensorRT only)."""
+    batch: int = 1
+    """Most frames in a run, for `serve` and servers that gather them; kernels are chosen for so
+    many."""
     dla: int | None = None
     """Deep Learning Accelerator to use; it takes fixed sizes only."""
-    batch: int = 1
-    """Frames that one run may take; kernels are chosen for so many."""
     span: tuple[Size, Size] | None = None
     """Smallest and largest height and width of one more profile, whose kernels serve every size
     between them, though they are chosen for `SPAN_BEST`."""
@@ -51,12 +54,12 @@ class BuildSettings:
         for target in self.targets:
             if not re.fullmatch(r"sm\d+", target):
                 raise ConfigError(f"targets: expected names such as sm89, received {target!r}")
-        if not 1 <= self.batch <= 64:
-            raise ConfigError(f"batch: expected 1 to 64 frames, received {self.batch}")
         if self.batch > 1 and self.dla is not None:
             raise ConfigError("a DLA takes one frame at a time; leave --batch or --dla out")
         if self.workspace_mib is not None and self.workspace_mib < 1:
             raise ConfigError(f"workspace: expected 1 MiB or more, received {self.workspace_mib}")
+        if not 1 <= self.batch <= MOST_BATCH:
+            raise ConfigError(f"batch: expected 1 to {MOST_BATCH} frames, received {self.batch}")
         if not 0 <= self.optimization_level <= 5:
             raise ConfigError(f"opt-level: expected 0 to 5, received {self.optimization_level}")
 
