@@ -5,8 +5,9 @@
 
 Floor: CPU seconds of decoding, of the network (ONNX Runtime, one thread) and of encoding, each
 alone, over the cores: what a perfect schedule without any other work would take. All work at one
-network size; ``bare`` is ours without what the others do not do. The contenders are whole processes and take turns; every figure is the median over the turns, ratios are taken
-within a turn. CPU seconds and peak memory are the operating system's accounting of the process.
+network size; ``bare`` is ours without what the others do not do. The contenders are whole
+processes and take turns; every figure is the median over the turns, ratios are taken within a
+turn. CPU seconds and peak memory are the operating system's accounting of the process.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 AGC_MODES = "percentile, fixed:LOW:HIGH, plateau or clahe"
 
 
-class BackendName(click.ParamType):
+class BackendName(click.types.StringParamType):
     """One of our compute engines, ``auto``, or the name of an installed plug-in."""
 
     name = "backend"

@@ -233,5 +233,6 @@ def _check_border(path: Path, derivation: dict[str, Any]) -> None:
     border = derivation.get("io", "float32")
     if border != "float32":
         raise ModelError(
-            f"{path}: expected a border of float32, received {border}; build or export it with --io float32"
+            f"{path}: expected a border of float32, received {border}; "
+            "build or export it with --io float32"
         )

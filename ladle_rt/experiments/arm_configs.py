@@ -169,10 +169,10 @@ def _values(
     for one in lineage(plan, arm):
         layers += [one.recipe, one.small if scale == "small" else one.kaist]
     values: dict[str, Any] = {}
-    for one in layers:
-        if "steps" in one or "epochs" in one:
+    for layered in layers:
+        if "steps" in layered or "epochs" in layered:
             values.pop("phases", None)
-        merge(values, one)
+        merge(values, layered)
     return values
 
 

@@ -174,7 +174,7 @@ def _signatures(model: EvalModel, one: ValidationSet, pairs: Sequence[Pair]) -> 
         seen = noisy(thermal, number)
         grey, grey_again = (np.repeat(plane[..., None], 3, axis=2) for plane in (thermal, seen))
         picture, again = (model.picture(plane, pair.name) for plane in (thermal, seen))
-        for metric, values in {
+        measured: dict[str, dict[str, float | None]] = {
             "displacement_px": {
                 ARM: displacement_px(picture, truth),
                 "grey copy": displacement_px(grey, truth),
@@ -184,7 +184,8 @@ def _signatures(model: EvalModel, one: ValidationSet, pairs: Sequence[Pair]) -> 
                 ARM: float(np.abs(again - picture).mean()) * 255,
                 "grey copy": float(np.abs(grey_again - grey).mean()) * 255,
             },
-        }.items():
+        }
+        for metric, values in measured.items():
             said = {row: value for row, value in values.items() if value is not None}
             if len(said) == len(values):
                 found.setdefault(metric, []).append((pair, said))

@@ -79,7 +79,7 @@ def pretrain_handle(run: PretrainingRun, folder: Path, stop: threading.Event) ->
     samples = MixedSamples(config)
     torch.manual_seed(run.seed)
     model: Any = build(run.architecture, preset_config(run.architecture, run.preset))
-    network = _Pretrained(model, task.task == "masked").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = _Pretrained(model, task.task == "masked").to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=task.learning_rate)
     folder.mkdir(parents=True, exist_ok=True)
     state = load_checkpoint(folder)

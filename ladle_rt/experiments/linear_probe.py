@@ -148,10 +148,10 @@ def _fit(features: Features, known: Sequence[_Frame]) -> Callable[[Tensor], npt.
     def closure() -> float:
         optimizer.zero_grad()
         loss = cross_entropy(linear(inputs), labels) + DECAY * linear.weight.square().sum()
-        loss.backward()
+        torch.autograd.backward(loss)
         return float(loss.detach())
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
 
     def classify(thermal: Tensor) -> npt.NDArray[np.uint8]:
         with torch.no_grad():

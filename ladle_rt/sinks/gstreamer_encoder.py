@@ -148,7 +148,7 @@ class GStreamerEncoder:
             OutputError: the encoder failed, or has not taken the picture in `LIMIT_S`.
         """
         assert planes.shape == self._shape
-        rest = memoryview(np.ascontiguousarray(planes)).cast("B")
+        rest = np.ascontiguousarray(planes).data.cast("B")
         end_s = time.monotonic() + LIMIT_S
         while rest:
             _, ready, _ = select.select([], [self._input], [], max(0.0, end_s - time.monotonic()))

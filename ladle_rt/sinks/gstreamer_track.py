@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import numpy as np
 from av.bitstream import BitStreamFilterContext
 
 from ladle_rt.sinks.encoding import tag_colours
@@ -68,7 +69,7 @@ class GStreamerTrack:
         assert frame.pts is not None
         self._pts[self._given] = frame.pts
         self._given += 1
-        return self._placed(self._encoder.encode(frame.to_ndarray()))
+        return self._placed(self._encoder.encode(frame.to_ndarray().astype(np.uint8, copy=False)))
 
     def finish(self) -> Iterator[Any]:
         """The last packets.

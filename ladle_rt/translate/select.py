@@ -152,9 +152,7 @@ def load_network(
     own = BACKENDS.get(name)
     target = own.network if own else plugins.installed("ladle_rt.backends").get(name)
     if target is None:
-        able = sorted(
-            name for name, kind in BACKENDS.items() if kind.network and not kind.remote
-        )
+        able = sorted(name for name, kind in BACKENDS.items() if kind.network and not kind.remote)
         raise ConfigError(f"{backend} runs on a GPU only; choose {', '.join(able)}")
     if own and own.remote:
         open_remote = cast(RemoteFactory, plugins.load(target))

@@ -133,8 +133,10 @@ def test_two_hundred_watch_figures_and_a_hundred_pictures(serve: Serve) -> None:
     with Crowd(port_of(page), [FIGURES] * 200 + [PICTURES] * 100) as crowd:
         crowd.read(2.0)  # Long enough for what has no bound to show on a machine that is fast.
         crowd.read_until(
-            lambda: all(b"data: " in one for one in crowd.got[:200])
-            and min(crowd.pictures()[200:]) >= 1
+            lambda: (
+                all(b"data: " in one for one in crowd.got[:200])
+                and min(crowd.pictures()[200:]) >= 1
+            )
         )
         assert all(b"200 OK" in data[:20] for data in crowd.got)
         # Whatever the server has done for them so far has come into being before this.
