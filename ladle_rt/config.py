@@ -21,6 +21,8 @@ IsothermStyle = Literal["tint", "outline"]
 IsothermUnit = Literal["percentile", "counts", "celsius"]
 Palette = Literal["white-hot", "black-hot", "ironbow", "lava", "arctic", "green-hot", "rainbow"]
 """False colours for people; see `ladle_rt.thermal.palettes`."""
+Border = Literal["float32", "float16"]
+"""Element type of a graph's input and output."""
 Quality = Literal["fast", "balanced", "best"]
 
 

@@ -33,6 +33,7 @@ COMMANDS = (
     "benchmark",
     "train",
     "experiment",
+    "finish",
     "export",
     "calibrate",
     "build-engine",

@@ -13,10 +13,11 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 
+from ladle_rt.config import Border
 from ladle_rt.engines.calibration.calibration_set import MISSING, CalibrationSet
 from ladle_rt.engines.gate import Gate
 from ladle_rt.engines.precision.fp32 import fp32_artifact
-from ladle_rt.engines.precision.half import Border, to_half
+from ladle_rt.engines.precision.half import to_half
 from ladle_rt.engines.precision.quantize import quantize
 from ladle_rt.engines.precision.write import check_target, write_derived
 from ladle_rt.engines.select_precision import held_out_gate

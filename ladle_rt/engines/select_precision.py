@@ -14,10 +14,11 @@ from typing import Literal
 
 import onnx
 
+from ladle_rt.config import Border
 from ladle_rt.engines.calibration.calibration_set import MISSING, CalibrationSet
 from ladle_rt.engines.gate import Gate, GateLimits, GateReport, sensitivity
 from ladle_rt.engines.precision.fp32 import fp32_artifact
-from ladle_rt.engines.precision.half import Border, to_half
+from ladle_rt.engines.precision.half import to_half
 from ladle_rt.engines.precision.placement import quantizable_nodes
 from ladle_rt.engines.precision.qdq_report import report_qdq
 from ladle_rt.engines.precision.quantize import quantize

@@ -19,7 +19,7 @@ from ladle_rt.cuda.driver import check_bindings
 from ladle_rt.cuda.nvml import busy_gpu, mig_slices
 from ladle_rt.cuda.probe import CudaUnavailableError, cuda_devices, probe_cuda
 from ladle_rt.device import usable_cores
-from ladle_rt.engines.plan.ensure_plan import TIMINGS
+from ladle_rt.engines.plan.cache import TIMINGS
 from ladle_rt.errors import LadleError
 from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact
 from ladle_rt.sinks.encoding import LIVE, opens

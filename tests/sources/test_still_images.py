@@ -141,7 +141,7 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
 def test_damaged_files_are_input_errors(tmp_path: Path, damaged: bytes) -> None:
     path = tmp_path / "damaged.png"
     path.write_bytes(damaged)
-    with pytest.raises(InputError, match=r"damaged\.png: expected an image") as caught:
+    with pytest.raises(InputError, match=r"damaged\.png: expected an? ") as caught:
         read_still(path)
     assert "\n" not in str(caught.value)
 

@@ -32,7 +32,7 @@ model, folder, how, after_s = sys.argv[1:]
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 select.probe_cuda = lambda: (CudaDevice("Ada", (8, 9), "13.1"),)
 select.require_binding = lambda binding: None
-plans.settings_for = lambda info, sizes: BuildSettings(sizes=tuple(sizes), targets=("sm89",))
+plans.settings_for = lambda info, sizes, batch: BuildSettings(sizes=tuple(sizes), targets=("sm89",))
 factory = select.TranslatorFactory(
     load_artifact(model),
     TranslateOptions(engines=Path(folder), threads=1),

@@ -122,7 +122,7 @@ class TestWithAGpu:
         self.asked: list[tuple[Any, ...]] = []
 
     def fail(self, folder: Path, artifact: Any, device: Any, tensorrt: Any, shapes: Any,
-             notify: Any, leave: threading.Event | None) -> Any:  # fmt: skip
+             notify: Any, leave: threading.Event | None, batch: int) -> Any:  # fmt: skip
         self.asked.append(shapes)
         raise BackendError("TensorRT could not build the plan: out of memory")
 

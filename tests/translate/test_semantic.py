@@ -78,7 +78,7 @@ def test_a_model_without_classes_is_refused(tiny_model: Path, backend: Backend) 
 
 @pytest.mark.parametrize("backend", ["torch", "tensorrt", "torch-tensorrt"])
 def test_other_backends_are_refused(backend: Backend) -> None:
-    with pytest.raises(ConfigError, match=f"onnxruntime or openvino, received {backend}"):
+    with pytest.raises(ConfigError, match=f"onnxruntime or openvino or triton, received {backend}"):
         TranslateOptions(backend=backend, layout="semantic")
 
 

@@ -20,6 +20,9 @@ from ladle_rt.errors import InputError, OutputError
 from ladle_rt.files import write_whole
 from ladle_rt.models.artifact import file_sha256
 
+TIMINGS = ".timings"
+"""How the names of files with kernel times end."""
+
 
 @dataclass(frozen=True, slots=True)
 class CachedPlan:

@@ -8,17 +8,17 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ladle_rt.config import Border
 from ladle_rt.cuda.compile import cache_folder
 from ladle_rt.cuda.nvml import driver_release
 from ladle_rt.cuda.probe import CudaDevice, cuda_devices, gpu_facts, target_of
 from ladle_rt.cuda.tensorrt_edition import TensorRT, find_tensorrt
 from ladle_rt.engines.calibration.calibration_set import MISSING
 from ladle_rt.engines.plan.builder import Progress, build_plan
-from ladle_rt.engines.plan.cache import CachedPlan, get_or_build, write_manifest
+from ladle_rt.engines.plan.cache import TIMINGS, CachedPlan, get_or_build, write_manifest
 from ladle_rt.engines.plan.manifest import PlanManifest
 from ladle_rt.engines.plan.measure import measure_plans
 from ladle_rt.engines.plan.settings import BuildSettings
-from ladle_rt.engines.precision.half import Border
 from ladle_rt.engines.select_precision import select_precision
 from ladle_rt.errors import BackendError, ConfigError
 from ladle_rt.models.artifact import DEFAULT_MODEL, ModelArtifact
@@ -29,8 +29,6 @@ WORTH_IT = 0.98
 NOT_FUSED = (
     "TensorRT-RTX {version} requantises in kernels of their own: INT8 is not faster than FP16 there"
 )
-TIMINGS = ".timings"
-"""How the names of files with kernel times end."""
 Notify = Callable[[str], object]
 
 

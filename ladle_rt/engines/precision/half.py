@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal
 
 import onnx
 from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.transformers.float16 import convert_float_to_float16
-
-Border = Literal["float32", "float16"]
-"""Element type of a graph's input and output."""
 
 
 def to_half(model: onnx.ModelProto, keep_io: bool = True) -> onnx.ModelProto:

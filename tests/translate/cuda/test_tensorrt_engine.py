@@ -198,7 +198,7 @@ def test_several_frames_in_one_run(trt: FakeTensorRT) -> None:
     trt.most_frames = 4
     gpu = FakeGpu().open()
     stream = gpu.create_stream()
-    engine = TensorRtEngine(b"plan", "tensorrt")
+    engine = TensorRtEngine(PLAN, "tensorrt")
     for frames in (4, 1):
         engine.prepare((64, 96), gpu, stream, frames)
     shapes = [call[2] for call in trt.calls if call[0] == "set_input_shape"]
