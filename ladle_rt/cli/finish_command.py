@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -59,7 +60,8 @@ def command(
     if taken and not overwrite:
         raise OutputError(f"{taken[0]} exists; choose another name or add --overwrite")
     model, info = load_model(weights)
-    state, done = dict(model.state_dict()), {}
+    state: dict[str, Any] = dict(model.state_dict())
+    done: dict[str, Any] = {}
     if mean_with is not None:
         state = mean_of(load_model(mean_with)[0].state_dict(), state, share)
         done = {"mean_with": mean_with.name, "share": share}
