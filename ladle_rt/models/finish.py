@@ -52,7 +52,7 @@ def saturated(weights: Mapping[str, Tensor], gain: float) -> dict[str, Tensor]:
     luma = torch.as_tensor(LUMA.tolist(), dtype=torch.float64)
     mix = gain * torch.eye(3, dtype=torch.float64) + (1 - gain) * luma.expand(3, 3)
     for name in LAST:
-        blocks = weights[name].double().unflatten(0, (3, -1))
+        blocks = weights[name].double().reshape(3, -1, *weights[name].shape[1:])
         result[name] = _like(torch.tensordot(mix, blocks, 1).flatten(0, 1), weights[name])
     if REFINE[0] in weights:
         seen = weights[REFINE[0]].double()
