@@ -149,7 +149,9 @@ main()
 """Kills itself in the middle of writing its second checkpoint."""
 
 
-@pytest.mark.parametrize("architecture", ["ladlenet", "ladlenet-plus"])
+@pytest.mark.parametrize(
+    "architecture", [pytest.param("ladlenet", marks=pytest.mark.slow), "ladlenet-plus"]
+)
 def test_killed_on_real_data_and_resumed(
     shared_data: Path, tmp_path: Path, architecture: str
 ) -> None:

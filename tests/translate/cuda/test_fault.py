@@ -84,7 +84,7 @@ def calls(info: ModelInfo, capturable: bool, integrated: bool) -> list[str]:
 @pytest.mark.parametrize("lost", [False, True], ids=["once", "lost"])
 @pytest.mark.parametrize(
     ("capturable", "integrated"),
-    [(False, False), (True, False), (True, True)],
+    [pytest.param(False, False, marks=pytest.mark.slow), (True, False), (True, True)],
     ids=["pieces", "graphs", "one memory"],
 )
 def test_every_call_fails_in_turn(
