@@ -32,10 +32,9 @@ CASE_S = 120.0
 shared by many."""
 ADDRESSES = 12 << 30
 """Bytes of address space of a worker, libraries among them."""
-GROWTH_MB = 3072
-"""What a case may add to the largest memory of its worker: the largest picture that is read has 64
-megapixels, which take up to 8 bytes each where it is 16-bit RGBA, and several times that on the
-way to a scene."""
+GROWTH_MB = 1536
+"""What a case may add to the largest memory of its worker: the largest picture that is read has 50
+megapixels, of about 20 bytes each where it is 16-bit RGBA."""
 LONGEST_MESSAGE = 1500
 
 

@@ -17,6 +17,9 @@ from ladle_rt.frames import ThermalPixels
 
 MAX_BYTES = 512 << 20
 """Largest image file that is read."""
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_PART = 64 << 20
+"""Bytes that a part of a PNG which is cut off may claim, so that its beginning can be read."""
 LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
 """The variable of the environment that OpenCV takes its limit from; ``ladle_rt`` sets it where it
 is not set, and names the figure."""
@@ -138,7 +141,7 @@ def decode(path: Path, flags: int) -> npt.NDArray[Any]:
 def _check_length(path: Path, data: npt.NDArray[np.uint8]) -> None:
     """Refuse a PNG that cannot hold the picture it claims, before memory is taken for that."""
     head = data[:33].tobytes()
-    if len(head) < 33 or not head.startswith(b"\x89PNG\r\n\x1a\n"):
+    if len(head) < 33 or not head.startswith(PNG_SIGNATURE):
         return
     width, height, bits, kind = struct.unpack_from(">IIBB", head, 16)
     needed = width * height * bits * PNG_SAMPLES.get(kind, 1) // 8
@@ -147,3 +150,13 @@ def _check_length(path: Path, data: npt.NDArray[np.uint8]) -> None:
             f"{path}: expected a PNG of {width}x{height}, received {len(data)} bytes, which cannot "
             "hold so many pixels; it is cut off or damaged"
         )
+    # OpenCV takes memory for what a part claims before it reads it.
+    place = len(PNG_SIGNATURE)
+    while place + 8 <= len(data):
+        (length,) = struct.unpack_from(">I", data.data, place)
+        if length > max(len(data) - place, PNG_PART):
+            raise InputError(
+                f"{path}: expected a PNG, received {len(data)} bytes with a part that claims "
+                f"{length}; it is cut off or damaged"
+            )
+        place += 12 + length

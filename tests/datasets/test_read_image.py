@@ -43,3 +43,13 @@ def test_a_png_that_cannot_hold_what_it_claims_is_refused_unread(tmp_path: Path)
     path.write_bytes(claim)
     with pytest.raises(InputError, match=r"a PNG of 7000x7000, received \d+ bytes"):
         read_thermal(path)
+
+
+def test_a_png_whose_part_claims_gigabytes_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "part.png"
+    cv2.imwrite(str(path), np.arange(64 * 48, dtype=np.uint16).reshape(48, 64))
+    data = bytearray(path.read_bytes())
+    data[33:37] = (0xFF000525).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="a part that claims 4278191397; it is cut off"):
+        read_thermal(path)
