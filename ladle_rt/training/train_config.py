@@ -12,6 +12,7 @@ from ladle_rt.errors import ConfigError
 from ladle_rt.structure import structure
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.training.phases import Phase, PhaseKind
+from ladle_rt.training.unpaired_spec import UnpairedSpec
 
 MIN_CROP = 176
 """MS-SSIM of five scales with an 11-pixel window needs sides of at least (11 - 1) * 2**4 + 16."""
@@ -68,29 +69,6 @@ class DataSpec:
             )
         if self.subset is not None and self.subset < 1:
             raise ConfigError(f"subset must be >= 1, received {self.subset}")
-
-
-@dataclass(frozen=True, slots=True)
-class UnpairedSpec:
-    """Thermal footage without a truth; see `ladle_rt.training.unpaired`."""
-
-    path: Path
-    """A folder of thermal images and videos."""
-    frames: int = 60
-    """At most so many images of the folder, and frames of each video, evenly spaced."""
-    exclude: tuple[str, ...] = ()
-    """Leave out the files with these names, without their ending."""
-    weight: float = 1.0
-    """Share of the frames, relative to the other specs' weights."""
-    terms: str = ""
-    """Terms stated at the data's origin; published with the model."""
-
-    def __post_init__(self) -> None:
-        if self.weight <= 0 or self.frames < 1:
-            raise ConfigError(
-                f"unpaired weight must be > 0 and frames >= 1, received {self.weight} and "
-                f"{self.frames} for {self.path}"
-            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,8 +181,10 @@ class Run:
         thermal, rows = batch.thermal, batch.rows
         count, shift = len(thermal), (0, 0)
         half = -(-count // 2)
-        repeats = weights.consistency > 0
-        moves = weights.stability > 0 and self.step % weights.stability_every == 0
+        # A discriminator alone asks for neither.
+        learns = self.position.phase.kind != "discriminator"
+        repeats = learns and weights.consistency > 0
+        moves = learns and weights.stability > 0 and self.step % weights.stability_every == 0
         if repeats:
             thermal = torch.cat([sensor_noise(thermal), sensor_noise(thermal)])
             rows = torch.cat([rows, rows])

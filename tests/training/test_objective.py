@@ -23,7 +23,8 @@ from ladle_rt.training.adversary import PATIENCE
 from ladle_rt.training.objective import TERMS, Objective, TranslatedBatch
 from ladle_rt.training.phases import Phase, PhasePosition
 from ladle_rt.training.samples import Sample
-from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig, UnpairedSpec
+from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig
+from ladle_rt.training.unpaired_spec import UnpairedSpec
 
 SIDE = 176
 """The smallest MS-SSIM takes."""
