@@ -1,7 +1,8 @@
 """The frame kernels, four ``.cu`` files that are one source, compiled for the GPU at hand.
 
-For cards in the folder ``cubins`` they ship compiled, 78 kB for sm_86; none does yet. For others they
-are compiled on the machine that runs them, by NVRTC or nvcc, and kept: see `ladle_rt.cuda.compile`.
+For cards in the folder ``cubins`` they ship compiled, 78 kB for sm_86; none does yet. For others
+they are compiled on the machine that runs them, by NVRTC or nvcc, and kept: see
+`ladle_rt.cuda.compile`.
 What ships is made by CUDA 12, so that every driver from 12 on loads it, by
 ``benchmarks/kernel_cubins.py --ship``, and goes by a hash of the source, so that none of another
 source is ever loaded.
