@@ -22,6 +22,7 @@ FOUNDATION = {
     "frame_stats",
     "frames",
     "geometry",
+    "media",
     "plugins",
     "similarity",
     "structure",

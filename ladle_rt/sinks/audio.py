@@ -12,6 +12,7 @@ from typing import Any
 import av
 
 from ladle_rt.frames import MediaPart
+from ladle_rt.media import open_media
 
 logger = logging.getLogger("ladle_rt")
 
@@ -181,11 +182,7 @@ class AudioCarrier:
 
 
 def _open(path: Path) -> Any:
-    name = str(path.absolute())
-    try:
-        return av.open(name)
-    except UnicodeDecodeError:
-        return av.open(name, metadata_errors="ignore")
+    return open_media(str(path.absolute()))
 
 
 def _add_track(stream: Any, output: Any) -> _Track | None:

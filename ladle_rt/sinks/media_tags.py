@@ -12,6 +12,7 @@ from typing import Any
 import av
 
 from ladle_rt.frames import MediaPart
+from ladle_rt.media import open_media
 
 logger = logging.getLogger("ladle_rt")
 
@@ -40,7 +41,7 @@ class MediaTags:
         """
         self._media = media
         self._container = container
-        with av.open(str(media.path.absolute()), metadata_errors="ignore") as source:
+        with open_media(str(media.path.absolute())) as source:
             self._tags = {
                 key: value
                 for key, value in source.metadata.items()
@@ -71,7 +72,7 @@ class MediaTags:
         """Say what is not in the finished file: only reading it back knows."""
         if not self._tags and not self._chapters:
             return
-        with suppress(av.FFmpegError), av.open(str(file.absolute())) as written:
+        with suppress(av.FFmpegError), open_media(str(file.absolute())) as written:
             kept = {key.lower() for key in written.metadata}
             chapters = len(written.chapters()) if hasattr(written, "chapters") else 0
             lost = sorted(key for key in self._tags if key.lower() not in kept)

@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from ladle_rt.errors import InputError, InputNotFoundError
+from ladle_rt.media import open_media
 from ladle_rt.sources.frame_limit import bounded
 from ladle_rt.sources.pipe_reader import PipeReader
 from ladle_rt.sources.tracks import choose_track
@@ -28,7 +29,7 @@ def open_input(path: Path, pipe: PipeReader | None = None) -> av.container.Input
     """
     if pipe is not None:
         try:
-            return av.open(pipe, "r", options=bounded(), metadata_errors="ignore")
+            return open_media(pipe, options=bounded())
         except (av.FFmpegError, OSError) as error:
             raise InputError(
                 f"{path}: expected a video in a form that can be read front to back, such as "
@@ -43,10 +44,7 @@ def open_input(path: Path, pipe: PipeReader | None = None) -> av.container.Input
     # An absolute path, because FFmpeg would read "a:b.mp4" as a protocol.
     name = str(path.absolute())
     try:
-        try:
-            return av.open(name, options=bounded())
-        except UnicodeDecodeError:
-            return av.open(name, options=bounded(), metadata_errors="ignore")
+        return open_media(name, options=bounded())
     except (av.FFmpegError, OSError) as error:
         raise InputError(
             f"{path}: not a video that can be read, or not a whole one ({error.strerror or error})"

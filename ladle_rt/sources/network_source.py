@@ -19,6 +19,7 @@ import numpy as np
 from ladle_rt.addresses import masked
 from ladle_rt.errors import FalseColourError, InputError, InputNotFoundError, SourceLostError
 from ladle_rt.frames import Frame, ThermalPixels
+from ladle_rt.media import open_media
 from ladle_rt.sources.base import SourceInfo, SourceOptions
 from ladle_rt.sources.close_guard import CloseGuard
 from ladle_rt.sources.container import fraction, frame_rate
@@ -128,7 +129,7 @@ class NetworkSource:
             options |= SDP
         timeout_s = self._options.timeout_s
         try:
-            return av.open(self._url, options=options, timeout=(timeout_s, timeout_s))
+            return open_media(self._url, options=options, timeout=(timeout_s, timeout_s))
         except (av.FFmpegError, OSError, ValueError) as error:
             raise self._refusal(error) from error
 

@@ -19,6 +19,7 @@ import av
 from ladle_rt.addresses import masked
 from ladle_rt.errors import FalseColourError, InputError, InputNotFoundError, SourceLostError
 from ladle_rt.frames import Frame, ThermalPixels
+from ladle_rt.media import open_media
 from ladle_rt.sources.base import Source, SourceInfo, SourceOptions
 from ladle_rt.sources.close_guard import CloseGuard
 from ladle_rt.sources.frame_limit import bounded
@@ -128,7 +129,7 @@ class SnapshotSource:
 
     def _pixels(self, data: bytes) -> ThermalPixels:
         try:
-            with av.open(io.BytesIO(data), "r", options=bounded()) as container:
+            with open_media(io.BytesIO(data), options=bounded()) as container:
                 container.streams.video[0].codec_context.options = bounded()
                 frame = next(container.decode(video=0))
         except (av.FFmpegError, IndexError, StopIteration) as error:

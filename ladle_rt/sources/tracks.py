@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from ladle_rt.errors import InputError
+from ladle_rt.media import open_media
 from ladle_rt.sources.frame_limit import bounded
 from ladle_rt.sources.pipe_reader import is_pipe
 from ladle_rt.sources.pixel_layouts import COLOURED_SHARE, coloured_share
@@ -61,9 +62,7 @@ def _is_grey(path: Path, index: int) -> bool:
     if is_pipe(path):
         return False  # It is being read, and can be read only once.
     try:
-        with av.open(
-            str(path.absolute()), options=bounded(), metadata_errors="ignore"
-        ) as container:
+        with open_media(str(path.absolute()), options=bounded()) as container:
             stream: Any = container.streams[index]
             stream.codec_context.options = bounded()
             frame = next(container.decode(stream), None)
