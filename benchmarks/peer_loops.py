@@ -110,7 +110,10 @@ class Encoder:
 
     def write(self, rgb: Bytes) -> None:
         """Encode one picture."""
-        frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+        self.write_frame(av.VideoFrame.from_ndarray(rgb, format="rgb24"))
+
+    def write_frame(self, frame: av.VideoFrame) -> None:
+        """Encode a picture in any pixel format."""
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
@@ -217,6 +220,50 @@ def two_streams(model: str, source: str, target: str) -> list[float]:
     return times
 
 
+def vapoursynth_video(engine: str, model: str, source: str, target: str) -> list[float]:
+    """VapourSynth with vs-mlrt: its own reader, resizing, threads, and an engine of two streams.
+
+    Levels are numpy's, as of all others; a frame's time begins with them, behind its decoding and
+    shrinking.
+    """
+    import vapoursynth as vs
+
+    core = vs.core
+    clip = core.lsmas.LibavSMASHSource(source)
+    small = core.resize.Bilinear(clip, *SIZE, format=vs.GRAYS, range=vs.RANGE_FULL)
+    begun: dict[int, float] = {}
+
+    def levels(n: int, f: Any) -> Any:
+        begun[n] = time.perf_counter()
+        stretched = f.copy()
+        gray = np.asarray(f[0]) * 255
+        low, high = np.percentile(gray, (0.5, 99.5))
+        np.copyto(np.asarray(stretched[0]), np.clip((gray - low) / max(high - low, 1), 0, 1))
+        return stretched
+
+    stretched = core.std.ModifyFrame(small, small, levels)
+    options: dict[str, Any] = {"num_streams": STREAMS}
+    if engine == "ov":
+        options |= {"device": "CPU", "config": lambda: {"INFERENCE_PRECISION_HINT": "f32"}}
+    else:
+        options |= {"provider": "CPU"}
+    rgb = getattr(core, engine).Model([stretched], network_path=model, **options)
+    # The props still say that they are a YUV frame.
+    rgb = core.std.SetFrameProps(rgb, _Matrix=vs.MATRIX_RGB, _Range=vs.RANGE_FULL)
+    pictures = core.resize.Bicubic(
+        rgb, clip.width, clip.height, format=vs.YUV420P8, matrix=vs.MATRIX_BT709
+    )
+    encoder = Encoder(target, Fraction(clip.fps), clip.width, clip.height)
+    times = []
+    for number, picture in enumerate(pictures.frames(close=True)):
+        times.append((time.perf_counter() - begun.pop(number)) * 1e3)
+        planes = np.concatenate([np.asarray(plane).ravel() for plane in picture])
+        yuv = planes.reshape(clip.height * 3 // 2, clip.width)
+        encoder.write_frame(av.VideoFrame.from_ndarray(yuv, format="yuv420p"))
+    encoder.close()
+    return times
+
+
 def supervision_video(model: str, source: str, target: str) -> list[float]:
     """supervision's `process_video` with its own reader, writer (mp4v) and threads."""
     import supervision
@@ -258,6 +305,8 @@ LOOPS: dict[str, Callable[[str, str, str], list[float] | dict[str, float]]] = {
     "pyav": lambda model, *files: sequential(read_av, onnxruntime_run(model, 2), *files),
     "openvino": lambda model, *files: sequential(read_av, openvino_run(model), *files),
     "openvino-streams": two_streams,
+    "vapoursynth-ort": lambda model, *files: vapoursynth_video("ort", model, *files),
+    "vapoursynth-ov": lambda model, *files: vapoursynth_video("ov", model, *files),
     "torch": lambda model, *files: sequential(read_av, torch_run(model, False), *files),
     "torch-compiled": lambda model, *files: sequential(read_av, torch_run(model, True), *files),
     "supervision": supervision_video,

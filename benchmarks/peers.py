@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import util
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +39,23 @@ TITLES = {
     "pyav": "sequential PyAV + ONNX Runtime loop",
     "openvino": "sequential PyAV + OpenVINO loop",
     "openvino-streams": "OpenVINO, two streams (design of vs-mlrt)",
+    "vapoursynth-ort": "VapourSynth + vs-mlrt, ONNX Runtime, two streams",
+    "vapoursynth-ov": "VapourSynth + vs-mlrt, OpenVINO, two streams",
     "torch": "sequential PyAV + torch eager loop",
     "torch-compiled": "sequential PyAV + torch.compile loop",
     "supervision": "supervision `process_video`",
 }
 NEEDS = {
-    "openvino": "openvino",
-    "openvino-streams": "openvino",
-    "torch": "torch",
-    "torch-compiled": "torch",
-    "supervision": "supervision",
+    "openvino": ("openvino",),
+    "openvino-streams": ("openvino",),
+    "vapoursynth-ort": ("vapoursynth", "vapoursynth-lsmas", "vapoursynth-mlrt-ort"),
+    "vapoursynth-ov": ("vapoursynth", "vapoursynth-lsmas", "vapoursynth-mlrt-ov"),
+    "torch": ("torch",),
+    "torch-compiled": ("torch",),
+    "supervision": ("supervision",),
 }
+"""Distributions of each; VapourSynth's are wheels for Python 3.12 and later."""
 ON_A_GPU = ("torch.compile with CUDA graphs", "ONNX Runtime CUDA", "ONNX Runtime TensorRT")
-VAPOURSYNTH = "VapourSynth + vs-mlrt"
 TIMEOUT_S = 900
 
 
@@ -102,18 +106,24 @@ def run_turn(name: str, clip: Path, target: Path, model: Path, frames: int) -> T
     return Turn(frames / wall_s, wall_s, cpu_s, rss_mb, found["p50_ms"], found["p95_ms"])
 
 
+def _installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def skipped() -> dict[str, str]:
     """Peers that cannot run here, and why."""
-    found = {
-        name: f"{module} is not installed; pip install 'ladle-rt[peers]'"
-        for name, module in NEEDS.items()
-        if util.find_spec(module) is None
-    }
-    if sys.version_info < (3, 12):
-        version = ".".join(map(str, sys.version_info[:2]))
-        found[VAPOURSYNTH] = f"its wheels need Python 3.12, this is {version}"
-    else:
-        found[VAPOURSYNTH] = "not written yet; openvino-streams is its design"
+    found = {}
+    for name, needs in NEEDS.items():
+        missing = [one for one in needs if not _installed(one)]
+        if missing:
+            found[name] = f"{', '.join(missing)} not installed; pip install 'ladle-rt[peers]'"
+            if name.startswith("vapoursynth") and sys.version_info < (3, 12):
+                version = ".".join(map(str, sys.version_info[:2]))
+                found[name] = f"its wheels need Python 3.12, this is {version}"
     no_gpu = why_no_gpu()
     for name in ON_A_GPU:
         found[name] = no_gpu or "not written: `ladle-rt benchmark` measures the engines of a GPU"

@@ -15,6 +15,9 @@ _READING: dict[str, Any] = (
     {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
 
+DECODING_FAILS = (av.FFmpegError, ValueError)
+"""What decoding raises: ValueError, since PyAV 19, where a decoder could not be opened."""
+
 
 def open_media(file: Any, **options: Any) -> InputContainer:
     """`av.open` to read.

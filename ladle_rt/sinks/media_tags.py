@@ -43,7 +43,7 @@ class MediaTags:
         self._container = container
         with open_media(str(media.path.absolute())) as source:
             self._tags = {
-                key: value
+                key: _once(value)
                 for key, value in source.metadata.items()
                 if key.lower() not in OF_THE_FILE and not _repeats(key, source.metadata)
             }
@@ -94,6 +94,12 @@ class MediaTags:
         if end <= start:
             return None
         return {**chapter, "start": round(start / base), "end": round(end / base)}
+
+
+def _once(value: str) -> str:
+    """FFmpeg 9 joins what a MOV says of one thing in two places: ``2024-05-06;2024-05-06``."""
+    parts = set(value.split(";"))
+    return parts.pop() if len(parts) == 1 else value
 
 
 def _repeats(key: str, tags: Mapping[str, str]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import av
 
+from ladle_rt.media import DECODING_FAILS
 from ladle_rt.sources.frame_limit import bounded
 
 CONCEALING = ("h264", "hevc")
@@ -48,7 +49,7 @@ class ConcealmentCheck:
             return
         try:
             self._strict.decode(packet)
-        except av.FFmpegError:
+        except DECODING_FAILS:
             # Pictures shown before their key frame may refer to what was before the cut.
             if packet.pts is not None and packet.pts >= self._key_pts:
                 self.found = True

@@ -19,7 +19,7 @@ import numpy as np
 from ladle_rt.addresses import masked
 from ladle_rt.errors import FalseColourError, InputError, InputNotFoundError, SourceLostError
 from ladle_rt.frames import Frame, ThermalPixels
-from ladle_rt.media import open_media
+from ladle_rt.media import DECODING_FAILS, open_media
 from ladle_rt.sources.base import SourceInfo, SourceOptions
 from ladle_rt.sources.close_guard import CloseGuard
 from ladle_rt.sources.container import fraction, frame_rate
@@ -192,7 +192,7 @@ class NetworkSource:
                     yield self._frame(np.empty((0, 0), np.uint8), None, "damaged packet")
                 packets = self._container.demux(self._stream)
                 continue
-            except (av.FFmpegError, OSError) as error:
+            except (*DECODING_FAILS, OSError) as error:
                 raise self._loss(error) from error
             for frame in frames:
                 faults = 0

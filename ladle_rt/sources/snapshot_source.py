@@ -14,12 +14,10 @@ from urllib import request
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-import av
-
 from ladle_rt.addresses import masked
 from ladle_rt.errors import FalseColourError, InputError, InputNotFoundError, SourceLostError
 from ladle_rt.frames import Frame, ThermalPixels
-from ladle_rt.media import open_media
+from ladle_rt.media import DECODING_FAILS, open_media
 from ladle_rt.sources.base import Source, SourceInfo, SourceOptions
 from ladle_rt.sources.close_guard import CloseGuard
 from ladle_rt.sources.frame_limit import bounded
@@ -132,7 +130,7 @@ class SnapshotSource:
             with open_media(io.BytesIO(data), options=bounded()) as container:
                 container.streams.video[0].codec_context.options = bounded()
                 frame = next(container.decode(video=0))
-        except (av.FFmpegError, IndexError, StopIteration) as error:
+        except (*DECODING_FAILS, IndexError, StopIteration) as error:
             raise SourceLostError(
                 f"{self._shown}: expected a picture, received {len(data)} bytes of something else"
             ) from error

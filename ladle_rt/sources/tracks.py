@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from ladle_rt.errors import InputError
-from ladle_rt.media import open_media
+from ladle_rt.media import DECODING_FAILS, open_media
 from ladle_rt.sources.frame_limit import bounded
 from ladle_rt.sources.pipe_reader import is_pipe
 from ladle_rt.sources.pixel_layouts import COLOURED_SHARE, coloured_share
@@ -66,6 +66,6 @@ def _is_grey(path: Path, index: int) -> bool:
             stream: Any = container.streams[index]
             stream.codec_context.options = bounded()
             frame = next(container.decode(stream), None)
-    except av.FFmpegError:
+    except DECODING_FAILS:
         return False
     return isinstance(frame, av.VideoFrame) and coloured_share(frame) <= COLOURED_SHARE

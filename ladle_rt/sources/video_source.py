@@ -14,6 +14,7 @@ import av
 
 from ladle_rt.errors import ConfigError, InputError, PartialResultError
 from ladle_rt.frames import Frame, MediaPart
+from ladle_rt.media import DECODING_FAILS
 from ladle_rt.sources.base import SourceInfo
 from ladle_rt.sources.concealment import ConcealmentCheck
 from ladle_rt.sources.container import (
@@ -180,7 +181,7 @@ class VideoSource:
         Formats without an index of key frames may land behind one and show nothing up to
         the next, so the place is tried first.
         """
-        with contextlib.suppress(av.FFmpegError):
+        with contextlib.suppress(*DECODING_FAILS):
             self._container.seek(target, stream=self._stream)
             landed = next(self._container.decode(self._stream), None)
             assert self._begin is not None
@@ -285,7 +286,7 @@ class VideoSource:
                 self._damaged += concealment.found
             try:
                 frames = packet.decode()
-            except av.FFmpegError:
+            except DECODING_FAILS:
                 # A recording may start in the middle of a group of pictures: no damage.
                 self._damaged += bool(self._delivered or packet.is_keyframe)
                 continue

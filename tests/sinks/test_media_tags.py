@@ -14,6 +14,7 @@ import pytest
 from ladle_rt.config import VideoEncoding
 from ladle_rt.frames import Frame, MediaPart, Picture, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
+from ladle_rt.sinks.media_tags import _once
 from ladle_rt.sinks.video_sink import Publish, VideoSink
 
 TAGS = {
@@ -64,7 +65,7 @@ def carried(
     sink.close()
     with av.open(str(target)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 20
-        return {key.lower(): value for key, value in container.metadata.items()}, [
+        return {key.lower(): _once(value) for key, value in container.metadata.items()}, [
             (chapter["metadata"]["title"], chapter["start"] * chapter["time_base"])
             for chapter in container.chapters()
         ]
