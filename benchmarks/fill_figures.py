@@ -19,6 +19,9 @@ from typing import Any
 
 from peers import TITLES
 
+from ladle_rt.experiments.experiment_result import read_result
+from ladle_rt.experiments.experiment_tables import group_tables, scale_sentence
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 TEXTS = (
@@ -207,6 +210,16 @@ def flicker(record: Record) -> str:
     return f"{machine(record)}.\n\n{table(*rows)}"
 
 
+EXPERIMENTS = ("l1-ms-ssim", "networks", "alpha", "leakage")
+"""Those with a record, in `results/experiments`."""
+
+
+def experiment(name: str) -> str:
+    """Figures and differences over all frames; the record has every set and drive."""
+    result = read_result(RESULTS / "experiments" / f"{name}.json")
+    return "\n".join([scale_sentence(result), "", *group_tables(result)])
+
+
 BLOCKS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "speed": ("video_cpu.json", speed),
     "live": ("live_latency.json", live),
@@ -215,6 +228,10 @@ BLOCKS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "quality": ("quality.json", lambda record: painted(record, SHORT)),
     "quality-full": ("quality.json", lambda record: painted(record, FULL)),
     "quality-raw": ("quality.json", raw),
+    **{
+        f"experiment-{name}": (f"experiments/{name}.json", lambda _, name=name: experiment(name))
+        for name in EXPERIMENTS
+    },
 }
 """By name: the recorded result, and what is made of it."""
 

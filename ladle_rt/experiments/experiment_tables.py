@@ -40,28 +40,8 @@ def to_markdown(result: ExperimentResult) -> str:
     lines += [scale_sentence(result), ""]
     groups = dict.fromkeys(group for arm in result.arms for group in arm.figures)
     for group in groups:
-        metrics = [
-            m for m in result.metrics if any(m in a.figures.get(group, {}) for a in result.arms)
-        ]
-        shown = [arm for arm in result.arms if group in arm.figures]
         lines += [f"## {'All frames' if group == ALL else group}", ""]
-        has_kid = any(group in arm.kid for arm in shown)
-        heads = ["arm", *(HEADINGS.get(m, m) for m in metrics), *(["KID"] if has_kid else [])]
-        rows = [
-            [
-                _name(arm),
-                *(_figure(arm.figures[group].get(m)) for m in metrics),
-                *([f"{arm.kid[group]:.2f}" if group in arm.kid else ""] if has_kid else []),
-            ]
-            for arm in shown
-        ]
-        lines += [*_table(heads, rows), ""]
-        compared = [one for one in result.comparisons if one.group == group]
-        if compared:
-            over = dict.fromkeys(one.over for one in compared)
-            lines += [f"Differences; 95 % intervals over {'; '.join(over)}.", ""]
-            heads = ["", "metric", "difference", "%", "p (Holm)", "seeds", "verdict"]
-            lines += [*_table(heads, [_comparison(one) for one in compared]), ""]
+        lines += group_tables(result, group)
     left = [arm for arm in result.arms if arm.reason]
     if left:
         lines += ["## Not run, or not to the end", ""]
@@ -76,6 +56,30 @@ def to_markdown(result: ExperimentResult) -> str:
         lines += [*_table(["arm", "million parameters", "GMAC at 256x192"], rows), ""]
     lines += [*(f"- {note}" for note in result.notes), ""] if result.notes else []
     return "\n".join(lines).rstrip() + "\n"
+
+
+def group_tables(result: ExperimentResult, group: str = ALL) -> list[str]:
+    """Lines of the figures of one group of frames, and of their differences."""
+    metrics = [m for m in result.metrics if any(m in a.figures.get(group, {}) for a in result.arms)]
+    shown = [arm for arm in result.arms if group in arm.figures]
+    has_kid = any(group in arm.kid for arm in shown)
+    heads = ["arm", *(HEADINGS.get(m, m) for m in metrics), *(["KID"] if has_kid else [])]
+    rows = [
+        [
+            _name(arm),
+            *(_figure(arm.figures[group].get(m)) for m in metrics),
+            *([f"{arm.kid[group]:.2f}" if group in arm.kid else ""] if has_kid else []),
+        ]
+        for arm in shown
+    ]
+    lines = [*_table(heads, rows), ""]
+    compared = [one for one in result.comparisons if one.group == group]
+    if compared:
+        over = dict.fromkeys(one.over for one in compared)
+        lines += [f"Differences; 95 % intervals over {'; '.join(over)}.", ""]
+        heads = ["", "metric", "difference", "%", "p (Holm)", "seeds", "verdict"]
+        lines += [*_table(heads, [_comparison(one) for one in compared]), ""]
+    return lines
 
 
 def scale_sentence(result: ExperimentResult) -> str:
