@@ -11,13 +11,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from types import TracebackType
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.closing import Closing
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import Frame
 from ladle_rt.sources.base import SourceInfo
@@ -58,7 +58,7 @@ class DriveOptions:
             )
 
 
-class SyntheticSource:
+class SyntheticSource(Closing):
     """A `Source` of 8-bit frames, the same for the same options."""
 
     def __init__(self, options: DriveOptions | None = None) -> None:
@@ -90,17 +90,6 @@ class SyntheticSource:
 
     def close(self) -> None:
         """Nothing to release."""
-
-    def __enter__(self) -> SyntheticSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class SyntheticPair(NamedTuple):
