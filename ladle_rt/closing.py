@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+_Own = TypeVar("_Own", bound="Closing")
 
 
 class Closing:
@@ -15,7 +14,7 @@ class Closing:
         """Release what is held; calling it twice is harmless."""
         raise NotImplementedError
 
-    def __enter__(self) -> Self:
+    def __enter__(self: _Own) -> _Own:
         return self
 
     def __exit__(self, *_: object) -> None:
