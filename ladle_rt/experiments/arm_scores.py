@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -28,15 +27,14 @@ from ladle_rt.evaluation.pair_images import read_pair_images
 from ladle_rt.evaluation.perceptual_weights import open_perceptual_metric
 from ladle_rt.evaluation.signatures import colour_at_edges, displacement_px, noisy
 from ladle_rt.evaluation.video_pairs import find_video_pairs
-from ladle_rt.experiments.arm_configs import ResolvedExperiment
+from ladle_rt.experiments.arm_configs import ResolvedExperiment, digest
 from ladle_rt.experiments.experiment_plan import ValidationSet
 from ladle_rt.experiments.linear_probe import has_handle, probe_handle
 from ladle_rt.files import write_whole
 from ladle_rt.models.artifact import ModelInfo, file_sha256
 from ladle_rt.structure import structure
 from ladle_rt.thermal.normalization import normalize
-from ladle_rt.training.samples import select_pairs
-from ladle_rt.training.train_config import DataSpec
+from ladle_rt.training.data_spec import DataSpec, select_pairs
 
 logger = logging.getLogger("ladle_rt")
 
@@ -103,7 +101,7 @@ def score_arm(
         "data": [str({**asdict(spec), "path": spec.path.name}) for spec in data],
         "videos": [path.name for path in resolved.videos],
     }
-    place = cache / f"scores-{_digest(asked)}.json"
+    place = cache / f"scores-{digest(asked)}.json"
     if place.is_file():
         held = read_json(place, "scores of an arm", InputError)
         return structure(ArmScores, held, place.name, InputError)
@@ -261,7 +259,3 @@ def _facts(one: ValidationSet) -> dict[str, Any]:
         "opencv": cv2.__version__,
         "spec": str({**spec, "path": one.spec.path.name}),
     }
-
-
-def _digest(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]

@@ -27,10 +27,13 @@ from ladle_rt.models.ladlenet_plus import LadleNetPlus
 from ladle_rt.models.registry import build, preset_config
 from ladle_rt.training.checkpoint import load_checkpoint, save_checkpoint
 from ladle_rt.training.loss import luma
+from ladle_rt.training.loss_config import LossConfig
 from ladle_rt.training.objective import semantics_loss
 from ladle_rt.training.phases import one_cycle
-from ladle_rt.training.samples import MixedSamples, Sample
-from ladle_rt.training.train_config import LossConfig, TrainConfig
+from ladle_rt.training.sample import Sample
+from ladle_rt.training.samples import MixedSamples
+from ladle_rt.training.train_config import TrainConfig
+from ladle_rt.training.training_run import mixed_seed
 
 HANDLE = "handle.safetensors"
 FACTS = "handle.json"
@@ -92,7 +95,7 @@ def pretrain_handle(run: PretrainingRun, folder: Path, stop: threading.Event) ->
     while step < run.steps:
         for group in optimizer.param_groups:
             group["lr"] = one_cycle(step, run.steps, run.steps // 10, task.learning_rate)
-        torch.manual_seed(_mix(run.seed, step))
+        torch.manual_seed(mixed_seed(run.seed, step))
         batch = Sample(
             *map(torch.stack, zip(*(samples[i] for i in samples.indices(step)), strict=True))
         )
@@ -155,7 +158,3 @@ class _Pretrained(nn.Module):
         error = (self.paint(logits) - avg_pool2d(picture, stride)).abs()
         result: Tensor = (error * weight).sum() / weight.sum().clamp(min=1)
         return result
-
-
-def _mix(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

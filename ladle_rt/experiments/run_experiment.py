@@ -21,8 +21,8 @@ from ladle_rt.experiments.experiment_tables import to_markdown, to_summary
 from ladle_rt.experiments.handle_pretraining import pretrain_handle
 from ladle_rt.files import write_whole
 from ladle_rt.training.checkpoint import CHECKPOINT
+from ladle_rt.training.data_spec import select_pairs
 from ladle_rt.training.loop import Progress, train
-from ladle_rt.training.samples import select_pairs
 from ladle_rt.training.train_config import TrainConfig
 
 logger = logging.getLogger("ladle_rt")

@@ -27,7 +27,7 @@ def validate(run: Run, folder: Path) -> tuple[ValidationScores, Path]:
         TrainingError: weights that are not finite.
     """
     assert run.validator is not None
-    check_finite(run.averaged.state_dict(), "weights")
+    check_finite(run.averaged.state_dict())
     features = run.objective.features if run.config.loss.perceptual > 0 else None
     scores, shown = run.validator(run.averaged, features)
     sheet = folder / f"sheet-{run.step:06d}.png"

@@ -25,7 +25,7 @@ def capture(run: Run) -> dict[str, Any]:
     Raises:
         TrainingError: weights that are not finite.
     """
-    check_finite(run.model.state_dict(), "weights")
+    check_finite(run.model.state_dict())
     average = run.average
     return {
         "step": run.step,
