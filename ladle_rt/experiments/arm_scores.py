@@ -30,7 +30,7 @@ from ladle_rt.evaluation.video_pairs import find_video_pairs
 from ladle_rt.experiments.arm_configs import ResolvedExperiment, digest
 from ladle_rt.experiments.experiment_plan import ValidationSet
 from ladle_rt.experiments.linear_probe import has_handle, probe_handle
-from ladle_rt.files import write_whole
+from ladle_rt.files import write_text
 from ladle_rt.models.artifact import ModelInfo, file_sha256
 from ladle_rt.structure import structure
 from ladle_rt.thermal.normalization import normalize
@@ -128,7 +128,7 @@ def score_arm(
     result = ArmScores(info.parameters, info.macs, tuple(found), kid)
     cache.mkdir(parents=True, exist_ok=True)
     text = json.dumps(asdict(result)) + "\n"
-    write_whole(place, lambda target: target.write_text(text, encoding="utf-8"))
+    write_text(place, text)
     return result
 
 

@@ -21,7 +21,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from ladle_rt.errors import ConfigError, TrainingError, TrainingStoppedError
 from ladle_rt.experiments.arm_configs import PretrainingRun
-from ladle_rt.files import write_whole
+from ladle_rt.files import write_text, write_whole
 from ladle_rt.models.context import context
 from ladle_rt.models.ladlenet_plus import LadleNetPlus
 from ladle_rt.models.registry import build, preset_config
@@ -127,7 +127,7 @@ def pretrain_handle(run: PretrainingRun, folder: Path, stop: threading.Event) ->
         "last_loss": float(np.nanmean(losses[-20:])),
     }
     text = json.dumps(facts, indent=2) + "\n"
-    write_whole(folder / FACTS, lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(folder / FACTS, text)
     tensors = {k: v.contiguous() for k, v in network.handle.network.state_dict().items()}
     write_whole(target, lambda path: save_file(tensors, path))
     return target

@@ -11,7 +11,7 @@ import numpy as np
 
 from ladle_rt.colour import encode_png
 from ladle_rt.errors import OutputError
-from ladle_rt.files import check_target, temporary_folder, write_whole
+from ladle_rt.files import check_target, temporary_folder, write_bytes
 from ladle_rt.frames import Picture, ThermalPixels, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.video_sink import VideoSink
@@ -69,7 +69,7 @@ def write_sample_image(path: Path, options: DriveOptions, overwrite: bool = Fals
     check_target(path, overwrite=overwrite)
     frame = next(iter(SyntheticSource(options)))
     data = _grey_png(frame.pixels)
-    write_whole(path, lambda part: part.write_bytes(data), overwrite=overwrite)
+    write_bytes(path, data, overwrite=overwrite)
 
 
 def write_sample_pairs(

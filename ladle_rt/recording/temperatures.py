@@ -1,20 +1,14 @@
-"""What a recorded frame's counts are in degrees: a text chunk of its PNG.
-
-Readers that do not know the chunk pass it over, as the PNG specification has it.
-"""
+"""What a recorded frame's counts are in degrees: a text chunk of its PNG."""
 
 from __future__ import annotations
 
 import json
-import struct
-import zlib
 from dataclasses import asdict
 
 from ladle_rt.errors import ConfigError
+from ladle_rt.sinks.png import IHDR_END, with_chunk
 from ladle_rt.temperature import CelsiusScale, PlanckScale, Temperatures
 
-IHDR_END = 8 + 25
-"""Signature and first chunk of every PNG file, bytes."""
 KEYWORD = b"ladle-rt celsius\0"
 LONGEST = 4096
 """Bytes of text."""
@@ -25,9 +19,7 @@ def with_temperatures(png: bytes, celsius: Temperatures | None) -> bytes:
     if celsius is None:
         return png
     text = KEYWORD + json.dumps(asdict(celsius)).encode("ascii")
-    checked = b"tEXt" + text
-    chunk = struct.pack(">I", len(text)) + checked + struct.pack(">I", zlib.crc32(checked))
-    return png[:IHDR_END] + chunk + png[IHDR_END:]
+    return with_chunk(png, b"tEXt", text)
 
 
 def temperatures_of(png: bytes) -> Temperatures | None:

@@ -88,7 +88,6 @@ class GStreamerSource(Closing):
         Raises:
             InputError: no GStreamer, or a pipeline that gives no frame.
         """
-        self._pipeline = pipeline
         self._palette = live_palette((options or SourceOptions()).read, "GStreamer")
         self._capture = open_capture(pipeline)
         self._guard = CloseGuard(self._capture.release)

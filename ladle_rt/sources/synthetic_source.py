@@ -7,6 +7,7 @@ sensor. The same drive can be seen in daylight colours, for pairs to train with.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,15 +19,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.closing import Closing
-from ladle_rt.errors import ConfigError
+from ladle_rt.errors import ConfigError, InputError
 from ladle_rt.frames import Frame
-from ladle_rt.sources.base import SourceInfo
+from ladle_rt.sources.base import Source, SourceInfo, SourceOptions
 from ladle_rt.sources.drive.drive_palettes import DAYLIGHT, THERMAL
 from ladle_rt.sources.drive.drive_scene import make_scene
 from ladle_rt.sources.drive.painter import ScenePainter
+from ladle_rt.sources.pacing import LoopSource, RealtimeSource
 
 Image = npt.NDArray[np.uint8]
 
+PATTERN_S = 20.0
+"""Length of the drive that is repeated where the pattern stands in for a camera."""
 PAIR_INTERVAL_S = 0.8
 """Time from one pair to the next: far enough for another view."""
 
@@ -90,6 +94,29 @@ class SyntheticSource(Closing):
 
     def close(self) -> None:
         """Nothing to release."""
+
+
+def open_pattern(form: str, options: SourceOptions) -> Source:
+    """Drive without end, at the pattern's own pace.
+
+    Args:
+        form: ``WxH@FPS``, any part of it, or nothing.
+        options: ``width``, ``height`` and ``fps`` count where ``form`` does not say.
+
+    Raises:
+        InputError: not such a form.
+    """
+    found = re.fullmatch(r"(?:(\d+)x(\d+))?(?:@(\d+))?", form)
+    if found is None:
+        raise InputError(f"synthetic:{form}: expected synthetic[:WIDTHxHEIGHT][@FPS]")
+    names = ("width", "height", "rate")
+    asked: dict[str, int | None] = {"width": options.width, "height": options.height}
+    asked["rate"] = None if options.fps is None else max(1, round(options.fps))
+    for name, part in zip(names, found.groups(), strict=True):
+        asked[name] = asked[name] if part is None else int(part)
+    given = {name: value for name, value in asked.items() if value is not None}
+    drive = DriveOptions(seconds=PATTERN_S, **given)
+    return RealtimeSource(LoopSource(lambda: SyntheticSource(drive)))
 
 
 class SyntheticPair(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 
 from ladle_rt.documents import read_json
 from ladle_rt.errors import ConfigError
-from ladle_rt.files import write_whole
+from ladle_rt.files import write_text
 from ladle_rt.training.checkpoint import CHECKPOINT
 from ladle_rt.training.train_config import TrainConfig, config_from_values
 
@@ -77,7 +77,7 @@ def claim_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
 def write_settings(folder: Path, config: TrainConfig) -> None:
     """Write down what run the folder holds."""
     text = json.dumps(config.to_dict(), indent=2) + "\n"
-    write_whole(folder / SETTINGS, lambda target: target.write_text(text, encoding="utf-8"))
+    write_text(folder / SETTINGS, text)
 
 
 def publishable(config: TrainConfig) -> dict[str, Any]:

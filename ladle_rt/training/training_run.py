@@ -12,14 +12,18 @@ from torch import Tensor, nn
 from ladle_rt.errors import ConfigError
 from ladle_rt.models.listing import count_macs
 from ladle_rt.models.registry import preset_config
-from ladle_rt.training.average import averaged
 from ladle_rt.training.distributed import Processes
 from ladle_rt.training.guard import OVERFLOWS_IN_A_ROW, is_finite, refuse_step
 from ladle_rt.training.history import planned
-from ladle_rt.training.network_setup import NetworkWithLogits, build_network, load_starting_weights
+from ladle_rt.training.network_setup import (
+    NetworkWithLogits,
+    averaged,
+    build_network,
+    build_optimizer,
+    load_starting_weights,
+)
 from ladle_rt.training.noise import sensor_noise
 from ladle_rt.training.objective import Objective, TranslatedBatch
-from ladle_rt.training.optimizer import build_optimizer
 from ladle_rt.training.phases import PhasePosition, locate, one_cycle
 from ladle_rt.training.sample import Sample
 from ladle_rt.training.samples import MixedSamples
