@@ -52,9 +52,7 @@ SOURCES = {
     "rtsps": SourceKind("rtsps://", _NETWORK),
     "snapshot": SourceKind("snapshot:URL", "ladle_rt.sources.snapshot_source:SnapshotSource"),
     "srt": SourceKind("srt://", _NETWORK),
-    "synthetic": SourceKind(
-        "synthetic[:WxH@FPS]", _PATTERN
-    ),
+    "synthetic": SourceKind("synthetic[:WxH@FPS]", _PATTERN),
     "tcp": SourceKind("tcp://", _NETWORK),
     "udp": SourceKind("udp://", _NETWORK),
     "v4l2": SourceKind("v4l2:DEVICE", "ladle_rt.sources.v4l2.v4l2_source:V4l2Source"),
