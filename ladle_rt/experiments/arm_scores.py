@@ -184,14 +184,14 @@ def _signatures(model: EvalModel, one: ValidationSet, pairs: Sequence[Pair]) -> 
             },
         }
         for metric, values in measured.items():
-            said = {row: value for row, value in values.items() if value is not None}
-            if len(said) == len(values):
-                found.setdefault(metric, []).append((pair, said))
+            known = {row: value for row, value in values.items() if value is not None}
+            if len(known) == len(values):
+                found.setdefault(metric, []).append((pair, known))
     return [
         SetScores(
             one.name,
             _frames(one, [pair for pair, _ in kept]),
-            _frozen({row: {metric: [said[row] for _, said in kept]} for row in kept[0][1]}),
+            _frozen({row: {metric: [known[row] for _, known in kept]} for row in kept[0][1]}),
         )
         for metric, kept in found.items()
     ]

@@ -22,7 +22,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from ladle_rt.errors import ConfigError, TrainingError, TrainingStoppedError
 from ladle_rt.experiments.arm_configs import PretrainingRun
 from ladle_rt.files import write_text, write_whole
-from ladle_rt.models.context import context
+from ladle_rt.models.context_channels import context
 from ladle_rt.models.ladlenet_plus import LadleNetPlus
 from ladle_rt.models.registry import build, preset_config
 from ladle_rt.training.checkpoint import load_checkpoint, save_checkpoint

@@ -6,7 +6,7 @@ import threading
 
 from ladle_rt.config import TranslateOptions
 from ladle_rt.frames import Frame, PreparedFrame
-from ladle_rt.pipeline.unchanged import SkipUnchanged
+from ladle_rt.pipeline.skip_unchanged import SkipUnchanged
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sources.base import SourceInfo
 from ladle_rt.thermal.frontend import FrontEnd

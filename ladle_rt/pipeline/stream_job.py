@@ -15,13 +15,13 @@ from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import ConfigError, OutputError, StoppedError
 from ladle_rt.frame_stats import FrameStats
 from ladle_rt.models.artifact import ModelArtifact
-from ladle_rt.pipeline.budget import LatencyBudget
 from ladle_rt.pipeline.frame_counter import FrameCounter
+from ladle_rt.pipeline.latency_budget import LatencyBudget
 from ladle_rt.pipeline.monitor import Monitor, summary
 from ladle_rt.pipeline.onlooker import Onlooker, OpenedStream
-from ladle_rt.pipeline.places import refuse_shared_places
 from ladle_rt.pipeline.processing import Processing, sink_context
 from ladle_rt.pipeline.run import Policy, run
+from ladle_rt.pipeline.shared_places import refuse_shared_places
 from ladle_rt.pipeline.stats_file import StatsFile
 from ladle_rt.pipeline.trace import Trace
 from ladle_rt.sinks.fanout import FanOut
@@ -141,7 +141,7 @@ def stream(
         if onlooker is not None:
             onlooker.begin(monitor.figures)
         try:
-            source = open_source(job.device, job.source, monitor.hear, stop)
+            source = open_source(job.device, job.source, monitor.note_event, stop)
         except StoppedError:
             return StreamResult(FrameStats(0, 0, stopped=True), ())
         stack.enter_context(source)

@@ -27,7 +27,7 @@ class LossConfig:
     saturation: float = 0.0
     """Weight of the L1 distance of locally averaged chroma magnitude; 0 is the published loss."""
     perceptual: float = 0.0
-    """Weight of the distance between frozen image features; see `ladle_rt.models.features`."""
+    """Weight of the distance between frozen features, `ladle_rt.models.image_features`."""
     moments: float = 0.0
     """Weight of the difference of local contrast, whatever the sign of its edges."""
     blurred: float = 0.0

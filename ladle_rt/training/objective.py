@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy, l1_loss
 from ladle_rt.datasets.labels import UNSURE
 from ladle_rt.errors import ConfigError
 from ladle_rt.models.classes import category_scores
-from ladle_rt.models.features import CHANNELS, ImageFeatures, perceptual_distance
+from ladle_rt.models.image_features import CHANNELS, ImageFeatures, perceptual_distance
 from ladle_rt.models.weights import load_model
 from ladle_rt.training.adversary import (
     Adversary,

@@ -10,8 +10,8 @@ import ladle_rt
 from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.models.registry import config_to_dict
 from ladle_rt.models.weights import save_model
-from ladle_rt.training.guard import check_finite
 from ladle_rt.training.history import up_to
+from ladle_rt.training.run_failures import check_finite
 from ladle_rt.training.run_folder import dataset_name, publishable
 from ladle_rt.training.training_run import Run
 from ladle_rt.training.validate import ValidationScores

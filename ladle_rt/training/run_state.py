@@ -10,8 +10,8 @@ from typing import Any
 from ladle_rt.errors import ConfigError, ModelError, first_line
 from ladle_rt.models.registry import config_to_dict
 from ladle_rt.training.checkpoint import CHECKPOINT
-from ladle_rt.training.guard import check_finite
 from ladle_rt.training.history import extend
+from ladle_rt.training.run_failures import check_finite
 from ladle_rt.training.run_folder import MAY_CONTINUE, changed_settings, identity
 from ladle_rt.training.training_run import Run
 from ladle_rt.training.validate import ValidationScores

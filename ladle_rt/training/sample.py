@@ -15,7 +15,7 @@ from ladle_rt.datasets.labels import UNSURE
 from ladle_rt.datasets.look import Look, to_look
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 from ladle_rt.training.augment import crop_and_resize
-from ladle_rt.training.reader import Loaded
+from ladle_rt.training.pair_reader import Loaded
 from ladle_rt.training.train_config import PAPER_SIZE, TrainConfig
 
 LABEL_STRIDE = 4

@@ -13,7 +13,6 @@ from ladle_rt.errors import ConfigError
 from ladle_rt.models.listing import count_macs
 from ladle_rt.models.registry import preset_config
 from ladle_rt.training.distributed import Processes
-from ladle_rt.training.guard import OVERFLOWS_IN_A_ROW, is_finite, refuse_step
 from ladle_rt.training.history import planned
 from ladle_rt.training.network_setup import (
     NetworkWithLogits,
@@ -25,6 +24,7 @@ from ladle_rt.training.network_setup import (
 from ladle_rt.training.noise import sensor_noise
 from ladle_rt.training.objective import Objective, TranslatedBatch
 from ladle_rt.training.phases import PhasePosition, locate, one_cycle
+from ladle_rt.training.run_failures import OVERFLOWS_IN_A_ROW, is_finite, refuse_step
 from ladle_rt.training.sample import Sample
 from ladle_rt.training.samples import MixedSamples
 from ladle_rt.training.stability import later_frames

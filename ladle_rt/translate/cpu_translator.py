@@ -73,7 +73,7 @@ class CpuTranslator(Closing):
         self._flying: deque[Future[TranslatedFrame]] = deque()
         self._tickets = 0
         self._closed = False
-        self._told_odd = False
+        self._warned_odd = False
 
     @property
     def name(self) -> str:
@@ -125,8 +125,8 @@ class CpuTranslator(Closing):
         if self._closed:
             raise BackendError(CLOSED)
         height, width = frame.pixels.shape
-        if self._picture.even and (height % 2 or width % 2) and not self._told_odd:
-            self._told_odd = True
+        if self._picture.even and (height % 2 or width % 2) and not self._warned_odd:
+            self._warned_odd = True
             logger.warning("%dx%d is odd: the picture is cropped to even by a pixel", width, height)
         fit = fit_letterbox(height, width, self._box, self._info.size_multiple)
         small = shrink(frame.pixels, fit)

@@ -78,7 +78,7 @@ class GpuTranslator(Closing):
         self._end: BackendError | None = None
         """Why no more frames are taken; under the lock."""
         self._tickets = 0
-        self._told_odd = False
+        self._warned_odd = False
         started: Future[str] = Future()
         worker = self._worker = GpuWorker(info, options, picture, slots, self._jobs)
         self._multiple = info.size_multiple
@@ -154,8 +154,8 @@ class GpuTranslator(Closing):
             self._flying.append(result)
             self._jobs.put((frame, self._size, result))
         height, width = frame.pixels.shape
-        if self._picture.even and (height % 2 or width % 2) and not self._told_odd:
-            self._told_odd = True
+        if self._picture.even and (height % 2 or width % 2) and not self._warned_odd:
+            self._warned_odd = True
             logger.warning("%dx%d is odd: the picture is cropped to even by a pixel", width, height)
         self._tickets += 1
         return self._tickets - 1
