@@ -30,7 +30,7 @@ from ladle_rt.training.loss import luma
 from ladle_rt.training.loss_config import LossConfig
 from ladle_rt.training.objective import semantics_loss
 from ladle_rt.training.phases import one_cycle
-from ladle_rt.training.sample import Sample
+from ladle_rt.training.sample_tensors import Sample
 from ladle_rt.training.samples import MixedSamples
 from ladle_rt.training.train_config import TrainConfig
 from ladle_rt.training.training_run import mixed_seed

@@ -54,7 +54,7 @@ class LadleNetPlusConfig:
     refine_channels: int = 0
     """Width of the full-resolution refinement that sees the thermal image; 0 leaves it out."""
     context: bool = False
-    """Give Handle and Bowl the channels of `ladle_rt.models.context_channels`, made in the graph."""
+    """Give Handle and Bowl the channels of `ladle_rt.models.context_channels`, made inside."""
 
     def __post_init__(self) -> None:
         if not self.channels or min(self.channels) < 1:

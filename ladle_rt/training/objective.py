@@ -40,7 +40,7 @@ from ladle_rt.training.differentiable import DiffAugment
 from ladle_rt.training.loss import TranslationLoss, pooled_histogram_distance
 from ladle_rt.training.ms_ssim import ssim_and_ms_ssim
 from ladle_rt.training.phases import PhasePosition
-from ladle_rt.training.sample import Sample
+from ladle_rt.training.sample_tensors import Sample
 from ladle_rt.training.stability import instability
 from ladle_rt.training.train_config import TrainConfig
 

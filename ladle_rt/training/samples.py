@@ -29,7 +29,7 @@ from ladle_rt.training.augment import degrade, jitter_tone, random_box
 from ladle_rt.training.camera import another_camera
 from ladle_rt.training.data_spec import select_pairs
 from ladle_rt.training.pair_reader import Loaded, PairReader
-from ladle_rt.training.sample import Sample, centre, flipped, to_sample
+from ladle_rt.training.sample_tensors import Sample, centre, flipped, to_sample
 from ladle_rt.training.train_config import PAPER_SIZE, TrainConfig
 from ladle_rt.training.unpaired import UnpairedFrames
 

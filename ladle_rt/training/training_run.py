@@ -25,7 +25,7 @@ from ladle_rt.training.noise import sensor_noise
 from ladle_rt.training.objective import Objective, TranslatedBatch
 from ladle_rt.training.phases import PhasePosition, locate, one_cycle
 from ladle_rt.training.run_failures import OVERFLOWS_IN_A_ROW, is_finite, refuse_step
-from ladle_rt.training.sample import Sample
+from ladle_rt.training.sample_tensors import Sample
 from ladle_rt.training.samples import MixedSamples
 from ladle_rt.training.stability import later_frames
 from ladle_rt.training.sync_norm import synchronise_norms

@@ -21,7 +21,7 @@ from ladle_rt.datasets import Pair
 from ladle_rt.files import write_bytes
 from ladle_rt.models.image_features import ImageFeatures, perceptual_distance
 from ladle_rt.training.loss import chroma, luma
-from ladle_rt.training.sample import validation_frame
+from ladle_rt.training.sample_tensors import validation_frame
 from ladle_rt.training.train_config import TrainConfig
 
 SHEET_ROWS = 8
