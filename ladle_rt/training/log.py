@@ -10,9 +10,8 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-import cv2
-
 from ladle_rt.closing import Closing
+from ladle_rt.datasets import read_visible
 from ladle_rt.files import write_whole
 from ladle_rt.training.objective import TERMS
 
@@ -102,10 +101,7 @@ class TensorBoardLog(Closing):
         for name, value in values.items():
             self._writer.add_scalar(_tag(name), value, step)
         if sheet is not None:
-            picture = cv2.imread(str(sheet))
-            assert picture is not None
-            rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-            self._writer.add_image("sheet", rgb, step, dataformats="HWC")
+            self._writer.add_image("sheet", read_visible(sheet), step, dataformats="HWC")
         self._writer.flush()
 
     def close(self) -> None:
