@@ -19,7 +19,8 @@ from helpers import write_result
 
 from ladle_rt.colour import to_rgb
 from ladle_rt.config import TranslateOptions
-from ladle_rt.evaluation.evaluate_video import MotionTracker, comparison_size
+from ladle_rt.evaluation.eval_model import comparison_size
+from ladle_rt.evaluation.evaluate_video import MotionTracker
 from ladle_rt.evaluation.temporal_metrics import TemporalMeter, TemporalScores
 from ladle_rt.evaluation.video_pairs import AlignedFrames, VideoPair, find_video_pairs
 from ladle_rt.frames import Frame, Picture

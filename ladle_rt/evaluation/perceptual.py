@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
 from ladle_rt.evaluation.comparison import Comparison, PerceptualScores, PooledFeatures
-from ladle_rt.evaluation.eval_model import SIZE
+from ladle_rt.evaluation.eval_model import comparison_size
 from ladle_rt.similarity import Image
 
 STAGES = (1, 3, 6, 13)
@@ -74,7 +73,7 @@ class FeatureNetwork:
         """Features of pictures, HxWx3 float32 RGB in [0,1], in batches of `BATCH`."""
         found: list[Features] = []
         for start in range(0, len(images), BATCH):
-            small = [_small(image) for image in images[start : start + BATCH]]
+            small = [comparison_size(image) for image in images[start : start + BATCH]]
             found += self._batch(torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2))
         return found
 
@@ -104,10 +103,3 @@ def _network(path: Path) -> nn.Sequential:
     tensors = torch.load(path, map_location="cpu", weights_only=True)
     stages.load_state_dict(dict(zip(own, tensors.values(), strict=True)))
     return stages.eval()  # type: ignore[no-any-return]
-
-
-def _small(image: Image) -> Image:
-    if image.shape[:2] == SIZE:
-        return image
-    small = cv2.resize(image, SIZE[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32)

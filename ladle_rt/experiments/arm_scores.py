@@ -23,7 +23,7 @@ from ladle_rt.evaluation.eval_model import SIZE, EvalModel
 from ladle_rt.evaluation.evaluate import evaluate
 from ladle_rt.evaluation.evaluate_video import SMOOTHED, evaluate_video
 from ladle_rt.evaluation.open_models import open_models
-from ladle_rt.evaluation.pair_images import read_pair_images
+from ladle_rt.evaluation.pair_images import grey_copy, read_pair_images
 from ladle_rt.evaluation.perceptual_weights import open_perceptual_metric
 from ladle_rt.evaluation.signatures import colour_at_edges, displacement_px, noisy
 from ladle_rt.evaluation.video_pairs import find_video_pairs
@@ -170,7 +170,7 @@ def _signatures(model: EvalModel, one: ValidationSet, pairs: Sequence[Pair]) -> 
         truth = images.truths["none"]
         thermal = normalize(images.thermal, model.thermal)
         seen = noisy(thermal, number)
-        grey, grey_again = (np.repeat(plane[..., None], 3, axis=2) for plane in (thermal, seen))
+        grey, grey_again = (grey_copy(plane) for plane in (thermal, seen))
         picture, again = (model.picture(plane, pair.name) for plane in (thermal, seen))
         measured: dict[str, dict[str, float | None]] = {
             "displacement_px": {
