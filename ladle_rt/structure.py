@@ -1,4 +1,4 @@
-"""Frozen dataclasses from the plain values that TOML, JSON and flags hold, by cattrs.
+"""Frozen dataclasses from the plain values that TOML, JSON and flags hold, and back, by cattrs.
 
 Strict: nothing is coerced but lists to tuples, texts to paths, and whole numbers to floats.
 """
@@ -47,6 +47,20 @@ def structure(kind: type[T], values: Any, where: str, error: type[LadleError]) -
             raise first from None
         place = f" for {path}" if path else ""
         raise error(f"{where}: {_describe(first, place)}") from None
+
+
+def to_plain(value: Any, path: Callable[[Path], str] = str) -> Any:
+    """What JSON and TOML hold of a dataclass's `dataclasses.asdict`: the reverse of `structure`.
+
+    Args:
+        value: dicts, lists and tuples of plain values and paths.
+        path: what a path becomes.
+    """
+    if isinstance(value, dict):
+        return {key: to_plain(item, path) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item, path) for item in value]
+    return path(value) if isinstance(value, Path) else value
 
 
 class _UnfitError(Exception):

@@ -20,7 +20,7 @@ from ladle_rt.models.handles.handle_config import HandleConfig
 from ladle_rt.models.handles.handle_settings import IMAGENET_MEAN, IMAGENET_STD
 from ladle_rt.models.ladlenet import LadleNet, LadleNetConfig
 from ladle_rt.models.ladlenet_plus import LadleNetPlus, LadleNetPlusConfig
-from ladle_rt.structure import structure
+from ladle_rt.structure import structure, to_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ def preset_config(architecture: str, preset: str) -> Any:
 
 def config_to_dict(config: Any) -> dict[str, Any]:
     """A configuration as JSON-ready values."""
-    values: dict[str, Any] = _to_plain(asdict(config))
+    values: dict[str, Any] = to_plain(asdict(config))
     return values
 
 
@@ -204,12 +204,6 @@ def config_from_dict(architecture: str, values: Mapping[str, Any]) -> Any:
     kind, where = find_architecture(architecture).config, f"configuration of {architecture}"
     _check_complete(kind, values, where)
     return structure(kind, values, where, ConfigError)
-
-
-def _to_plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _to_plain(item) for key, item in value.items()}
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _check_complete(kind: Any, values: Any, where: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from ladle_rt.datasets.look import LOOKS, Look
 from ladle_rt.errors import ConfigError
-from ladle_rt.structure import structure
+from ladle_rt.structure import structure, to_plain
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.training.data_spec import DataSpec, UnpairedSpec
 from ladle_rt.training.loss_config import LossConfig
@@ -218,7 +218,7 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; two runs with equal values are the same run."""
-        values: dict[str, Any] = _plain(asdict(self))
+        values: dict[str, Any] = to_plain(asdict(self))
         return values
 
 
@@ -253,11 +253,3 @@ def _steps(phase: Any) -> int:
 def _below(root: Path, spec: DataSpec) -> DataSpec:
     listed = None if spec.image_list is None else root / spec.image_list
     return replace(spec, path=root / spec.path, image_list=listed)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
