@@ -19,6 +19,7 @@ from torchvision.models import mobilenet_v2
 
 from ladle_rt.evaluation.comparison import Comparison, PerceptualScores, PooledFeatures
 from ladle_rt.evaluation.eval_model import comparison_size
+from ladle_rt.models.image_features import normalised
 from ladle_rt.similarity import Image
 
 STAGES = (1, 3, 6, 13)
@@ -26,8 +27,6 @@ STAGES = (1, 3, 6, 13)
 BATCH = 16
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, RGB in [0,1]: what the network was trained with."""
-_FLOOR = 1e-2
-"""Added to the root mean square, so that where nothing is seen nothing is blown up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ class FeatureNetwork:
         for number, stage in enumerate(self._stages):
             x = stage(x)
             if number in STAGES:
-                maps.append(x / (x.square().mean(1, keepdim=True).sqrt() + _FLOOR))
+                maps.append(normalised(x))
         pooled = x.mean((2, 3)).numpy()
         each = zip(*maps, strict=True)
         return [Features(tuple(one), row.copy()) for one, row in zip(each, pooled, strict=True)]
