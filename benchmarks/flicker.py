@@ -28,7 +28,8 @@ from ladle_rt.models.artifact import DEFAULT_MODEL, ModelArtifact, load_artifact
 from ladle_rt.similarity import Image
 from ladle_rt.sources.video_source import VideoSource
 from ladle_rt.thermal.normalization import LevelTracker
-from ladle_rt.translate.select import PictureSpec, create_translator
+from ladle_rt.translate.colorize import PictureSpec
+from ladle_rt.translate.select import create_translator
 from ladle_rt.translate.steady import Blender
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
