@@ -20,8 +20,8 @@ from ladle_rt.cuda.probe import CudaUnavailableError, probe_cuda
 from ladle_rt.errors import ConfigError, LadleError, MissingDependencyError
 from ladle_rt.geometry import network_box
 from ladle_rt.models.artifact import ModelArtifact, load_artifact
+from ladle_rt.translate.network_size import Size
 
-Size = tuple[int, int]
 NO_CALIBRATION = "int8 needs a calibration set of this model: --calibration DIR"
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.colour import Rgb
 from ladle_rt.datasets import Pair, read_pair, read_visible
-from ladle_rt.datasets.look import Look, Rgb, to_look
+from ladle_rt.datasets.look import Look, to_look
 from ladle_rt.errors import InputError
 from ladle_rt.evaluation.eval_model import SIZE, comparison_size
 from ladle_rt.frames import ThermalPixels

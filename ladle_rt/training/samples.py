@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from ladle_rt.colour import Rgb
 from ladle_rt.datasets import FlatThermalError, Pair, read_visible, subset
-from ladle_rt.datasets.look import Grade, Rgb, measure_set, to_look
+from ladle_rt.datasets.look import Grade, measure_set, to_look
 from ladle_rt.errors import ConfigError, DatasetError
 from ladle_rt.thermal.normalization import normalize
 from ladle_rt.training.augment import degrade, jitter_tone, random_box
