@@ -33,7 +33,8 @@ def structure(kind: type[T], values: Any, where: str, error: type[LadleError]) -
 
     Args:
         kind: a dataclass whose annotations use int, float, str, bool, Path, Literal, tuple, list,
-            dict[str, ...], dataclasses of the same sort, and ``| None``.
+            dict[str, ...], dataclasses of the same sort, and ``| None``. With ``AS_LIST`` it may
+            also be written as the list of its fields' values.
         values: values by field name; those that are such dataclasses already are kept.
         where: what to call the mapping in messages.
         error: raised in one line where the values do not fit; errors of this package that the
@@ -209,10 +210,15 @@ def _dict(converter: Converter, hint: Any) -> Callable[[Any, Any], dict[str, Any
 
 def _dataclass(converter: Converter, kind: type[Any]) -> Callable[[Any, Any], Any]:
     fill = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
+    names = [field.name for field in dataclasses.fields(kind)]
 
     def hook(values: Any, _: Any) -> Any:
         if isinstance(values, kind):
             return values
+        if getattr(kind, "AS_LIST", False) and isinstance(values, list):
+            if len(values) != len(names):
+                raise _UnfitError(f"{len(names)} values", values)
+            values = dict(zip(names, values, strict=True))
         if not isinstance(values, Mapping):
             raise _UnfitError("a table", values)
         return fill(values, kind)
