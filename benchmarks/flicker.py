@@ -19,7 +19,8 @@ from helpers import write_result
 
 from ladle_rt.colour import to_rgb
 from ladle_rt.config import TranslateOptions
-from ladle_rt.evaluation.evaluate_video import MotionTracker, comparison_size
+from ladle_rt.evaluation.eval_model import comparison_size
+from ladle_rt.evaluation.evaluate_video import MotionTracker
 from ladle_rt.evaluation.temporal_metrics import TemporalMeter, TemporalScores
 from ladle_rt.evaluation.video_pairs import AlignedFrames, VideoPair, find_video_pairs
 from ladle_rt.frames import Frame, Picture
@@ -27,7 +28,8 @@ from ladle_rt.models.artifact import DEFAULT_MODEL, ModelArtifact, load_artifact
 from ladle_rt.similarity import Image
 from ladle_rt.sources.video_source import VideoSource
 from ladle_rt.thermal.normalization import LevelTracker
-from ladle_rt.translate.select import PictureSpec, create_translator
+from ladle_rt.translate.colorize import PictureSpec
+from ladle_rt.translate.select import create_translator
 from ladle_rt.translate.steady import Blender
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)

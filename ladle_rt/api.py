@@ -33,6 +33,7 @@ from ladle_rt.thermal.frontend import prepare_still
 from ladle_rt.thermal.polarity import Polarity
 from ladle_rt.thermal.scene_reader import ReadOptions
 from ladle_rt.translate.base import Translator
+from ladle_rt.translate.network_size import Size
 from ladle_rt.translate.postprocess import PostProcessingTranslator
 from ladle_rt.translate.select import FOR_ARRAYS, FOR_VIDEO, TranslatorFactory
 
@@ -57,8 +58,6 @@ logger = logging.getLogger("ladle_rt")
 
 Model = str | Path
 """Name of a shipped model, or path of an ``.onnx`` file with its JSON beside it."""
-Size = tuple[int, int]
-"""Height and width, pixels."""
 
 
 def load(

@@ -36,6 +36,17 @@ _BYTES_TO_RGB = np.hstack([YCBCR_TO_RGB, YCBCR_TO_RGB @ [[-16.0], [-128.0], [-12
 )
 
 
+def picture_planes(picture: Picture) -> list[npt.NDArray[np.uint8]]:
+    """Views of Y, U and V, or the RGB picture as it is."""
+    if picture.format == "rgb24":
+        return [picture.data]
+    height, width = picture.height, picture.width
+    flat = picture.data.reshape(-1)
+    luma = flat[: height * width].reshape(height, width)
+    first, second = flat[height * width :].reshape(2, height // 2, width // 2)
+    return [luma, first, second]
+
+
 def to_rgb(picture: Picture) -> Rgb:
     """A picture as HxWx3 uint8, sRGB.
 
@@ -44,16 +55,10 @@ def to_rgb(picture: Picture) -> Rgb:
     """
     if picture.format == "rgb24":
         return picture.data
-    height, width = picture.height, picture.width
-    flat = picture.data.reshape(-1)
-    quarter = height * width // 4
-    luma = flat[: 4 * quarter].reshape(height, width)
-    chroma = flat[4 * quarter :].reshape(2, height // 2, width // 2)
-    planes = [
-        luma,
-        *(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in chroma),
-    ]
-    rgb: Any = cv2.transform(cv2.merge(planes), _BYTES_TO_RGB)
+    size = (picture.width, picture.height)
+    luma, *chroma = picture_planes(picture)
+    full: Any = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in chroma]
+    rgb: Any = cv2.transform(cv2.merge([luma, *full]), _BYTES_TO_RGB)
     return rgb  # type: ignore[no-any-return]
 
 

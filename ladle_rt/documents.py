@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import stat
 import sys
 from collections.abc import Callable
@@ -48,6 +49,11 @@ def read_toml(path: Path, expected: str, error: type[LadleError]) -> dict[str, A
     toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     values: dict[str, Any] = _parse(toml.loads, path, expected, error)
     return values
+
+
+def json_number(value: float) -> float | None:
+    """A figure in five digits; ``None`` where it is infinite or NaN, which JSON does not know."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
 def parse_json(text: str) -> Any:

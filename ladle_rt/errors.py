@@ -97,6 +97,11 @@ def shown(value: object, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's error says, to go into a message; its type where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def require(module: str, extra: str) -> ModuleType:
     """Import an optional module or say which extra installs it.
 

@@ -135,6 +135,16 @@ def write_whole(path: Path, write: Callable[[Path], object], *, overwrite: bool 
         write(temporary)
 
 
+def write_bytes(path: Path, data: bytes, *, overwrite: bool = True) -> None:
+    """`write_whole` of what is at hand."""
+    write_whole(path, lambda part: part.write_bytes(data), overwrite=overwrite)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_whole` of text, as UTF-8 and with its own line ends."""
+    write_bytes(path, text.encode())
+
+
 @contextlib.contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
     """A hidden folder beside ``path``, for targets of several files; removed at the end.

@@ -69,7 +69,7 @@ class FrameStats:
     queues: Mapping[str, int] = field(default_factory=dict)
     """Frames waiting now, by queue: ``inbox``, ``outbox``."""
     load: Mapping[str, Any] = field(default_factory=dict)
-    """CPU, memory, GPU and temperatures; see `ladle_rt.pipeline.load`."""
+    """CPU, memory, GPU and temperatures; see `ladle_rt.pipeline.machine_load`."""
 
     @property
     def frames_per_second(self) -> float:

@@ -101,6 +101,15 @@ def strips(height: int, width: int) -> Iterator[slice]:
         yield slice(first, min(first + rows, height))
 
 
+def samples(image: Any, per_side: int) -> Any:
+    """A view of an image's evenly spaced rows and columns, from ``per_side`` to twice as many.
+
+    An image that has fewer is looked at whole.
+    """
+    rows, columns = (max(1, side // per_side) for side in image.shape[:2])
+    return image[::rows, ::columns]
+
+
 def shrink(pixels: ThermalPixels, fit: Letterbox) -> ThermalPixels:
     """Scale a frame to its fit, in its own dtype: area average down, bilinear up."""
     height, width = pixels.shape

@@ -14,7 +14,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, Literal
 
-from ladle_rt.errors import ConfigError, LadleError
+from ladle_rt.errors import ConfigError, LadleError, first_line
 
 Group = Literal["ladle_rt.backends", "ladle_rt.sinks", "ladle_rt.sources"]
 
@@ -40,8 +40,7 @@ def load(target: str) -> Any:
     except LadleError:
         raise
     except Exception as error:
-        reason = str(error).partition("\n")[0]
         raise ConfigError(
-            f"{target}: cannot be loaded ({type(error).__name__}: {reason}); update or uninstall "
-            "the distribution that brings it"
+            f"{target}: cannot be loaded ({type(error).__name__}: {first_line(error)}); update "
+            "or uninstall the distribution that brings it"
         ) from error

@@ -1,4 +1,4 @@
-"""Frozen dataclasses from the plain values that TOML, JSON and flags hold, by cattrs.
+"""Frozen dataclasses from the plain values that TOML, JSON and flags hold, and back, by cattrs.
 
 Strict: nothing is coerced but lists to tuples, texts to paths, and whole numbers to floats.
 """
@@ -33,7 +33,8 @@ def structure(kind: type[T], values: Any, where: str, error: type[LadleError]) -
 
     Args:
         kind: a dataclass whose annotations use int, float, str, bool, Path, Literal, tuple, list,
-            dict[str, ...], dataclasses of the same sort, and ``| None``.
+            dict[str, ...], dataclasses of the same sort, and ``| None``. With ``AS_LIST`` it may
+            also be written as the list of its fields' values.
         values: values by field name; those that are such dataclasses already are kept.
         where: what to call the mapping in messages.
         error: raised in one line where the values do not fit; errors of this package that the
@@ -47,6 +48,20 @@ def structure(kind: type[T], values: Any, where: str, error: type[LadleError]) -
             raise first from None
         place = f" for {path}" if path else ""
         raise error(f"{where}: {_describe(first, place)}") from None
+
+
+def to_plain(value: Any, path: Callable[[Path], str] = str) -> Any:
+    """What JSON and TOML hold of a dataclass's `dataclasses.asdict`: the reverse of `structure`.
+
+    Args:
+        value: dicts, lists and tuples of plain values and paths.
+        path: what a path becomes.
+    """
+    if isinstance(value, dict):
+        return {key: to_plain(item, path) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item, path) for item in value]
+    return path(value) if isinstance(value, Path) else value
 
 
 class _UnfitError(Exception):
@@ -195,10 +210,15 @@ def _dict(converter: Converter, hint: Any) -> Callable[[Any, Any], dict[str, Any
 
 def _dataclass(converter: Converter, kind: type[Any]) -> Callable[[Any, Any], Any]:
     fill = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
+    names = [field.name for field in dataclasses.fields(kind)]
 
     def hook(values: Any, _: Any) -> Any:
         if isinstance(values, kind):
             return values
+        if getattr(kind, "AS_LIST", False) and isinstance(values, list):
+            if len(values) != len(names):
+                raise _UnfitError(f"{len(names)} values", values)
+            values = dict(zip(names, values, strict=True))
         if not isinstance(values, Mapping):
             raise _UnfitError("a table", values)
         return fill(values, kind)

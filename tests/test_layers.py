@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "ladle_rt"
 FOUNDATION = {
     "addresses",
+    "closing",
     "colour",
     "config",
     "device",

@@ -20,8 +20,8 @@ from ladle_rt.cuda.probe import CudaUnavailableError, probe_cuda
 from ladle_rt.errors import ConfigError, LadleError, MissingDependencyError
 from ladle_rt.geometry import network_box
 from ladle_rt.models.artifact import ModelArtifact, load_artifact
+from ladle_rt.translate.network_size import Size
 
-Size = tuple[int, int]
 NO_CALIBRATION = "int8 needs a calibration set of this model: --calibration DIR"
 
 
@@ -171,7 +171,7 @@ class _Graphs:
     def __init__(
         self, calibration: Path | None, folder: Path, notify: Callable[[str], object]
     ) -> None:
-        self._calibration, self._folder, self._say = calibration, folder, notify
+        self._calibration, self._folder, self._notify = calibration, folder, notify
         self._made: dict[tuple[str, str], ModelArtifact | str] = {}
 
     def get(self, source: ModelArtifact, precision: Precision) -> ModelArtifact | str:
@@ -193,7 +193,7 @@ class _Graphs:
                 f"{precision} graphs need {error.name}; pip install 'ladle-rt[engines]'"
             ) from None
         made = select_precision(
-            source.onnx_path, precision, self._calibration, self._folder, self._say
+            source.onnx_path, precision, self._calibration, self._folder, self._notify
         )
         return made.artifact if made.precision == precision else made.reason
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -131,7 +131,7 @@ def read_report(path: Path) -> BenchmarkReport:
             complete=bool(values["complete"]),
             provenance=_section(values, "provenance", "machine"),
             settings=_section(values, "settings", "frame_size"),
-            cases=tuple(_case_from_dict(case) for case in values["cases"]),
+            cases=structure(tuple[CaseResult, ...], values["cases"], "cases", InputError),
             thermal_jpeg=str(values["thermal_jpeg"]),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -162,18 +162,3 @@ def _case_to_dict(case: CaseResult) -> dict[str, Any]:
         },
         "drift_by_frame": [float(f"{value:.3g}") for value in case.drift_by_frame],
     }
-
-
-def _case_from_dict(values: Mapping[str, Any]) -> CaseResult:
-    figures = {name: _figure(one) for name, one in values["figures"].items()}
-    stages = {
-        stage: {name: _figure(one) for name, one in found.items()}
-        for stage, found in values["stages_ms"].items()
-    }
-    filled = {**values, "figures": figures, "stages_ms": stages}
-    return structure(CaseResult, filled, "a case", InputError)
-
-
-def _figure(values: Sequence[Any]) -> Figure:
-    named = dict(zip(("value", "low", "high"), values, strict=True))
-    return structure(Figure, named, "a figure", InputError)

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,8 +20,9 @@ STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A value and its interval."""
+    """A value and its interval; in JSON the list of the three."""
 
+    AS_LIST: ClassVar = True
     value: float
     low: float
     high: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from ladle_rt.benchmark.benchmark_report import BenchmarkReport, CaseResult
@@ -42,7 +43,6 @@ def to_html(report: BenchmarkReport) -> str:
     Raises:
         MissingDependencyError: plotly is not installed.
     """
-    script = require("plotly.offline", "report").get_plotlyjs()
     measured = [case for case in report.cases if case.status == "measured"]
     parts = ["<h1>ladle-rt benchmark</h1>"]
     parts += [f'<p class="warning">{escape(text)}</p>' for text in warnings(report)]
@@ -61,10 +61,20 @@ def to_html(report: BenchmarkReport) -> str:
             for plot in plots(measured)
         ]
     parts += [_table(table) for table in report_tables(report)]
+    return page("ladle-rt benchmark", parts)
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """A whole page of plots, whose script is inside.
+
+    Raises:
+        MissingDependencyError: plotly is not installed.
+    """
+    script = require("plotly.offline", "report").get_plotlyjs()
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>ladle-rt benchmark</title><style>{STYLE}</style>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style>"
         f"<script>{script}</script></head>\n<body>" + "\n".join(parts) + "\n</body></html>\n"
     )
 

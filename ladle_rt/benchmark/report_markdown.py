@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ladle_rt.benchmark.benchmark_report import BenchmarkReport
 from ladle_rt.benchmark.compare_reports import ReportComparison
 from ladle_rt.benchmark.figure_specs import figure_spec
 from ladle_rt.benchmark.latency import LEAST_FRAMES
-from ladle_rt.benchmark.report_tables import cell, report_tables
+from ladle_rt.benchmark.report_tables import cell, markdown_table, report_tables
 
 
 def warnings(report: BenchmarkReport) -> list[str]:
@@ -49,7 +47,7 @@ def to_markdown(report: BenchmarkReport) -> str:
     for table in report_tables(report):
         lines += ["", f"## {table.title}", ""]
         lines += [table.note, ""] if table.note else []
-        lines += _markdown_rows([table.headings, ("---",) * len(table.headings), *table.rows])
+        lines += markdown_table(table.headings, table.rows)
     return "\n".join(lines) + "\n"
 
 
@@ -65,8 +63,7 @@ def comparison_to_markdown(found: ReportComparison) -> str:
         ]
     if found.other_images:
         lines += ["> **The reports looked at other images: pictures were not compared.**", ""]
-    rows = [("case", "figure", "before", "after", "")]
-    rows += [
+    rows = [
         (
             change.case,
             figure_spec(change.figure).title,
@@ -77,7 +74,7 @@ def comparison_to_markdown(found: ReportComparison) -> str:
         for change in found.changes
     ]
     if found.changes:
-        lines += _markdown_rows([rows[0], ("---",) * 5, *rows[1:]])
+        lines += markdown_table(("case", "figure", "before", "after", ""), rows)
     else:
         lines.append(f"No figure of {found.compared} moved beyond noise.")
     lines += [f"- no longer runs: {text}" for text in found.lost]
@@ -116,7 +113,3 @@ def _words(value: object) -> str:
     if isinstance(value, list):
         return "; ".join(" ".join(map(str, one.values())) for one in value)
     return str(value)
-
-
-def _markdown_rows(rows: Sequence[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]

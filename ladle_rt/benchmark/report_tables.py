@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ladle_rt.benchmark.benchmark_report import BenchmarkReport, CaseResult
@@ -196,9 +196,15 @@ def _head(case: CaseResult) -> tuple[str, str, str, str]:
     return case.model, case.precision, case.engine_name, f"{case.size[1]}x{case.size[0]}"
 
 
-def cell(figure: Figure | None) -> str:
-    """A figure with its interval, four significant digits; nothing where there is none."""
+def cell(figure: Figure | None, style: str = ".4g") -> str:
+    """A figure with its interval; nothing where there is none."""
     if figure is None:
         return ""
-    value, low, high = (f"{number:.4g}" for number in figure.to_list())
+    value, low, high = (format(one, style) for one in (figure.value, figure.low, figure.high))
     return value if low == high else f"{value} [{low}, {high}]"
+
+
+def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return ["| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines]

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from ladle_rt.cli._options import with_options
+
 _PAIRS = (
     click.option(
         "--layout",
@@ -25,9 +27,7 @@ _PAIRS = (
 
 def pair_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: the options that `ladle_rt.evaluation.pair_selection.choose_pairs` takes."""
-    for option in reversed(_PAIRS):
-        function = option(function)
-    return function
+    return with_options(function, _PAIRS)
 
 
 def check_targets(targets: Iterable[Path | None], inputs: Iterable[Path]) -> None:
@@ -69,8 +69,23 @@ def write_json(path: Path | None, values: Any) -> None:
 
 def write_text(path: Path | None, text: str) -> None:
     """Write a text file whole or not at all."""
-    from ladle_rt.files import atomic_path
+    from ladle_rt import files
 
     if path is not None:
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="")
+        files.write_text(path, text)
+
+
+def typed_command() -> str:
+    """The command line, for reports; can be pasted into a shell again."""
+    import shlex
+    import sys
+
+    return shlex.join(["ladle-rt", *sys.argv[1:]])
+
+
+def first_lines(folder: Path) -> list[tuple[str, str]]:
+    """TOML files that ship by name, each with the comment that it begins with, for a help text."""
+    return [
+        (path.stem, path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# "))
+        for path in sorted(folder.glob("*.toml"))
+    ]

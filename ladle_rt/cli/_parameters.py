@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -12,6 +13,7 @@ from ladle_rt.errors import ConfigError
 if TYPE_CHECKING:
     from ladle_rt.temperature import CelsiusScale
 
+Value = TypeVar("Value")
 AGC_MODES = "percentile, fixed:LOW:HIGH, plateau or clahe"
 
 
@@ -46,11 +48,26 @@ class BackendName(click.types.StringParamType):
         return "auto", *BACKENDS
 
 
-def parse_size(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[int, int] | None:
+def _option(
+    parse: Callable[[str], Value],
+) -> Callable[[click.Context, click.Parameter, str | None], Value | None]:
+    """A callback of click's: an option that was not given stays ``None``."""
+
+    def callback(
+        context: click.Context, parameter: click.Parameter, text: str | None
+    ) -> Value | None:
+        try:
+            return None if text is None else parse(text)
+        except ConfigError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return callback
+
+
+@_option
+def parse_size(value: str) -> tuple[int, int]:
     """WIDTHxHEIGHT, as height and width."""
-    return None if value is None else _network_size(value)
+    return _network_size(value)
 
 
 def parse_sizes(
@@ -60,15 +77,14 @@ def parse_sizes(
     return tuple(_network_size(value) for value in values)
 
 
-def parse_quality(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> str | tuple[int, int] | None:
+@_option
+def parse_quality(value: str) -> str | tuple[int, int]:
     """A word, or WIDTHxHEIGHT as height and width."""
     from ladle_rt.config import Quality
 
     words = get_args(Quality)
-    if value is None or value.lower() in words:
-        return value and value.lower()
+    if value.lower() in words:
+        return value.lower()
     size = _sides(value)
     if size is None:
         raise click.BadParameter(
@@ -77,38 +93,26 @@ def parse_quality(
     return size[1], size[0]
 
 
-def parse_servers(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[str, ...] | None:
+@_option
+def parse_servers(value: str) -> tuple[str, ...]:
     """Addresses with commas between."""
-    if value is None:
-        return None
     from ladle_rt.config import RemoteOptions
 
-    try:
-        return RemoteOptions(tuple(part for part in value.split(",") if part.strip())).urls
-    except ConfigError as error:
-        raise click.BadParameter(str(error)) from error
+    return RemoteOptions(tuple(part for part in value.split(",") if part.strip())).urls
 
 
-def parse_raw_size(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[int, int] | None:
+@_option
+def parse_raw_size(value: str) -> tuple[int, int]:
     """WIDTHxHEIGHT as two positive integers."""
-    if value is None:
-        return None
     size = _sides(value)
     if size is None:
         raise click.BadParameter(f"expected WIDTHxHEIGHT such as 160x120, received {value!r}")
     return size
 
 
-def parse_crop(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[int, int, int, int] | None:
+@_option
+def parse_crop(value: str) -> tuple[int, int, int, int]:
     """X,Y,W,H as four integers; whether they make sense is the library's to say."""
-    if value is None:
-        return None
     parts = value.split(",")
     if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
         raise click.BadParameter(f"expected X,Y,W,H such as 0,20,320,236, received {value!r}")
@@ -116,37 +120,27 @@ def parse_crop(
     return x, y, width, height
 
 
-def parse_temperature(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> CelsiusScale | None:
+@_option
+def parse_temperature(value: str) -> CelsiusScale:
     """A unit's name or GAIN,OFFSET as the library reads them."""
     from ladle_rt.temperature import parse_scale
 
-    if value is None:
-        return None
-    try:
-        return parse_scale(value)
-    except ConfigError as error:
-        raise click.BadParameter(str(error)) from error
+    return parse_scale(value)
 
 
-def parse_track(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> int | str | None:
+@_option
+def parse_track(value: str) -> int | str:
     """A number, or the word thermal."""
-    if value is None or value.lower() == "thermal":
-        return value and value.lower()
+    if value.lower() == "thermal":
+        return value.lower()
     if not value.isdecimal():
         raise click.BadParameter(f"expected a number from 0 or thermal, received {value!r}")
     return int(value)
 
 
-def parse_time(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> float | None:
+@_option
+def parse_time(value: str) -> float:
     """Seconds, MM:SS or HH:MM:SS, each with a fraction, as seconds."""
-    if value is None:
-        return None
     parts = value.strip().split(":")
     whole = all(part.isdecimal() for part in parts[:-1])
     try:
@@ -165,12 +159,9 @@ def parse_time(
     return seconds
 
 
-def parse_agc(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> dict[str, Any] | None:
+@_option
+def parse_agc(value: str) -> dict[str, Any]:
     """The fields of `TranslateOptions` that a mode stands for."""
-    if value is None:
-        return None
     mode, _, rest = value.partition(":")
     if mode in ("percentile", "plateau", "clahe") and not rest:
         return {"agc": mode}

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ladle_rt.cli._data import show, watch, write_json, write_text
+from ladle_rt.cli._data import show, typed_command, watch, write_json, write_text
 from ladle_rt.cli._parameters import parse_sizes
 from ladle_rt.errors import MissingDependencyError, OutputError
 
@@ -136,7 +136,9 @@ def command(
 
     with _folder(output, overwrite):
         try:
-            run_benchmark(settings, _typed(), keep, watch, lambda line: click.echo(line, err=True))
+            run_benchmark(
+                settings, typed_command(), keep, watch, lambda line: click.echo(line, err=True)
+            )
         finally:
             if found is not None:
                 write_text(output / MARKDOWN, to_markdown(found))
@@ -161,13 +163,6 @@ def command(
         if comparison.regressed:
             click.echo("ladle-rt: error: worse than before, see above", err=True)
             context.exit(1)
-
-
-def _typed() -> str:
-    import shlex
-    import sys
-
-    return shlex.join(["ladle-rt", *sys.argv[1:]])
 
 
 @contextmanager

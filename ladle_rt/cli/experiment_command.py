@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ladle_rt.cli._data import first_lines, typed_command
 from ladle_rt.errors import LadleError, PartialResultError, require
 
 if TYPE_CHECKING:
@@ -23,12 +23,7 @@ class _Experiment(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Experiments"):
-            formatter.write_dl(
-                [
-                    (path.stem, path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# "))
-                    for path in sorted(PLANS.glob("*.toml"))
-                ]
-            )
+            formatter.write_dl(first_lines(PLANS))
 
 
 def _checkpoints(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> Any:
@@ -118,7 +113,6 @@ def command(
     )
     from ladle_rt.pipeline.interrupt import stop_on_signals
 
-    typed = f"ladle-rt {' '.join(sys.argv[1:])}"
     failures, unfinished = [], []
     with stop_on_signals() as stop, _time_limit(hours, stop):
         for one in experiments_in_order() if name == ALL else [name]:
@@ -127,7 +121,7 @@ def command(
                 resolved = resolve_experiment(
                     called, plan, scale, data_root, checkpoints, Shortened(**shortened)
                 )
-                result = run_experiment(resolved, out, typed, _watch, stop, device)
+                result = run_experiment(resolved, out, typed_command(), _watch, stop, device)
             except LadleError as error:
                 if name != ALL:
                     raise

@@ -51,7 +51,7 @@ def command(
     require("torch", "train")
     from dataclasses import replace
 
-    from ladle_rt.models.finish import mean_of, saturated
+    from ladle_rt.models.finish_weights import mean_of, saturated
     from ladle_rt.models.weights import load_model, save_model
 
     if output.suffix != ".safetensors":

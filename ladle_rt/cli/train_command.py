@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ladle_rt.cli._data import first_lines
 from ladle_rt.errors import TrainingStoppedError, require
 
 RECIPES = Path(__file__).parents[1] / "training" / "recipes"
@@ -56,12 +57,7 @@ class _Train(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Recipes"):
-            formatter.write_dl(
-                [
-                    (path.stem, path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# "))
-                    for path in sorted(RECIPES.glob("*.toml"))
-                ]
-            )
+            formatter.write_dl(first_lines(RECIPES))
 
 
 @click.command("train", cls=_Train)

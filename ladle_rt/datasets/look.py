@@ -24,11 +24,8 @@ from typing import Literal, cast, get_args
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from ladle_rt.colour import from_lab, to_lab
-
-Rgb = npt.NDArray[np.uint8]
+from ladle_rt.colour import Rgb, from_lab, to_lab
 
 Look = Literal["daylight", "none"]
 LOOKS: tuple[Look, ...] = get_args(Look)

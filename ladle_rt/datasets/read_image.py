@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.colour import swap_red_and_blue
 from ladle_rt.errors import ConfigError, InputError, InputNotFoundError, shown
 from ladle_rt.frames import ThermalPixels
 
@@ -103,9 +104,7 @@ def read_visible(path: Path) -> npt.NDArray[np.uint8]:
         InputNotFoundError: no such file.
         InputError: not an image.
     """
-    return cast(
-        "npt.NDArray[np.uint8]", cv2.cvtColor(decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    )
+    return swap_red_and_blue(decode(path, cv2.IMREAD_COLOR))
 
 
 def decode(path: Path, flags: int) -> npt.NDArray[Any]:

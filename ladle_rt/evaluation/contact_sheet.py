@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ladle_rt.evaluation.eval_model import EvalModel
 from ladle_rt.evaluation.evaluate import pictures
-from ladle_rt.evaluation.pair_images import read_pair_images
+from ladle_rt.evaluation.pair_images import grey_copy, read_pair_images
 from ladle_rt.evaluation.report import Example
 from ladle_rt.evaluation.result import EvaluationResult
 from ladle_rt.thermal.normalization import normalize
@@ -72,7 +72,7 @@ def _tile(
     figures = " / ".join(f"{example.scores[one.name].ssim:.3f}" for one in models)
     text = f"{label}  {pair.name} {pair.light}  SSIM {figures}"
     frame = read_pair_images(pair, evaluation.size, evaluation.look)
-    grey = np.repeat(normalize(frame.thermal, models[0].thermal)[..., None], 3, axis=2)
+    grey = grey_copy(normalize(frame.thermal, models[0].thermal))
     painted = pictures(models, frame.thermal, pair.name)
     parts = [grey, *painted.values(), *reversed(frame.truths.values())]
     strip = (np.hstack(parts) * 255).round().astype(np.uint8)

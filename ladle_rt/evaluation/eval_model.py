@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -15,6 +17,14 @@ from ladle_rt.thermal.normalization import ThermalNormalization
 
 SIZE = (192, 256)
 """Height and width of the figures of record; an evaluation may choose another."""
+
+
+def comparison_size(pixels: npt.NDArray[Any], size: tuple[int, int] = SIZE) -> Any:
+    """Thermal counts or a picture at the size of a comparison, element type and channels kept."""
+    if pixels.shape[:2] == size:
+        return pixels
+    return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
+
 
 Predict = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 """float32 [1,1,H,W] in [0,1] to [1,3,H,W]; the result may be reused by the next call."""

@@ -22,7 +22,13 @@ from ladle_rt.errors import ConfigError, DatasetError, InputError
 from ladle_rt.evaluation.comparison import GRADED, PAINTED, RAW, Comparison, PerceptualMetric
 from ladle_rt.evaluation.eval_model import SIZE, EvalModel
 from ladle_rt.evaluation.image_metrics import compare_rows
-from ladle_rt.evaluation.pair_images import PairImages, graded, mean_colours, read_pair_images
+from ladle_rt.evaluation.pair_images import (
+    PairImages,
+    graded,
+    grey_copy,
+    mean_colours,
+    read_pair_images,
+)
 from ladle_rt.evaluation.report import Example, Report
 from ladle_rt.evaluation.result import EvaluationResult
 from ladle_rt.frames import ThermalPixels
@@ -85,7 +91,7 @@ def evaluate(
                 failures.append(str(error))
                 continue
             rows = pictures(models, frame.thermal, pair.name)
-            grey = _grey(frame.thermal, models[0].thermal)
+            grey = grey_copy(normalize(frame.thermal, models[0].thermal))
             views = _views(rows, {"grey copy": grey, "inverted grey": 1 - grey}, flats, frame)
             perceptual = perceptual_metric(views) if perceptual_metric else {}
             for name, view in views.items():
@@ -154,7 +160,3 @@ def _views(
 
 def _flat(colour: npt.NDArray[np.float32], size: tuple[int, int]) -> Image:
     return np.ascontiguousarray(np.broadcast_to(colour.astype(np.float32), (*size, 3)))
-
-
-def _grey(thermal: ThermalPixels, spec: ThermalNormalization) -> Image:
-    return np.repeat(normalize(thermal, spec)[..., None], 3, axis=2)

@@ -7,15 +7,13 @@ levels of the run time, which follow the video slowly, and with each frame's own
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import DatasetError, PartialResultError
-from ladle_rt.evaluation.eval_model import SIZE, EvalModel
+from ladle_rt.evaluation.eval_model import EvalModel, comparison_size
+from ladle_rt.evaluation.pair_images import grey_copy
 from ladle_rt.evaluation.temporal_metrics import (
     Motion,
     TemporalMeter,
@@ -76,7 +74,7 @@ def evaluate_video(
                 for one in models:
                     image = one.picture(thermals[one.thermal], f"frame {frame.sequence}")
                     meters[one.name, kind].add(image, truth, motion)
-                grey = np.repeat(thermals[motions.spec][..., None], 3, axis=2)
+                grey = grey_copy(thermals[motions.spec])
                 meters["grey copy", kind].add(grey, truth, motion)
             truth_meter.add(truth, truth, motion)
     except PartialResultError:
@@ -126,9 +124,3 @@ class MotionTracker:
     def share(self, name: str) -> float:
         """Mean over frames."""
         return float(np.mean(self._shares[name] or [0.0]))
-
-
-def comparison_size(pixels: npt.NDArray[Any]) -> ThermalPixels:
-    """Thermal pixels or a picture at `SIZE`, channels as they come."""
-    small: Any = cv2.resize(pixels, SIZE[::-1], interpolation=cv2.INTER_AREA)
-    return small  # type: ignore[no-any-return]

@@ -6,16 +6,15 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.colour import Rgb
 from ladle_rt.datasets import Pair, read_pair, read_visible
-from ladle_rt.datasets.look import Look, Rgb, to_look
+from ladle_rt.datasets.look import Look, to_look
 from ladle_rt.errors import InputError
-from ladle_rt.evaluation.eval_model import SIZE
+from ladle_rt.evaluation.eval_model import SIZE, comparison_size
 from ladle_rt.frames import ThermalPixels
 from ladle_rt.similarity import Image
 
@@ -56,8 +55,8 @@ def read_pair_images(pair: Pair, size: tuple[int, int] = SIZE, look: Look = "non
         DatasetError: images of two aspect ratios, or a thermal image of one value.
     """
     thermal, visible = read_pair(pair)
-    truths = {kind: to_unit(_resize(to_look(visible, kind), size)) for kind in looks(look)}
-    return PairImages(_resize(thermal, size), truths)
+    truths = {kind: to_unit(comparison_size(to_look(visible, kind), size)) for kind in looks(look)}
+    return PairImages(comparison_size(thermal, size), truths)
 
 
 def mean_colours(pairs: Sequence[Pair], look: Look = "none") -> tuple[Colours, int]:
@@ -74,7 +73,7 @@ def mean_colours(pairs: Sequence[Pair], look: Look = "none") -> tuple[Colours, i
         except InputError as error:
             logger.warning("%s; left out of the mean colour", error)
             continue
-        small = _resize(visible, SIZE)
+        small = comparison_size(visible, SIZE)
         for kind, colours in found.items():
             colours.append(to_unit(to_look(small, kind)).mean(axis=(0, 1)))
     count = len(found["none"])
@@ -88,10 +87,11 @@ def graded(picture: Image, look: Look) -> Image:
     return to_unit(to_look((picture * 255 + np.float32(0.5)).astype(np.uint8), look))
 
 
+def grey_copy(unit: npt.NDArray[np.float32]) -> Image:
+    """A normalised thermal image as a picture: HxW in [0,1] to HxWx3."""
+    return np.repeat(unit[..., None], 3, axis=2)
+
+
 def to_unit(picture: Rgb) -> Image:
     """HxWx3 uint8 to float32 in [0,1]."""
     return np.asarray(picture, np.float32) / np.float32(255)
-
-
-def _resize(pixels: npt.NDArray[Any], size: tuple[int, int]) -> Any:
-    return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.datasets import Pair, read_thermal
 from ladle_rt.errors import DatasetError, MissingDependencyError, ModelError
-from ladle_rt.evaluation.eval_model import SIZE, EvalModel, Predict
+from ladle_rt.evaluation.eval_model import EvalModel, Predict, comparison_size
 from ladle_rt.evaluation.open_models import CHECKPOINT, open_checkpoint
 from ladle_rt.models.artifact import DEFAULT_MODEL, ModelInfo, load_artifact
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
@@ -135,10 +134,7 @@ def thermal_frames(
         InputError: an image that is missing or does not decode.
     """
     for pair in pairs:
-        small: Any = cv2.resize(
-            read_thermal(pair.thermal), SIZE[::-1], interpolation=cv2.INTER_AREA
-        )
-        yield normalize(small, spec)
+        yield normalize(comparison_size(read_thermal(pair.thermal)), spec)
 
 
 def _checkpoint_and_graph(models: list[str]) -> tuple[Path, Path]:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -19,7 +18,8 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
 from ladle_rt.evaluation.comparison import Comparison, PerceptualScores, PooledFeatures
-from ladle_rt.evaluation.eval_model import SIZE
+from ladle_rt.evaluation.eval_model import comparison_size
+from ladle_rt.models.image_features import normalised
 from ladle_rt.similarity import Image
 
 STAGES = (1, 3, 6, 13)
@@ -27,8 +27,6 @@ STAGES = (1, 3, 6, 13)
 BATCH = 16
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, RGB in [0,1]: what the network was trained with."""
-_FLOOR = 1e-2
-"""Added to the root mean square, so that where nothing is seen nothing is blown up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ class FeatureNetwork:
         """Features of pictures, HxWx3 float32 RGB in [0,1], in batches of `BATCH`."""
         found: list[Features] = []
         for start in range(0, len(images), BATCH):
-            small = [_small(image) for image in images[start : start + BATCH]]
+            small = [comparison_size(image) for image in images[start : start + BATCH]]
             found += self._batch(torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2))
         return found
 
@@ -85,7 +83,7 @@ class FeatureNetwork:
         for number, stage in enumerate(self._stages):
             x = stage(x)
             if number in STAGES:
-                maps.append(x / (x.square().mean(1, keepdim=True).sqrt() + _FLOOR))
+                maps.append(normalised(x))
         pooled = x.mean((2, 3)).numpy()
         each = zip(*maps, strict=True)
         return [Features(tuple(one), row.copy()) for one, row in zip(each, pooled, strict=True)]
@@ -104,10 +102,3 @@ def _network(path: Path) -> nn.Sequential:
     tensors = torch.load(path, map_location="cpu", weights_only=True)
     stages.load_state_dict(dict(zip(own, tensors.values(), strict=True)))
     return stages.eval()  # type: ignore[no-any-return]
-
-
-def _small(image: Image) -> Image:
-    if image.shape[:2] == SIZE:
-        return image
-    small = cv2.resize(image, SIZE[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ladle_rt.datasets.look import Look
+from ladle_rt.documents import json_number
 from ladle_rt.evaluation.bootstrap import Interval
 from ladle_rt.evaluation.comparison import PAINTED, RAW
 from ladle_rt.evaluation.image_metrics import ImageScores
@@ -114,7 +114,7 @@ def _figures(report: Report) -> dict[str, Any]:
 
 
 def _plain(report: Report, scores: ImageScores) -> dict[str, float | None]:
-    return {metric: _number(getattr(scores, metric)) for metric in report.metrics}
+    return {metric: json_number(getattr(scores, metric)) for metric in report.metrics}
 
 
 def _intervals(report: Report, row: str, light: str) -> dict[str, list[float] | None]:
@@ -124,7 +124,7 @@ def _intervals(report: Report, row: str, light: str) -> dict[str, list[float] | 
 def _differences(report: Report, row: str, light: str) -> dict[str, dict[str, Any]]:
     return {
         metric: {
-            "mean": _number(report.difference(row, metric, light)),
+            "mean": json_number(report.difference(row, metric, light)),
             "interval": _ends(report.interval(row, metric, light, report.first)),
         }
         for metric in report.metrics
@@ -133,15 +133,10 @@ def _differences(report: Report, row: str, light: str) -> dict[str, dict[str, An
 
 def _kid(found: KernelDistance) -> dict[str, Any]:
     return {
-        "value": _number(found.value),
+        "value": json_number(found.value),
         "interval": _ends(found.interval),
         "pictures": found.pictures,
     }
-
-
-def _number(value: float) -> float | None:
-    """Five digits; equal images have an infinite PSNR, and JSON knows no infinity."""
-    return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
 def _ends(interval: Interval | None) -> list[float] | None:

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.documents import json_number
 from ladle_rt.similarity import Image, psnr_db, similarity
 
 Plane = npt.NDArray[np.float32]
@@ -60,7 +61,7 @@ class TemporalScores:
 
     def to_dict(self) -> dict[str, float | None]:
         """JSON-ready, five digits."""
-        return {key: _number(value) for key, value in asdict(self).items()}
+        return {key: json_number(value) for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class VideoReport:
                     "image": row,
                     "levels": levels,
                     **scores.to_dict(),
-                    "warping_ratio": _number(self.warping_ratio(row, levels)),
+                    "warping_ratio": json_number(self.warping_ratio(row, levels)),
                 }
                 for (row, levels), scores in self.rows.items()
             ],
@@ -179,10 +180,6 @@ class TemporalMeter:
                 for key, values in self._figures.items()
             }
         )
-
-
-def _number(value: float) -> float | None:
-    return float(f"{value:.5g}") if np.isfinite(value) else None
 
 
 def _flow(start: npt.NDArray[np.uint8], end: npt.NDArray[np.uint8]) -> Plane:

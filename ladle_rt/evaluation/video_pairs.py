@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 
 from ladle_rt.errors import DatasetError, InputError
-from ladle_rt.evaluation.eval_model import SIZE
+from ladle_rt.evaluation.eval_model import comparison_size
+from ladle_rt.evaluation.pair_images import to_unit
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.similarity import Image
 from ladle_rt.sources.container import open_input, video_stream
@@ -133,6 +133,4 @@ def _timed(container: Any, stream: Any, path: Path) -> Iterator[tuple[float, av.
 
 def _rgb(frame: av.VideoFrame) -> Image:
     turned: Any = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4)
-    pixels: Any = np.ascontiguousarray(turned)
-    small = cv2.resize(pixels, SIZE[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32) / np.float32(255)
+    return to_unit(comparison_size(np.ascontiguousarray(turned)))

@@ -22,10 +22,11 @@ from ladle_rt.experiments.experiment_plan import (
     lineage,
 )
 from ladle_rt.models.artifact import file_sha256
+from ladle_rt.training.data_spec import DataSpec
 from ladle_rt.training.phases import Phase
 from ladle_rt.training.resolve import merge, resolve_config
 from ladle_rt.training.run_folder import FREE, publishable
-from ladle_rt.training.train_config import DataSpec, TrainConfig
+from ladle_rt.training.train_config import TrainConfig
 
 BASE_RECIPE = "paper"
 
@@ -226,7 +227,7 @@ def _run(
     facts = {k: v for k, v in publishable(config).items() if k not in FREE}
     if "handle" in origin:
         del facts["handle_weights"]
-    key = f"{config.architecture}-{config.preset}-{_digest({**facts, **origin})}-{config.seed}"
+    key = f"{config.architecture}-{config.preset}-{digest({**facts, **origin})}-{config.seed}"
     return ArmRun(arm, config.seed, config, key, pretraining)
 
 
@@ -248,11 +249,12 @@ def _pretraining(
         "steps": steps,
         "seed": config.seed,
     }
-    key = f"handle-{task.task}-{task.on}-{_digest(facts)}-{config.seed}"
+    key = f"handle-{task.task}-{task.on}-{digest(facts)}-{config.seed}"
     return PretrainingRun(task, data, steps, config.architecture, config.preset, config.seed, key)
 
 
-def _digest(facts: Mapping[str, Any]) -> str:
+def digest(facts: Mapping[str, Any]) -> str:
+    """What tells JSON-ready facts from others, in a file's name."""
     text = json.dumps(facts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -24,19 +23,18 @@ from ladle_rt.evaluation.eval_model import SIZE, EvalModel
 from ladle_rt.evaluation.evaluate import evaluate
 from ladle_rt.evaluation.evaluate_video import SMOOTHED, evaluate_video
 from ladle_rt.evaluation.open_models import open_models
-from ladle_rt.evaluation.pair_images import read_pair_images
+from ladle_rt.evaluation.pair_images import grey_copy, read_pair_images
 from ladle_rt.evaluation.perceptual_weights import open_perceptual_metric
 from ladle_rt.evaluation.signatures import colour_at_edges, displacement_px, noisy
 from ladle_rt.evaluation.video_pairs import find_video_pairs
-from ladle_rt.experiments.arm_configs import ResolvedExperiment
+from ladle_rt.experiments.arm_configs import ResolvedExperiment, digest
 from ladle_rt.experiments.experiment_plan import ValidationSet
 from ladle_rt.experiments.linear_probe import has_handle, probe_handle
-from ladle_rt.files import write_whole
+from ladle_rt.files import write_text
 from ladle_rt.models.artifact import ModelInfo, file_sha256
 from ladle_rt.structure import structure
 from ladle_rt.thermal.normalization import normalize
-from ladle_rt.training.samples import select_pairs
-from ladle_rt.training.train_config import DataSpec
+from ladle_rt.training.data_spec import DataSpec, select_pairs
 
 logger = logging.getLogger("ladle_rt")
 
@@ -103,7 +101,7 @@ def score_arm(
         "data": [str({**asdict(spec), "path": spec.path.name}) for spec in data],
         "videos": [path.name for path in resolved.videos],
     }
-    place = cache / f"scores-{_digest(asked)}.json"
+    place = cache / f"scores-{digest(asked)}.json"
     if place.is_file():
         held = read_json(place, "scores of an arm", InputError)
         return structure(ArmScores, held, place.name, InputError)
@@ -130,7 +128,7 @@ def score_arm(
     result = ArmScores(info.parameters, info.macs, tuple(found), kid)
     cache.mkdir(parents=True, exist_ok=True)
     text = json.dumps(asdict(result)) + "\n"
-    write_whole(place, lambda target: target.write_text(text, encoding="utf-8"))
+    write_text(place, text)
     return result
 
 
@@ -172,7 +170,7 @@ def _signatures(model: EvalModel, one: ValidationSet, pairs: Sequence[Pair]) -> 
         truth = images.truths["none"]
         thermal = normalize(images.thermal, model.thermal)
         seen = noisy(thermal, number)
-        grey, grey_again = (np.repeat(plane[..., None], 3, axis=2) for plane in (thermal, seen))
+        grey, grey_again = (grey_copy(plane) for plane in (thermal, seen))
         picture, again = (model.picture(plane, pair.name) for plane in (thermal, seen))
         measured: dict[str, dict[str, float | None]] = {
             "displacement_px": {
@@ -186,14 +184,14 @@ def _signatures(model: EvalModel, one: ValidationSet, pairs: Sequence[Pair]) -> 
             },
         }
         for metric, values in measured.items():
-            said = {row: value for row, value in values.items() if value is not None}
-            if len(said) == len(values):
-                found.setdefault(metric, []).append((pair, said))
+            known = {row: value for row, value in values.items() if value is not None}
+            if len(known) == len(values):
+                found.setdefault(metric, []).append((pair, known))
     return [
         SetScores(
             one.name,
             _frames(one, [pair for pair, _ in kept]),
-            _frozen({row: {metric: [said[row] for _, said in kept]} for row in kept[0][1]}),
+            _frozen({row: {metric: [known[row] for _, known in kept]} for row in kept[0][1]}),
         )
         for metric, kept in found.items()
     ]
@@ -261,7 +259,3 @@ def _facts(one: ValidationSet) -> dict[str, Any]:
         "opencv": cv2.__version__,
         "spec": str({**spec, "path": one.spec.path.name}),
     }
-
-
-def _digest(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]

@@ -15,7 +15,7 @@ from ladle_rt.datasets.look import LOOKS, Look
 from ladle_rt.documents import read_toml
 from ladle_rt.errors import ConfigError
 from ladle_rt.structure import structure
-from ladle_rt.training.train_config import DataSpec
+from ladle_rt.training.data_spec import DataSpec
 
 ScaleName = Literal["small", "kaist"]
 SCALES: tuple[ScaleName, ...] = get_args(ScaleName)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from ladle_rt.benchmark.report_html import STYLE
+from ladle_rt.benchmark.report_html import page
 from ladle_rt.benchmark.report_plots import MARGIN_PX, ROW_PX, rendered
 from ladle_rt.errors import require
 from ladle_rt.experiments.experiment_plan import ALL
@@ -22,7 +22,6 @@ def to_html(result: ExperimentResult) -> str:
         MissingDependencyError: plotly is not installed.
     """
     go = require("plotly.graph_objects", "report")
-    script = require("plotly.offline", "report").get_plotlyjs()
     groups = list(dict.fromkeys(group for arm in result.arms for group in arm.figures))
     parts = [f"<h1>{escape(result.title)}</h1>", f"<p>{escape(result.question)}</p>"]
     parts.append(f'<p class="note">{escape(scale_sentence(result))}</p>')
@@ -36,12 +35,7 @@ def to_html(result: ExperimentResult) -> str:
         parts.append(f"<h2>{escape(heading)}</h2>")
         parts.append('<p class="note">Means with 95 % intervals; baselines are grey.</p>')
         parts.append(_plot(go, result, metric, having, heading))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(result.title)}</title><style>{STYLE}</style>"
-        f"<script>{script}</script></head>\n<body>" + "\n".join(parts) + "\n</body></html>\n"
-    )
+    return page(result.title, parts)
 
 
 def _plot(go: Any, result: ExperimentResult, metric: str, groups: list[str], heading: str) -> str:

@@ -109,8 +109,7 @@ def read_result(path: Path) -> ExperimentResult:
             f"{path}: expected a result of schema version {SCHEMA_VERSION}, received "
             f"{shown(repr(version))}; move it away and run the experiment again"
         )
-    filled = _with_figures(values)
-    return structure(ExperimentResult, filled, str(path), InputError)
+    return structure(ExperimentResult, values, str(path), InputError)
 
 
 def analyse(
@@ -288,23 +287,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value
-
-
-def _with_figures(values: dict[str, Any]) -> dict[str, Any]:
-    """Three numbers to figures, where figures stand; what does not fit is left for `structure`."""
-    for arm in _tables(values.get("arms")):
-        for group in _tables(list((arm.get("figures") or {}).values())):
-            group.update({metric: _figure(one) for metric, one in group.items()})
-    for one in _tables(values.get("comparisons")):
-        one.update({n: _figure(one[n]) for n in ("difference", "percent") if one.get(n)})
-    return values
-
-
-def _tables(values: Any) -> list[dict[str, Any]]:
-    return [one for one in values or () if isinstance(one, dict)]
-
-
-def _figure(values: Any) -> Any:
-    names = ("value", "low", "high")
-    fits = isinstance(values, list) and len(values) == len(names)
-    return dict(zip(names, values, strict=True)) if fits else values

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from ladle_rt.benchmark.intervals import Figure
+from ladle_rt.benchmark.report_tables import cell, markdown_table
 from ladle_rt.experiments.experiment_plan import ALL
 from ladle_rt.experiments.experiment_result import ArmResult, ComparisonResult, ExperimentResult
 
@@ -53,7 +53,10 @@ def to_markdown(result: ExperimentResult) -> str:
             [a.name, f"{(a.parameters or 0) / 1e6:.2f}", f"{(a.macs or 0) / 1e9:.2f}"]
             for a in sizes
         ]
-        lines += [*_table(["arm", "million parameters", "GMAC at 256x192"], rows), ""]
+        lines += [
+            *markdownmarkdown_table(["arm", "million parameters", "GMAC at 256x192"], rows),
+            "",
+        ]
     lines += [*(f"- {note}" for note in result.notes), ""] if result.notes else []
     return "\n".join(lines).rstrip() + "\n"
 
@@ -67,18 +70,18 @@ def group_tables(result: ExperimentResult, group: str = ALL) -> list[str]:
     rows = [
         [
             _name(arm),
-            *(_figure(arm.figures[group].get(m)) for m in metrics),
+            *(cell(arm.figures[group].get(m), ".3g") for m in metrics),
             *([f"{arm.kid[group]:.2f}" if group in arm.kid else ""] if has_kid else []),
         ]
         for arm in shown
     ]
-    lines = [*_table(heads, rows), ""]
+    lines = [*markdown_table(heads, rows), ""]
     compared = [one for one in result.comparisons if one.group == group]
     if compared:
         over = dict.fromkeys(one.over for one in compared)
         lines += [f"Differences; 95 % intervals over {'; '.join(over)}.", ""]
         heads = ["", "metric", "difference", "%", "p (Holm)", "seeds", "verdict"]
-        lines += [*_table(heads, [_comparison(one) for one in compared]), ""]
+        lines += [*markdown_table(heads, [_comparison(one) for one in compared]), ""]
     return lines
 
 
@@ -121,7 +124,7 @@ def to_summary(results: Sequence[ExperimentResult]) -> str:
         if not found:
             rows.append([f"{result.experiment}, {result.scale}{state}", "", "", "", "", "", "", ""])
     heads = ["experiment", "", "metric", "difference", "%", "p (Holm)", "seeds", "verdict"]
-    return "\n".join([*lines, *_table(heads, rows)]) + "\n"
+    return "\n".join([*lines, *markdownmarkdown_table(heads, rows)]) + "\n"
 
 
 def _comparison(one: ComparisonResult) -> list[str]:
@@ -129,8 +132,8 @@ def _comparison(one: ComparisonResult) -> list[str]:
     return [
         f"{one.arm} against {one.against}",
         HEADINGS.get(one.metric, one.metric),
-        _figure(one.difference, "+.3g"),
-        "" if one.percent is None else _figure(one.percent, "+.1f"),
+        cell(one.difference, "+.3g"),
+        "" if one.percent is None else cell(one.percent, "+.1f"),
         f"{one.p_holm:.3f}" if one.p_holm >= 0.001 else "< 0.001",
         f"{one.agree}/{one.seeds}",
         one.verdict + claims,
@@ -139,15 +142,3 @@ def _comparison(one: ComparisonResult) -> list[str]:
 
 def _name(arm: ArmResult) -> str:
     return f"*{arm.name}*" if arm.status == "baseline" else arm.name
-
-
-def _figure(figure: Figure | None, style: str = ".3g") -> str:
-    if figure is None:
-        return ""
-    value, low, high = (format(x, style) for x in (figure.value, figure.low, figure.high))
-    return value if low == high else f"{value} [{low}, {high}]"
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]

@@ -21,16 +21,19 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from ladle_rt.errors import ConfigError, TrainingError, TrainingStoppedError
 from ladle_rt.experiments.arm_configs import PretrainingRun
-from ladle_rt.files import write_whole
-from ladle_rt.models.context import context
+from ladle_rt.files import write_text, write_whole
+from ladle_rt.models.context_channels import context
 from ladle_rt.models.ladlenet_plus import LadleNetPlus
 from ladle_rt.models.registry import build, preset_config
 from ladle_rt.training.checkpoint import load_checkpoint, save_checkpoint
 from ladle_rt.training.loss import luma
+from ladle_rt.training.loss_config import LossConfig
 from ladle_rt.training.objective import semantics_loss
 from ladle_rt.training.phases import one_cycle
-from ladle_rt.training.samples import MixedSamples, Sample
-from ladle_rt.training.train_config import LossConfig, TrainConfig
+from ladle_rt.training.sample_tensors import Sample
+from ladle_rt.training.samples import MixedSamples
+from ladle_rt.training.train_config import TrainConfig
+from ladle_rt.training.training_run import mixed_seed
 
 HANDLE = "handle.safetensors"
 FACTS = "handle.json"
@@ -92,7 +95,7 @@ def pretrain_handle(run: PretrainingRun, folder: Path, stop: threading.Event) ->
     while step < run.steps:
         for group in optimizer.param_groups:
             group["lr"] = one_cycle(step, run.steps, run.steps // 10, task.learning_rate)
-        torch.manual_seed(_mix(run.seed, step))
+        torch.manual_seed(mixed_seed(run.seed, step))
         batch = Sample(
             *map(torch.stack, zip(*(samples[i] for i in samples.indices(step)), strict=True))
         )
@@ -124,7 +127,7 @@ def pretrain_handle(run: PretrainingRun, folder: Path, stop: threading.Event) ->
         "last_loss": float(np.nanmean(losses[-20:])),
     }
     text = json.dumps(facts, indent=2) + "\n"
-    write_whole(folder / FACTS, lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(folder / FACTS, text)
     tensors = {k: v.contiguous() for k, v in network.handle.network.state_dict().items()}
     write_whole(target, lambda path: save_file(tensors, path))
     return target
@@ -155,7 +158,3 @@ class _Pretrained(nn.Module):
         error = (self.paint(logits) - avg_pool2d(picture, stride)).abs()
         result: Tensor = (error * weight).sum() / weight.sum().clamp(min=1)
         return result
-
-
-def _mix(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

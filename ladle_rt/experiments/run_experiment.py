@@ -19,10 +19,10 @@ from ladle_rt.experiments.experiment_plot import to_html
 from ladle_rt.experiments.experiment_result import ExperimentResult, analyse, read_result
 from ladle_rt.experiments.experiment_tables import to_markdown, to_summary
 from ladle_rt.experiments.handle_pretraining import pretrain_handle
-from ladle_rt.files import write_whole
+from ladle_rt.files import write_text
 from ladle_rt.training.checkpoint import CHECKPOINT
+from ladle_rt.training.data_spec import select_pairs
 from ladle_rt.training.loop import Progress, train
-from ladle_rt.training.samples import select_pairs
 from ladle_rt.training.train_config import TrainConfig
 
 logger = logging.getLogger("ladle_rt")
@@ -189,12 +189,11 @@ def _write(folder: Path, result: ExperimentResult) -> None:
     except MissingDependencyError as error:
         logger.warning("%s; the plot is left out", error)
     for name, text in texts.items():
-        write_whole(folder / name, lambda path, text=text: path.write_text(text, encoding="utf-8"))  # type: ignore[misc]
+        write_text(folder / name, text)
 
 
 def write_summary(out: Path) -> None:
     """One table over the results in a folder: ``summary.md``."""
     results = [read_result(path) for path in sorted(out.glob(f"*/{RESULT}"))]
     if results:
-        text = to_summary(results)
-        write_whole(out / "summary.md", lambda path: path.write_text(text, encoding="utf-8"))
+        write_text(out / "summary.md", to_summary(results))

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from ladle_rt.errors import ConfigError
 from ladle_rt.models.blocks import Fold, UNet, colour, refinement
-from ladle_rt.models.context import CHANNELS, context
+from ladle_rt.models.context_channels import CHANNELS, context
 from ladle_rt.models.handles.handle import Handle
 from ladle_rt.models.handles.handle_config import HandleConfig
 
@@ -54,7 +54,7 @@ class LadleNetPlusConfig:
     refine_channels: int = 0
     """Width of the full-resolution refinement that sees the thermal image; 0 leaves it out."""
     context: bool = False
-    """Give Handle and Bowl the channels of `ladle_rt.models.context`, which the graph makes."""
+    """Give Handle and Bowl the channels of `ladle_rt.models.context_channels`, made inside."""
 
     def __post_init__(self) -> None:
         if not self.channels or min(self.channels) < 1:

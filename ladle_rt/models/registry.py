@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from torch import nn
 
@@ -20,6 +20,7 @@ from ladle_rt.models.handles.handle_config import HandleConfig
 from ladle_rt.models.handles.handle_settings import IMAGENET_MEAN, IMAGENET_STD
 from ladle_rt.models.ladlenet import LadleNet, LadleNetConfig
 from ladle_rt.models.ladlenet_plus import LadleNetPlus, LadleNetPlusConfig
+from ladle_rt.structure import structure, to_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ def preset_config(architecture: str, preset: str) -> Any:
 
 def config_to_dict(config: Any) -> dict[str, Any]:
     """A configuration as JSON-ready values."""
-    values: dict[str, Any] = _to_plain(asdict(config))
+    values: dict[str, Any] = to_plain(asdict(config))
     return values
 
 
@@ -200,35 +201,22 @@ def config_from_dict(architecture: str, values: Mapping[str, Any]) -> Any:
         ConfigError: unknown architecture, unknown or missing fields, values of the wrong kind or
             out of range.
     """
-    kind = find_architecture(architecture).config
-    return _from_plain(kind, values, f"configuration of {architecture}")
+    kind, where = find_architecture(architecture).config, f"configuration of {architecture}"
+    _check_complete(kind, values, where)
+    return structure(kind, values, where, ConfigError)
 
 
-def _to_plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _to_plain(item) for key, item in value.items()}
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _from_plain(hint: Any, value: Any, where: str) -> Any:
-    """A value of the type ``hint``: a configuration, a tuple, a number, a word or a switch."""
-    if is_dataclass(hint):
-        expected = sorted(field.name for field in fields(hint))
-        received = sorted(value) if isinstance(value, Mapping) else value
-        # Older versions knew fewer settings; what they built is what the defaults say.
-        needed = {f.name for f in fields(hint) if f.default is MISSING or f.name not in _NEWER}
-        if not isinstance(value, Mapping) or not needed <= value.keys() <= set(expected):
-            raise ConfigError(f"{where} needs {expected}, received {received}")
-        hints = get_type_hints(hint)
-        kind: Any = hint
-        return kind(
-            **{key: _from_plain(hints[key], value[key], f"{where}, {key}") for key in value}
-        )
-    if get_origin(hint) is tuple and isinstance(value, list | tuple):
-        return tuple(_from_plain(get_args(hint)[0], item, where) for item in value)
-    if type(value) is hint or (hint is float and type(value) is int):
-        return value
-    raise ConfigError(f"{where} must be {getattr(hint, '__name__', hint)}, received {value!r}")
+def _check_complete(kind: Any, values: Any, where: str) -> None:
+    """A default may change, so nothing is left to it but what older versions did not know."""
+    if not isinstance(values, Mapping):
+        return
+    hints = get_type_hints(kind)
+    for field in fields(kind):
+        if field.name in values:
+            if is_dataclass(hints[field.name]):
+                _check_complete(hints[field.name], values[field.name], f"{where}, {field.name}")
+        elif field.default is MISSING or field.name not in _NEWER:
+            raise ConfigError(f"{where}: expected a value for {field.name}, received none")
 
 
 def build(architecture: str, config: Any) -> nn.Module:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ladle_rt.documents import read_text
 from ladle_rt.errors import ConfigError, ModelError
-from ladle_rt.files import write_whole
+from ladle_rt.files import write_text, write_whole
 from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.models.registry import build, config_from_dict
 
@@ -20,7 +20,7 @@ def save_model(path: Path, model: nn.Module, info: ModelInfo) -> None:
     """Write ``path`` (safetensors) and its JSON beside it."""
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     write_whole(path, lambda target: save_file(tensors, target))
-    write_whole(path.with_suffix(".json"), lambda target: target.write_text(info.to_json()))
+    write_text(path.with_suffix(".json"), info.to_json())
 
 
 def load_model(path: Path) -> tuple[nn.Module, ModelInfo]:

@@ -9,12 +9,12 @@ from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from types import TracebackType
 from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.closing import Closing
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, ConfigError
 from ladle_rt.frames import Frame, TranslatedFrame
@@ -52,7 +52,7 @@ FRAMES_PER_SECOND = 25.0
 """Of arrays in a stream, which do not say when they were taken."""
 
 
-class Colorizer:
+class Colorizer(Closing):
     """Turns thermal arrays into colour pictures of the same size; made by `ladle_rt.load`.
 
     The colours are synthesised, not measured.
@@ -220,17 +220,6 @@ class Colorizer:
             translator.close()
         with self._turn:
             self._release()
-
-    def __enter__(self) -> Colorizer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _translate(self, planes: Sequence[Plane]) -> list[ColourArray]:
         counts = partial(to_counts, value_range=self._fixed_range)

@@ -11,7 +11,7 @@ from typing import Any
 from ladle_rt.frame_stats import FrameStats, State
 from ladle_rt.pipeline.frame_counter import FrameCounter
 from ladle_rt.pipeline.histogram import RECENT_S
-from ladle_rt.pipeline.load import MachineLoad
+from ladle_rt.pipeline.machine_load import MachineLoad
 from ladle_rt.sources.base import SourceEvent
 from ladle_rt.translate.base import Translator
 
@@ -38,7 +38,7 @@ class Monitor:
         """Tell which engine translates."""
         self._translator = translator
 
-    def hear(self, event: SourceEvent) -> None:
+    def note_event(self, event: SourceEvent) -> None:
         """Take note of what happened to the source; from its thread."""
         with self._lock:
             if event.kind == "back":

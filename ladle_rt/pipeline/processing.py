@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import threading
+
 from ladle_rt.config import TranslateOptions
 from ladle_rt.frames import Frame, PreparedFrame
-from ladle_rt.pipeline.unchanged import SkipUnchanged
+from ladle_rt.pipeline.skip_unchanged import SkipUnchanged
+from ladle_rt.sinks.base import SinkContext
+from ladle_rt.sources.base import SourceInfo
 from ladle_rt.thermal.frontend import FrontEnd
 from ladle_rt.thermal.isotherm import IsothermSwitch
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate.base import Translator
 from ladle_rt.translate.postprocess import PostProcessingTranslator
+
+
+def sink_context(
+    info: SourceInfo, options: TranslateOptions, overwrite: bool, stop: threading.Event
+) -> SinkContext:
+    """What sinks may know of a source's pictures; see `SinkContext` for ``stop``."""
+    return SinkContext(
+        width=info.width,
+        height=info.height,
+        rate=info.rate,
+        time_base=info.time_base,
+        sample_aspect_ratio=info.sample_aspect_ratio,
+        overwrite=overwrite,
+        encoding=options.encoding,
+        media=info.media,
+        sound=options.sound,
+        stop=stop,
+    )
 
 
 class Processing:

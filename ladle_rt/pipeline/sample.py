@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -11,7 +10,7 @@ import numpy as np
 
 from ladle_rt.colour import encode_png
 from ladle_rt.errors import OutputError
-from ladle_rt.files import check_target, temporary_folder, write_whole
+from ladle_rt.files import check_target, temporary_folder, write_bytes
 from ladle_rt.frames import Picture, ThermalPixels, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.video_sink import VideoSink
@@ -22,7 +21,6 @@ def write_sample(
     path: Path,
     options: DriveOptions,
     overwrite: bool = False,
-    on_frame: Callable[[], None] | None = None,
 ) -> int:
     """Write a synthetic thermal drive; the file appears whole or not at all.
 
@@ -30,7 +28,6 @@ def write_sample(
         path: the video file.
         options: the drive; sides must be even.
         overwrite: whether an existing file may be replaced.
-        on_frame: called after each frame.
 
     Returns:
         Number of frames.
@@ -51,8 +48,6 @@ def write_sample(
             picture = Picture("yuv420p", np.vstack([luma, neutral]), info.width, info.height)
             sink.write(TranslatedFrame(frame, picture))
             count += 1
-            if on_frame is not None:
-                on_frame()
     except BaseException:
         sink.abort()
         raise
@@ -69,7 +64,7 @@ def write_sample_image(path: Path, options: DriveOptions, overwrite: bool = Fals
     check_target(path, overwrite=overwrite)
     frame = next(iter(SyntheticSource(options)))
     data = _grey_png(frame.pixels)
-    write_whole(path, lambda part: part.write_bytes(data), overwrite=overwrite)
+    write_bytes(path, data, overwrite=overwrite)
 
 
 def write_sample_pairs(
@@ -78,7 +73,6 @@ def write_sample_pairs(
     seed: int,
     count: int,
     overwrite: bool = False,
-    on_pair: Callable[[], None] | None = None,
 ) -> None:
     """Write aligned ``ir/NNNN.png`` (8-bit) and ``vi/NNNN.png`` (sRGB) of one synthetic drive.
 
@@ -91,7 +85,6 @@ def write_sample_pairs(
         count: number of pairs.
         overwrite: whether ``ir`` and ``vi`` may have files already, and those of equal names be
             replaced.
-        on_pair: called after each pair.
 
     Raises:
         ConfigError: see `DriveOptions`.
@@ -110,8 +103,6 @@ def write_sample_pairs(
         for number, pair in enumerate(synthetic_pairs(*size, seed, count)):
             (part / f"ir/{number:04}.png").write_bytes(_grey_png(pair.thermal))
             (part / f"vi/{number:04}.png").write_bytes(encode_png(pair.visible))
-            if on_pair is not None:
-                on_pair()
         if fresh:
             part.rename(folder)
             return

@@ -15,16 +15,15 @@ from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import ConfigError, OutputError, StoppedError
 from ladle_rt.frame_stats import FrameStats
 from ladle_rt.models.artifact import ModelArtifact
-from ladle_rt.pipeline.budget import LatencyBudget
 from ladle_rt.pipeline.frame_counter import FrameCounter
+from ladle_rt.pipeline.latency_budget import LatencyBudget
 from ladle_rt.pipeline.monitor import Monitor, summary
 from ladle_rt.pipeline.onlooker import Onlooker, OpenedStream
-from ladle_rt.pipeline.places import refuse_shared_places
-from ladle_rt.pipeline.processing import Processing
+from ladle_rt.pipeline.processing import Processing, sink_context
 from ladle_rt.pipeline.run import Policy, run
+from ladle_rt.pipeline.shared_places import refuse_shared_places
 from ladle_rt.pipeline.stats_file import StatsFile
 from ladle_rt.pipeline.trace import Trace
-from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.fanout import FanOut
 from ladle_rt.sinks.recorder import Recorder
 from ladle_rt.sinks.select import open_sinks
@@ -142,7 +141,7 @@ def stream(
         if onlooker is not None:
             onlooker.begin(monitor.figures)
         try:
-            source = open_source(job.device, job.source, monitor.hear, stop)
+            source = open_source(job.device, job.source, monitor.note_event, stop)
         except StoppedError:
             return StreamResult(FrameStats(0, 0, stopped=True), ())
         stack.enter_context(source)
@@ -208,12 +207,6 @@ def _policy(source: Source) -> Policy:
     return "latest" if source.info.live else "block"
 
 
-def _set_event() -> threading.Event:
-    event = threading.Event()
-    event.set()
-    return event
-
-
 def _open_outputs(
     job: StreamJob,
     info: SourceInfo,
@@ -225,18 +218,11 @@ def _open_outputs(
     notify: Callable[[str], None],
     onlooker: Onlooker | None,
 ) -> None:
-    context = SinkContext(
-        width=info.width,
-        height=info.height,
-        rate=info.rate,
-        time_base=info.time_base,
-        sample_aspect_ratio=info.sample_aspect_ratio,
-        overwrite=job.overwrite,
-        encoding=job.options.encoding,
-        media=info.media,
-        sound=job.options.sound,
-        stop=_set_event() if job.max_frames is not None else stop,
-    )
+    sound_ends = stop
+    if job.max_frames is not None:
+        sound_ends = threading.Event()
+        sound_ends.set()
+    context = sink_context(info, job.options, job.overwrite, sound_ends)
     for sink in open_sinks(job.outputs, context):
         sinks.add(sink)
     window = job.window

@@ -11,9 +11,9 @@ from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import ConfigError, StoppedError
 from ladle_rt.files import check_target
 from ladle_rt.frame_stats import FrameStats
-from ladle_rt.pipeline.processing import Processing
+from ladle_rt.pipeline.processing import Processing, sink_context
 from ladle_rt.pipeline.run import run
-from ladle_rt.sinks.base import Sink, SinkContext
+from ladle_rt.sinks.base import Sink
 from ladle_rt.sinks.stdout_sink import MatroskaStdout
 from ladle_rt.sinks.video_sink import VideoSink
 from ladle_rt.sources.base import Source, SourceInfo, SourceOptions
@@ -124,16 +124,5 @@ def _open(job: VideoJob) -> Source:
 
 
 def _sink(job: VideoJob, info: SourceInfo, stop: threading.Event) -> Sink:
-    context = SinkContext(
-        width=info.width,
-        height=info.height,
-        rate=info.rate,
-        time_base=info.time_base,
-        sample_aspect_ratio=info.sample_aspect_ratio,
-        overwrite=job.overwrite,
-        encoding=job.options.encoding,
-        media=info.media,
-        sound=job.options.sound,
-        stop=stop,
-    )
+    context = sink_context(info, job.options, job.overwrite, stop)
     return MatroskaStdout(context) if job.output == STANDARD else VideoSink(job.output, context)

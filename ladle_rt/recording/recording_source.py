@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
+from ladle_rt.closing import Closing
 from ladle_rt.errors import InputError, InputNotFoundError, PartialResultError
 from ladle_rt.frames import Frame
 from ladle_rt.recording.file_format import CutOffError, read_frames, read_magic
@@ -20,7 +20,7 @@ RATE_FRAMES = 30
 """The frame rate is taken from so many frames."""
 
 
-class RecordingSource:
+class RecordingSource(Closing):
     """A `Source` over a file that `RecordingSink` wrote.
 
     Pixels, dtype and presentation times are those that were captured. ``sequence`` counts from
@@ -83,17 +83,6 @@ class RecordingSource:
     def close(self) -> None:
         """Close the file; calling it twice is harmless."""
         self._file.close()
-
-    def __enter__(self) -> RecordingSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _whole_frames(self) -> Iterator[Frame]:
         try:

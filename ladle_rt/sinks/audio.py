@@ -97,7 +97,7 @@ class AudioCarrier:
                 self._tracks[stream.index] = track
         self._packets = self._read()
         self._waiting: Any = None
-        self._told_damage = False
+        self._warned_damage = False
 
     def mux_until(self, time_s: Fraction | None) -> None:
         """Write all audio up to an output time; ``None`` writes the rest."""
@@ -137,8 +137,8 @@ class AudioCarrier:
             self._warn_damage("parts are left out")
 
     def _warn_damage(self, result: str) -> None:
-        if not self._told_damage:
-            self._told_damage = True
+        if not self._warned_damage:
+            self._warned_damage = True
             logger.warning("%s: its audio is damaged; %s", self._media.path.name, result)
 
     def _time_s(self, packet: Any) -> Fraction:

@@ -18,7 +18,7 @@ from ladle_rt.addresses import masked
 from ladle_rt.frames import PixelFormat, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
 from ladle_rt.sinks.encoding import plan_live_encoder
-from ladle_rt.sinks.newest import NewestSlot
+from ladle_rt.sinks.newest_slot import NewestSlot
 from ladle_rt.sinks.picture_stream import PictureStream
 from ladle_rt.sinks.scheduling import OrdinaryScheduling
 from ladle_rt.sinks.sink_thread import SinkThread

@@ -12,7 +12,7 @@ from pathlib import Path
 from ladle_rt.errors import OutputError
 from ladle_rt.frames import PixelFormat, TranslatedFrame
 from ladle_rt.sinks.base import SinkContext
-from ladle_rt.sinks.newest import NewestSlot
+from ladle_rt.sinks.newest_slot import NewestSlot
 from ladle_rt.sinks.picture_header import describe
 from ladle_rt.sinks.sink_thread import SinkThread
 

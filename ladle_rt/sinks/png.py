@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 from ladle_rt.colour import encode_png
-from ladle_rt.files import write_whole
+from ladle_rt.files import write_bytes
 from ladle_rt.frames import Picture
 
 IHDR_END = 8 + 25
@@ -28,14 +28,18 @@ def write_png(
     Raises:
         OutputError: it cannot be written.
     """
-    data = _with_exif(encode_png(picture.data), exif)
-    write_whole(path, lambda part: part.write_bytes(data), overwrite=overwrite)
+    png = encode_png(picture.data)
+    if exif is not None:
+        png = with_chunk(png, b"eXIf", exif)
+    write_bytes(path, png, overwrite=overwrite)
 
 
-def _with_exif(png: bytes, exif: bytes | None) -> bytes:
-    """The chunk right behind IHDR, as the PNG specification (third edition, 11.3.2.5) allows."""
-    if exif is None:
-        return png
-    checked = b"eXIf" + exif
-    chunk = struct.pack(">I", len(exif)) + checked + struct.pack(">I", zlib.crc32(checked))
+def with_chunk(png: bytes, kind: bytes, data: bytes) -> bytes:
+    """A PNG file and one chunk more, right behind IHDR.
+
+    The specification (third edition, 5.6 and 11.3) allows ``eXIf`` and text there, and readers
+    pass over what they do not know.
+    """
+    checked = kind + data
+    chunk = struct.pack(">I", len(data)) + checked + struct.pack(">I", zlib.crc32(checked))
     return png[:IHDR_END] + chunk + png[IHDR_END:]

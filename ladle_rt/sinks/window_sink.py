@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 import cv2
 
+from ladle_rt.colour import swap_red_and_blue
 from ladle_rt.errors import LadleError, OutputError
 from ladle_rt.frame_stats import FrameStats
 from ladle_rt.frames import PixelFormat, TranslatedFrame
@@ -187,7 +188,7 @@ class WindowSink:
             lines = [*lines, (text, BRIGHT)]
         if lines:
             picture = draw(picture, lines)
-        cv2.imshow(self._title, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        cv2.imshow(self._title, swap_red_and_blue(picture))
 
     def _press(self, key: str) -> None:
         try:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 
+from ladle_rt.closing import Closing
 from ladle_rt.errors import InputError, InputNotFoundError
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sources.base import SourceInfo, SourceOptions
@@ -37,7 +37,7 @@ def is_sequence(path: Path) -> bool:
     return path.suffix.lower() in (SUFFIXES - WITH_TIMES) | REFUSED.keys()
 
 
-class FolderSource:
+class FolderSource(Closing):
     """Every picture once, in natural order: ``2.png`` before ``10.png``."""
 
     def __init__(
@@ -112,17 +112,6 @@ class FolderSource:
 
     def close(self) -> None:
         """Nothing to release."""
-
-    def __enter__(self) -> FolderSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _files(path: Path, recursive: bool) -> list[Path]:

@@ -13,12 +13,12 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from types import TracebackType
 from typing import Any
 
 import cv2
 import numpy as np
 
+from ladle_rt.closing import Closing
 from ladle_rt.errors import InputError, SourceLostError
 from ladle_rt.frames import Frame
 from ladle_rt.sources.base import SourceInfo, SourceOptions
@@ -67,7 +67,7 @@ def _open(pipeline: str) -> Any:
     return cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
 
 
-class GStreamerSource:
+class GStreamerSource(Closing):
     """A live `Source` over ``GRAY8``, ``GRAY16_LE`` or ``BGR`` frames of an ``appsink``.
 
     A pipeline that hangs is left to the watchdog around this source.
@@ -88,7 +88,6 @@ class GStreamerSource:
         Raises:
             InputError: no GStreamer, or a pipeline that gives no frame.
         """
-        self._pipeline = pipeline
         self._palette = live_palette((options or SourceOptions()).read, "GStreamer")
         self._capture = open_capture(pipeline)
         self._guard = CloseGuard(self._capture.release)
@@ -143,17 +142,6 @@ class GStreamerSource:
     def close(self) -> None:
         """Stop the pipeline; calling it twice is harmless."""
         self._guard.close()
-
-    def __enter__(self) -> GStreamerSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _is_colour(image: Any) -> bool:

@@ -10,13 +10,13 @@ import logging
 import time
 from collections.abc import Iterator
 from fractions import Fraction
-from types import TracebackType
 from typing import Any
 
 import av
 import numpy as np
 
 from ladle_rt.addresses import masked
+from ladle_rt.closing import Closing
 from ladle_rt.errors import FalseColourError, InputError, InputNotFoundError, SourceLostError
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.media import DECODING_FAILS, open_media
@@ -43,7 +43,7 @@ MOST_FAULTS = 50
 """So many undecodable packets in a row are a lost stream."""
 
 
-class NetworkSource:
+class NetworkSource(Closing):
     """A live `Source` at an address; opening waits for its first frame.
 
     Frames carry the luma plane or grey counts, uint8 or uint16. ``timestamp_ns`` is the moment
@@ -107,17 +107,6 @@ class NetworkSource:
     def close(self) -> None:
         """Release the stream; see the class."""
         self._guard.close()
-
-    def __enter__(self) -> NetworkSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _connect(self) -> Any:
         scheme = self._url.partition("://")[0].lower()

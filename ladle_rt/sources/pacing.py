@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from types import TracebackType
 
+from ladle_rt.closing import Closing
 from ladle_rt.errors import InputError
 from ladle_rt.frames import Frame
 from ladle_rt.sources.base import Source, SourceInfo
@@ -19,7 +19,7 @@ LATE_S = 1.0
 """Further behind than this, the schedule starts anew instead of catching up in a burst."""
 
 
-class RealtimeSource:
+class RealtimeSource(Closing):
     """A `Source` that delivers another one's frames when their time has come.
 
     ``timestamp_ns`` is the time of delivery: to the pipeline each frame is new.
@@ -60,19 +60,8 @@ class RealtimeSource:
         """End the wait and release the recording; from any thread, harmless a second time."""
         self._guard.close()
 
-    def __enter__(self) -> RealtimeSource:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class LoopSource:
+class LoopSource(Closing):
     """A `Source` that begins a recording again at its end; sequences and times go on."""
 
     def __init__(self, open_source: Callable[[], Source]) -> None:
@@ -131,14 +120,3 @@ class LoopSource:
         """Release the recording; harmless a second time."""
         self._closed = True
         self._current.close()
-
-    def __enter__(self) -> LoopSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

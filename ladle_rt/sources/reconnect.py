@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from types import TracebackType
 from typing import Literal
 
+from ladle_rt.closing import Closing
 from ladle_rt.errors import ConfigError, LadleError
 from ladle_rt.frames import Frame
 from ladle_rt.sources.base import Source, SourceEvent, SourceInfo
@@ -97,7 +97,7 @@ class _Reader:
         return not self.thread.is_alive()
 
 
-class ReconnectingSource:
+class ReconnectingSource(Closing):
     """A `Source` over others of the same place; see the module's docstring.
 
     Sequences count on and presentation times never run back across reopening: the time without
@@ -171,17 +171,6 @@ class ReconnectingSource:
             reader, self._reader = self._reader, None
         if reader is not None:
             reader.leave()
-
-    def __enter__(self) -> ReconnectingSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _next(self, reader: _Reader) -> Frame | None:
         """The next frame; ``None`` when the reader ended, stalled, or all is closed."""

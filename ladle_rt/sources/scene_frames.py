@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ladle_rt.errors import FalseColourError, InputError
 from ladle_rt.frames import ThermalPixels
+from ladle_rt.geometry import samples
 from ladle_rt.sources.pixel_layouts import COLOURED_SHARE, coloured_share, intensities, packed_words
 from ladle_rt.sources.still_images import scene_reader
 from ladle_rt.temperature import Temperatures
@@ -24,6 +25,8 @@ FIRST_CHECKS = 5
 """So many of the first frames that show anything decide whether the input is in colour."""
 CHECK_EVERY = 50
 """After that one frame in so many is looked at."""
+FLAT_SAMPLES = 64
+"""At least so many rows and columns say whether a frame is flat."""
 FLAT_SPAN = 16
 """A frame whose 8-bit counts span less shows nothing that colour could be judged by."""
 
@@ -111,7 +114,7 @@ class SceneFrames:
             return
         share = coloured_share(frame)
         if share <= COLOURED_SHARE:
-            few = pixels[:: max(1, len(pixels) // 64), :: max(1, pixels.shape[1] // 64)]
+            few = samples(pixels, FLAT_SAMPLES)
             self._checks += int(few.max()) - int(few.min()) >= FLAT_SPAN
             return
         found = f"{self._path}: {share:.0%} of the picture is coloured"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from types import TracebackType
 
+from ladle_rt.closing import Closing
 from ladle_rt.frames import Frame
 from ladle_rt.sources.base import Source
 from ladle_rt.sources.still_images import scene_reader
 from ladle_rt.thermal.scene_reader import ReadOptions
 
 
-class SceneSource:
+class SceneSource(Closing):
     """Another source, each frame read by a `SceneReader`."""
 
     def __init__(self, source: Source, options: ReadOptions) -> None:
@@ -49,14 +49,3 @@ class SceneSource:
     def close(self) -> None:
         """Release the source; calling it twice is harmless."""
         self.inner.close()
-
-    def __enter__(self) -> SceneSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

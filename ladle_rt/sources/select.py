@@ -38,6 +38,7 @@ class SourceKind(NamedTuple):
 
 
 _NETWORK = "ladle_rt.sources.network_source:NetworkSource"
+_PATTERN = "ladle_rt.sources.synthetic_source:open_pattern"
 SOURCES = {
     "csi": SourceKind("csi:N", "ladle_rt.sources.gstreamer_source:open_csi"),
     "gst": SourceKind("gst:PIPELINE", "ladle_rt.sources.gstreamer_source:GStreamerSource"),
@@ -51,7 +52,7 @@ SOURCES = {
     "rtsps": SourceKind("rtsps://", _NETWORK),
     "snapshot": SourceKind("snapshot:URL", "ladle_rt.sources.snapshot_source:SnapshotSource"),
     "srt": SourceKind("srt://", _NETWORK),
-    "synthetic": SourceKind("synthetic[:WxH@FPS]", "ladle_rt.sources.pattern:open_pattern"),
+    "synthetic": SourceKind("synthetic[:WxH@FPS]", _PATTERN),
     "tcp": SourceKind("tcp://", _NETWORK),
     "udp": SourceKind("udp://", _NETWORK),
     "v4l2": SourceKind("v4l2:DEVICE", "ladle_rt.sources.v4l2.v4l2_source:V4l2Source"),

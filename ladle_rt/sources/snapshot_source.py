@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 from http.client import HTTPException
 from pathlib import PurePosixPath
-from types import TracebackType
 from typing import Any
 from urllib import request
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ladle_rt.addresses import masked
+from ladle_rt.closing import Closing
 from ladle_rt.errors import FalseColourError, InputError, InputNotFoundError, SourceLostError
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.media import DECODING_FAILS, open_media
@@ -33,7 +33,7 @@ MOST_BYTES = 64_000_000
 TIME_BASE = Fraction(1, 1_000_000)
 
 
-class SnapshotSource:
+class SnapshotSource(Closing):
     """A live `Source` that fetches a picture, and the next one when it is due.
 
     ``timestamp_ns`` and presentation times are those of arrival.
@@ -94,17 +94,6 @@ class SnapshotSource:
     def close(self) -> None:
         """Ask no more; a request that is going on ends by itself within the timeout."""
         self._guard.close()
-
-    def __enter__(self) -> SnapshotSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _fetch(self) -> ThermalPixels:
         try:

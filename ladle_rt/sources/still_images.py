@@ -99,10 +99,7 @@ def read_still(
 
 
 def read_stills(
-    path: Path,
-    allow_colour: bool = False,
-    options: ReadOptions | None = None,
-    reader: SceneReader | None = None,
+    path: Path, allow_colour: bool = False, options: ReadOptions | None = None
 ) -> Iterator[ThermalPixels]:
     """`read_still` of every picture in a file.
 
@@ -110,9 +107,8 @@ def read_stills(
         path: as there, as are the next two.
         allow_colour: see above.
         options: see above.
-        reader: goes on with it where files belong together.
     """
-    for pixels, _ in read_scenes(path, allow_colour, options, reader):
+    for pixels, _ in read_scenes(path, allow_colour, options):
         yield pixels
 
 
@@ -122,7 +118,14 @@ def read_scenes(
     options: ReadOptions | None = None,
     reader: SceneReader | None = None,
 ) -> Iterator[tuple[ThermalPixels, Temperatures | None]]:
-    """`read_stills` with the degrees of each picture's counts, where they are known."""
+    """`read_stills` with the degrees of each picture's counts, where they are known.
+
+    Args:
+        path: as there, as are the next two.
+        allow_colour: see above.
+        options: see above.
+        reader: goes on with it where files belong together.
+    """
     options = options or ReadOptions()
     reader = reader or scene_reader(options, str(path))
     for decoded in decode_pictures(path, options):

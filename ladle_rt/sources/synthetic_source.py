@@ -7,26 +7,30 @@ sensor. The same drive can be seen in daylight colours, for pairs to train with.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from types import TracebackType
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.errors import ConfigError
+from ladle_rt.closing import Closing
+from ladle_rt.errors import ConfigError, InputError
 from ladle_rt.frames import Frame
-from ladle_rt.sources.base import SourceInfo
+from ladle_rt.sources.base import Source, SourceInfo, SourceOptions
 from ladle_rt.sources.drive.drive_palettes import DAYLIGHT, THERMAL
 from ladle_rt.sources.drive.drive_scene import make_scene
 from ladle_rt.sources.drive.painter import ScenePainter
+from ladle_rt.sources.pacing import LoopSource, RealtimeSource
 
 Image = npt.NDArray[np.uint8]
 
+PATTERN_S = 20.0
+"""Length of the drive that is repeated where the pattern stands in for a camera."""
 PAIR_INTERVAL_S = 0.8
 """Time from one pair to the next: far enough for another view."""
 
@@ -58,7 +62,7 @@ class DriveOptions:
             )
 
 
-class SyntheticSource:
+class SyntheticSource(Closing):
     """A `Source` of 8-bit frames, the same for the same options."""
 
     def __init__(self, options: DriveOptions | None = None) -> None:
@@ -91,16 +95,28 @@ class SyntheticSource:
     def close(self) -> None:
         """Nothing to release."""
 
-    def __enter__(self) -> SyntheticSource:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+def open_pattern(form: str, options: SourceOptions) -> Source:
+    """Drive without end, at the pattern's own pace.
+
+    Args:
+        form: ``WxH@FPS``, any part of it, or nothing.
+        options: ``width``, ``height`` and ``fps`` count where ``form`` does not say.
+
+    Raises:
+        InputError: not such a form.
+    """
+    found = re.fullmatch(r"(?:(\d+)x(\d+))?(?:@(\d+))?", form)
+    if found is None:
+        raise InputError(f"synthetic:{form}: expected synthetic[:WIDTHxHEIGHT][@FPS]")
+    names = ("width", "height", "rate")
+    asked: dict[str, int | None] = {"width": options.width, "height": options.height}
+    asked["rate"] = None if options.fps is None else max(1, round(options.fps))
+    for name, part in zip(names, found.groups(), strict=True):
+        asked[name] = asked[name] if part is None else int(part)
+    given = {name: value for name, value in asked.items() if value is not None}
+    drive = DriveOptions(seconds=PATTERN_S, **given)
+    return RealtimeSource(LoopSource(lambda: SyntheticSource(drive)))
 
 
 class SyntheticPair(NamedTuple):

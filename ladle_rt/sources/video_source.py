@@ -8,10 +8,10 @@ import time
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 import av
 
+from ladle_rt.closing import Closing
 from ladle_rt.errors import ConfigError, InputError, PartialResultError
 from ladle_rt.frames import Frame, MediaPart
 from ladle_rt.media import DECODING_FAILS
@@ -42,7 +42,7 @@ FREE_RUNNING_CLOCK = {"mpegts", "mpeg", "mpegtsraw"}
 """Formats whose clock starts anywhere: their video is moved to start at 0."""
 
 
-class VideoSource:
+class VideoSource(Closing):
     """Every frame of a video file once, in order, with its own presentation time.
 
     The first frame is decoded at construction, so that an unusable input shows at once.
@@ -118,17 +118,6 @@ class VideoSource:
             self._frames.close()
             self._container.close()
             self._release_pipe()
-
-    def __enter__(self) -> VideoSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _media(self, start_s: float) -> MediaPart | None:
         """Where sound and tags are; a pipe is read once, for its pictures."""

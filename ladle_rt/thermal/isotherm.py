@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ladle_rt.config import Isotherm
 from ladle_rt.errors import InputError
 from ladle_rt.frames import Frame
+from ladle_rt.geometry import samples
 
 SAMPLES_PER_SIDE = 256
 """Percentiles are taken from at most about so many samples along each side."""
@@ -74,8 +75,7 @@ class IsothermReader:
             InputError: degrees of a source that does not know temperatures.
         """
         counts = frame.pixels if frame.counts is None else frame.counts
-        rows, columns = (max(1, side // SAMPLES_PER_SIDE) for side in counts.shape)
-        few = counts[::rows, ::columns]
+        few = samples(counts, SAMPLES_PER_SIDE)
         level = self._counts(frame, few)
         # The coldest pixels are never hot, in a flat frame either.
         least = max(math.ceil(level), int(few.min()) + 1)

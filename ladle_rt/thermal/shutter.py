@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ladle_rt.frames import Frame
+from ladle_rt.geometry import samples
 from ladle_rt.thermal.normalization import cumulative_histogram
 
 LONGEST_S = 3.0
@@ -70,8 +71,7 @@ def _spread(pixels: Any) -> float:
 
     To the last bit what `numpy.percentile` gives, which sorts.
     """
-    rows, columns = (max(1, side // SAMPLES_PER_SIDE) for side in pixels.shape)
-    few = np.ascontiguousarray(pixels[::rows, ::columns])
+    few = np.ascontiguousarray(samples(pixels, SAMPLES_PER_SIDE))
     places = np.array([0.02, 0.98]) * (few.size - 1)
     below = places.astype(np.int64)
     ranks = np.minimum([below, below + 1], few.size - 1)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.frames import TranslatedFrame
+from ladle_rt.geometry import samples
 from ladle_rt.thermal.normalization import ThermalNormalization, apply_levels, measure_levels
 from ladle_rt.thermal.palettes import PALETTES, in_palette, palette_table
 
@@ -60,8 +59,7 @@ class ThermalView:
         thermal = translated.thermal
         pixels = translated.frame.pixels if thermal is None else thermal.pixels
         if thermal is None:
-            rows, columns = (max(1, side // LEVELS_SIDE) for side in pixels.shape)
-            few: Any = np.ascontiguousarray(pixels[::rows, ::columns])
+            few = np.ascontiguousarray(samples(pixels, LEVELS_SIDE))
             levels = measure_levels(few, self._spec)
         else:
             levels = thermal.levels

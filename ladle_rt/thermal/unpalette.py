@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ladle_rt.errors import ConfigError, FalseColourError
-from ladle_rt.geometry import strips
+from ladle_rt.geometry import samples, strips
 from ladle_rt.thermal.palettes import PALETTES, interpolate, palette_table
 
 logger = logging.getLogger("ladle_rt.input")
@@ -85,8 +85,7 @@ def find_palette(rgb: Colours, name: str) -> str:
     Raises:
         FalseColourError: none of them is near.
     """
-    rows, columns = (max(1, side // SAMPLES_PER_SIDE) for side in rgb.shape[:2])
-    few = rgb[::rows, ::columns].reshape(-1, 3)
+    few = samples(rgb, SAMPLES_PER_SIDE).reshape(-1, 3)
     usable = [one for one in FROM_PALETTES if one not in GREYISH]
     far = {one: np.minimum(_distance(few, one), FAR).mean() for one in usable}
     best = min(far, key=lambda one: far[one])

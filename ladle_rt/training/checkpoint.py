@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ladle_rt.errors import ModelError
+from ladle_rt.errors import ModelError, first_line
 from ladle_rt.files import write_whole
 
 CHECKPOINT = "checkpoint.pt"
@@ -39,9 +39,8 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
             "or objects that may run code on loading; refused: delete it to start over"
         ) from error
     except Exception as error:
-        first_line = str(error).partition("\n")[0]
         raise ModelError(
-            f"{path}: expected a checkpoint of this program, received {first_line}; "
+            f"{path}: expected a checkpoint of this program, received {first_line(error)}; "
             "delete it to start over"
         ) from error
     if not isinstance(state, dict) or "step" not in state:

@@ -12,9 +12,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ladle_rt.errors import ConfigError
+from ladle_rt.training.loss_config import LossConfig
 from ladle_rt.training.phases import Phase
 from ladle_rt.training.run_folder import changed_settings, dataset_name
-from ladle_rt.training.train_config import LossConfig, TrainConfig, config_from_values
+from ladle_rt.training.train_config import TrainConfig, config_from_values
 
 Record = dict[str, Any]
 """A part of a run: its phase as it was planned, ``first_step`` and ``last_step`` of the run,

@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader
 from ladle_rt.device import usable_cores
 from ladle_rt.errors import LadleError, TrainingError
 from ladle_rt.training.distributed import Processes
-from ladle_rt.training.samples import MixedSamples, Sample
+from ladle_rt.training.sample_tensors import Sample
+from ladle_rt.training.samples import MixedSamples
 
 PREFETCH = 4
 """Batches that each worker keeps ready: pairs differ in how long they take to read."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
-import cv2
-
+from ladle_rt.closing import Closing
+from ladle_rt.datasets import read_visible
 from ladle_rt.files import write_whole
 from ladle_rt.training.objective import TERMS
 
@@ -57,7 +56,7 @@ class Window:
         return {name: total / count for name, (total, count) in sums.items()}
 
 
-class CsvLog:
+class CsvLog(Closing):
     """One row per logged step; columns are empty where there was nothing to say."""
 
     def __init__(self, path: Path, start_step: int) -> None:
@@ -76,15 +75,8 @@ class CsvLog:
         texts = {name: f"{value:.6g}" for name, value in values.items()}
         self._writer.writerow({"step": str(step), **texts})
 
-    def __enter__(self) -> CsvLog:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._stream.close()
 
 
@@ -95,7 +87,7 @@ def _write_rows(path: Path, rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-class TensorBoardLog:
+class TensorBoardLog(Closing):
     """The same values as TensorBoard scalars, and sample sheets as images."""
 
     def __init__(self, folder: Path, start_step: int) -> None:
@@ -109,21 +101,11 @@ class TensorBoardLog:
         for name, value in values.items():
             self._writer.add_scalar(_tag(name), value, step)
         if sheet is not None:
-            picture = cv2.imread(str(sheet))
-            assert picture is not None
-            rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-            self._writer.add_image("sheet", rgb, step, dataformats="HWC")
+            self._writer.add_image("sheet", read_visible(sheet), step, dataformats="HWC")
         self._writer.flush()
 
-    def __enter__(self) -> TensorBoardLog:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the event file."""
         self._writer.close()
 
 

@@ -12,9 +12,9 @@ from ladle_rt.errors import TrainingStoppedError, require
 from ladle_rt.models.weights import save_model
 from ladle_rt.training.checkpoint import load_checkpoint, save_checkpoint
 from ladle_rt.training.distributed import check_batch, joined_processes
-from ladle_rt.training.guard import memory_hint
 from ladle_rt.training.loader import load_batches
 from ladle_rt.training.log import CsvLog, TensorBoardLog, Window
+from ladle_rt.training.run_failures import memory_hint
 from ladle_rt.training.run_folder import claim_folder, write_settings
 from ladle_rt.training.run_models import model_info, validate
 from ladle_rt.training.run_state import capture, restore

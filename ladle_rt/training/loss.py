@@ -27,8 +27,8 @@ import torch
 from torch import Tensor, nn
 
 from ladle_rt.colour import CB_SPAN, CR_SPAN, LUMA
+from ladle_rt.training.loss_config import LossConfig
 from ladle_rt.training.ms_ssim import ssim_and_ms_ssim
-from ladle_rt.training.train_config import LossConfig
 
 POOL = 16
 """Side of the blocks over which chroma magnitude is averaged, pixels."""

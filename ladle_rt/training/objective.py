@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy, l1_loss
 from ladle_rt.datasets.labels import UNSURE
 from ladle_rt.errors import ConfigError
 from ladle_rt.models.classes import category_scores
-from ladle_rt.models.features import CHANNELS, ImageFeatures, perceptual_distance
+from ladle_rt.models.image_features import CHANNELS, ImageFeatures, perceptual_distance
 from ladle_rt.models.weights import load_model
 from ladle_rt.training.adversary import (
     Adversary,
@@ -40,7 +40,7 @@ from ladle_rt.training.differentiable import DiffAugment
 from ladle_rt.training.loss import TranslationLoss, pooled_histogram_distance
 from ladle_rt.training.ms_ssim import ssim_and_ms_ssim
 from ladle_rt.training.phases import PhasePosition
-from ladle_rt.training.samples import Sample
+from ladle_rt.training.sample_tensors import Sample
 from ladle_rt.training.stability import instability
 from ladle_rt.training.train_config import TrainConfig
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from ladle_rt.documents import read_json
 from ladle_rt.errors import ConfigError
-from ladle_rt.files import write_whole
+from ladle_rt.files import write_text
+from ladle_rt.structure import to_plain
 from ladle_rt.training.checkpoint import CHECKPOINT
 from ladle_rt.training.train_config import TrainConfig, config_from_values
 
@@ -77,12 +78,12 @@ def claim_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
 def write_settings(folder: Path, config: TrainConfig) -> None:
     """Write down what run the folder holds."""
     text = json.dumps(config.to_dict(), indent=2) + "\n"
-    write_whole(folder / SETTINGS, lambda target: target.write_text(text, encoding="utf-8"))
+    write_text(folder / SETTINGS, text)
 
 
 def publishable(config: TrainConfig) -> dict[str, Any]:
     """The configuration, JSON-ready, with paths reduced to names."""
-    values: dict[str, Any] = _without_folders(asdict(config))
+    values: dict[str, Any] = to_plain(asdict(config), dataset_name)
     if config.handle_weights is not None:
         values["handle_weights"] = Path(config.handle_weights).name
     return values
@@ -91,11 +92,3 @@ def publishable(config: TrainConfig) -> dict[str, Any]:
 def dataset_name(path: Path | str) -> str:
     """What a dataset folder is called, wherever it lies."""
     return Path(os.path.abspath(path)).name
-
-
-def _without_folders(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_folders(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_folders(item) for item in value]
-    return dataset_name(value) if isinstance(value, Path) else value

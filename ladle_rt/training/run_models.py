@@ -10,8 +10,8 @@ import ladle_rt
 from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.models.registry import config_to_dict
 from ladle_rt.models.weights import save_model
-from ladle_rt.training.guard import check_finite
 from ladle_rt.training.history import up_to
+from ladle_rt.training.run_failures import check_finite
 from ladle_rt.training.run_folder import dataset_name, publishable
 from ladle_rt.training.training_run import Run
 from ladle_rt.training.validate import ValidationScores
@@ -27,7 +27,7 @@ def validate(run: Run, folder: Path) -> tuple[ValidationScores, Path]:
         TrainingError: weights that are not finite.
     """
     assert run.validator is not None
-    check_finite(run.averaged.state_dict(), "weights")
+    check_finite(run.averaged.state_dict())
     features = run.objective.features if run.config.loss.perceptual > 0 else None
     scores, shown = run.validator(run.averaged, features)
     sheet = folder / f"sheet-{run.step:06d}.png"

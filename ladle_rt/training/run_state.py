@@ -7,11 +7,11 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from ladle_rt.errors import ConfigError, ModelError
+from ladle_rt.errors import ConfigError, ModelError, first_line
 from ladle_rt.models.registry import config_to_dict
 from ladle_rt.training.checkpoint import CHECKPOINT
-from ladle_rt.training.guard import check_finite
 from ladle_rt.training.history import extend
+from ladle_rt.training.run_failures import check_finite
 from ladle_rt.training.run_folder import MAY_CONTINUE, changed_settings, identity
 from ladle_rt.training.training_run import Run
 from ladle_rt.training.validate import ValidationScores
@@ -25,7 +25,7 @@ def capture(run: Run) -> dict[str, Any]:
     Raises:
         TrainingError: weights that are not finite.
     """
-    check_finite(run.model.state_dict(), "weights")
+    check_finite(run.model.state_dict())
     average = run.average
     return {
         "step": run.step,
@@ -73,7 +73,7 @@ def restore(run: Run, state: dict[str, Any]) -> None:
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(
             f"{CHECKPOINT}: expected a checkpoint of {run.config.architecture} "
-            f"{run.config.preset}, received {str(error).strip().partition(chr(10))[0]}; "
+            f"{run.config.preset}, received {first_line(error)}; "
             "delete it to start over"
         ) from error
     if notes:

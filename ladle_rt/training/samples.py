@@ -16,30 +16,26 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from ladle_rt.datasets import FlatThermalError, Pair, find_pairs, read_pair, read_visible, subset
-from ladle_rt.datasets.labels import UNSURE
-from ladle_rt.datasets.look import Grade, Look, Rgb, measure_set, to_look
+from ladle_rt.colour import Rgb
+from ladle_rt.datasets import FlatThermalError, Pair, read_visible, subset
+from ladle_rt.datasets.look import Grade, measure_set, to_look
 from ladle_rt.errors import ConfigError, DatasetError
-from ladle_rt.thermal.normalization import ThermalNormalization, normalize
-from ladle_rt.training.augment import crop_and_resize, degrade, jitter_tone, random_box
+from ladle_rt.thermal.normalization import normalize
+from ladle_rt.training.augment import degrade, jitter_tone, random_box
 from ladle_rt.training.camera import another_camera
-from ladle_rt.training.reader import Loaded, PairReader
-from ladle_rt.training.train_config import PAPER_SIZE, DataSpec, TrainConfig
+from ladle_rt.training.data_spec import select_pairs
+from ladle_rt.training.pair_reader import Loaded, PairReader
+from ladle_rt.training.sample_tensors import Sample, centre, flipped, to_sample
+from ladle_rt.training.train_config import PAPER_SIZE, TrainConfig
 from ladle_rt.training.unpaired import UnpairedFrames
 
 logger = logging.getLogger("ladle_rt")
 
-LABEL_STRIDE = 4
-"""Pixels of a sample for one of its label map, which is as coarse as a Handle's logits."""
 MEASURED = 300
 """At most so many object crops, evenly spaced, decide the grade of their dataset."""
 LOST_PLACE = 0.1
@@ -48,57 +44,6 @@ _SIZES = 7919
 """Keeps the draw of a step's size apart from those of its samples."""
 _UNPAIRED = 7907
 """The same for footage without a truth."""
-
-
-class Sample(NamedTuple):
-    """One sample, or a batch of them with a first axis N."""
-
-    thermal: Tensor
-    """float32 [1,H,W] in [0,1]."""
-    visible: Tensor
-    """float32 [3,H,W] RGB in [0,1], in the run's look."""
-    rows: Tensor
-    """float32 [2]: first and last row in the whole frame, 0 its top, 1 its bottom."""
-    labels: Tensor
-    """uint8 [H/4,W/4], classes of `ladle_rt.datasets.labels`; all unsure where there are none."""
-    whole: Tensor
-    """float32 []: 1 for a scene, 0 for a mosaic of crops."""
-    unpaired: Tensor
-    """float32 [1,H,W] in [0,1], a frame without a truth; [0,H,W] where the run has none."""
-    unpaired_rows: Tensor
-    """float32 [2]: its ``rows``."""
-
-
-def select_pairs(spec: DataSpec) -> list[Pair]:
-    """The pairs that one `DataSpec` names.
-
-    Raises:
-        DatasetError: nothing left after the filters.
-    """
-    optional = spec.split is not None and spec.split.endswith("?")
-    split = None if optional else spec.split
-    pairs = find_pairs(spec.path, spec.layout, split, spec.image_list)
-    if optional and spec.split is not None:
-        pairs = [pair for pair in pairs if pair.split == spec.split[:-1]] or pairs
-    pairs = [
-        pair
-        for pair in pairs
-        if (not spec.lights or pair.light in spec.lights)
-        and (not spec.include or _named(pair, spec.include))
-        and not _named(pair, spec.exclude)
-        and (not spec.drives or pair.sequence in spec.drives)
-        and pair.sequence not in spec.exclude_drives
-    ]
-    if not pairs:
-        raise DatasetError(
-            f"{spec.path}: no pair left after lights {spec.lights}, include {spec.include}, drives "
-            f"{spec.drives} and {len(spec.exclude) + len(spec.exclude_drives)} excluded"
-        )
-    return pairs if spec.subset is None else subset(pairs, spec.subset)
-
-
-def _named(pair: Pair, names: Sequence[str]) -> bool:
-    return any(pair.name == name or pair.name.startswith(f"{name}/") for name in names)
 
 
 class MixedSamples(Dataset[Sample]):
@@ -224,7 +169,7 @@ class MixedSamples(Dataset[Sample]):
         else:
             unit = degrade(jitter_tone(unit, rng), rng)
         sample = to_sample(unit, loaded, rows, spec.kind == "scene")
-        sample = _flipped(sample) if flips else sample
+        sample = flipped(sample) if flips else sample
         if self._unpaired is not None:
             rng = np.random.default_rng([config.seed, _UNPAIRED, index])
             unit, rows = self._unpaired.augmented(size, config.thermal, rng)
@@ -242,7 +187,7 @@ class MixedSamples(Dataset[Sample]):
         positions = np.roll(self._order[1], -start)
         candidates = (self._all[position] for position in positions)
         pair, loaded = self._first_usable(candidates, None)
-        return _centre(loaded, config.crop, config.thermal), [str(pair.thermal)]
+        return centre(loaded, config.crop, config.thermal), [str(pair.thermal)]
 
     def _first_usable(self, candidates: Iterable[Pair], number: int | None) -> tuple[Pair, Loaded]:
         """The first pair, of dataset ``number``, whose thermal image shows something."""
@@ -316,77 +261,3 @@ def mosaic(draw: Callable[[], Loaded], size: tuple[int, int], rng: np.random.Gen
             visible[top:bottom, left:right] = tile.visible[:, : right - left]
             left = right
     return Loaded(thermal, visible, None)
-
-
-def validation_frame(pair: Pair, config: TrainConfig) -> tuple[Tensor, Tensor]:
-    """A pair as the run validates on it, of size ``config.crop``, without augmentation.
-
-    Raises:
-        DatasetError: a pair of two aspect ratios or a flat thermal image.
-    """
-    if config.sampling == "paper":
-        thermal, visible = read_pair(pair)
-        loaded = Loaded(thermal, to_look(visible, config.look), None)
-        return _centre(loaded, config.crop, config.thermal)[:2]
-    return whole_frame(pair, config.crop, config.thermal, config.look)
-
-
-def whole_frame(
-    pair: Pair, size: tuple[int, int], spec: ThermalNormalization, look: Look = "none"
-) -> tuple[Tensor, Tensor]:
-    """A pair without augmentation, the whole frame resized to ``size`` by INTER_AREA."""
-    thermal, visible = read_pair(pair)
-    target = (size[1], size[0])
-    small = cv2.resize(thermal, target, interpolation=cv2.INTER_AREA)
-    truth = cv2.resize(to_look(visible, look), target, interpolation=cv2.INTER_AREA)
-    loaded = Loaded(small, truth, None)  # type: ignore[arg-type]
-    return to_sample(normalize(loaded.thermal, spec), loaded)[:2]
-
-
-def _centre(loaded: Loaded, crop: tuple[int, int], spec: ThermalNormalization) -> Sample:
-    """The published preparation: resize to 300x400, cut out the centre."""
-    thermal, visible = loaded.thermal, loaded.visible
-    if thermal.shape != PAPER_SIZE:
-        thermal, visible = crop_and_resize(thermal, visible, (0, 0, *thermal.shape), PAPER_SIZE)
-    top, left = ((whole - part) // 2 for whole, part in zip(PAPER_SIZE, crop, strict=True))
-    window = np.s_[top : top + crop[0], left : left + crop[1]]
-    unit = normalize(thermal, spec)[window]
-    return to_sample(unit, Loaded(thermal[window], visible[window], None))
-
-
-def to_sample(
-    unit: npt.NDArray[np.float32],
-    loaded: Loaded,
-    rows: tuple[float, float] = (0.0, 1.0),
-    scene: bool = True,
-) -> Sample:
-    """Tensors of one sample.
-
-    Args:
-        unit: network input, HxW float32 in [0,1].
-        loaded: truth and labels of the same size; its thermal counts are not looked at.
-        rows: see `Sample`.
-        scene: whether it is one picture and no mosaic.
-    """
-    height, width = unit.shape
-    coarse = torch.full((height // LABEL_STRIDE, width // LABEL_STRIDE), UNSURE, dtype=torch.uint8)
-    if loaded.labels is not None:
-        middle = slice(LABEL_STRIDE // 2, None, LABEL_STRIDE)
-        picked = np.ascontiguousarray(loaded.labels[middle, middle])
-        coarse = torch.from_numpy(picked)[: coarse.shape[0], : coarse.shape[1]]
-    rgb = np.ascontiguousarray(loaded.visible.transpose(2, 0, 1))
-    return Sample(
-        torch.from_numpy(np.ascontiguousarray(unit)[None]),
-        torch.from_numpy(rgb).float() / 255,
-        torch.tensor(rows, dtype=torch.float32),
-        coarse,
-        torch.tensor(float(scene)),
-        torch.zeros(0, height, width),
-        torch.tensor((0.0, 1.0)),
-    )
-
-
-def _flipped(sample: Sample) -> Sample:
-    """Left and right exchanged."""
-    images = {name: getattr(sample, name).flip(-1) for name in ("thermal", "visible", "labels")}
-    return sample._replace(**images)

@@ -9,10 +9,11 @@ from typing import Any, Literal, get_args
 
 from ladle_rt.datasets.look import LOOKS, Look
 from ladle_rt.errors import ConfigError
-from ladle_rt.structure import structure
+from ladle_rt.structure import structure, to_plain
 from ladle_rt.thermal.normalization import ThermalNormalization
+from ladle_rt.training.data_spec import DataSpec, UnpairedSpec
+from ladle_rt.training.loss_config import LossConfig
 from ladle_rt.training.phases import Phase, PhaseKind
-from ladle_rt.training.unpaired_spec import UnpairedSpec
 
 MIN_CROP = 176
 """MS-SSIM of five scales with an 11-pixel window needs sides of at least (11 - 1) * 2**4 + 16."""
@@ -20,132 +21,11 @@ MIN_CROP = 176
 PAPER_SIZE = (300, 400)
 """Height and width to which the published code resizes frames before it crops their centre."""
 
-SampleKind = Literal["scene", "mosaic"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Optimizer = Literal["adamw", "adam"]
 Schedule = Literal["one-cycle", "constant"]
 Sampling = Literal["augmented", "paper"]
 Augment = Literal["standard", "strong"]
-Discriminator = Literal["patch", "projected"]
-
-
-@dataclass(frozen=True, slots=True)
-class DataSpec:
-    """One dataset of the mixture."""
-
-    path: Path
-    """The dataset's folder."""
-    layout: str = "auto"
-    """A layout of `ladle_rt.datasets`, or ``auto``."""
-    split: str | None = None
-    """Keep only this split; ``train?`` keeps all pairs of a dataset that has no ``train``."""
-    lights: tuple[str, ...] = ()
-    """Keep only these light conditions; empty keeps all."""
-    image_list: Path | None = None
-    """Keep only the pairs named in this text file."""
-    include: tuple[str, ...] = ()
-    """Keep only the pairs with these names or first parts of names (``set02/V004``)."""
-    exclude: tuple[str, ...] = ()
-    """Leave out the pairs with these names or first parts of names."""
-    drives: tuple[str, ...] = ()
-    """Keep only the pairs of these drives; empty keeps all."""
-    exclude_drives: tuple[str, ...] = ()
-    """Leave out the pairs of these drives."""
-    subset: int | None = None
-    """Of what is left, keep at most so many pairs, evenly spaced."""
-    kind: SampleKind = "scene"
-    """``scene``: one pair is one sample; ``mosaic``: object crops, several tiled into one."""
-    weight: float | None = None
-    """Share of the samples, relative to the other datasets' weights; None: its number of pairs."""
-    terms: str = ""
-    """Terms stated at the data's origin; published with the model."""
-
-    def __post_init__(self) -> None:
-        if self.weight is not None and self.weight <= 0:
-            raise ConfigError(f"data weight must be > 0, received {self.weight} for {self.path}")
-        if self.kind not in get_args(SampleKind):
-            raise ConfigError(
-                f"data kind must be one of {get_args(SampleKind)}, received {self.kind!r}"
-            )
-        if self.subset is not None and self.subset < 1:
-            raise ConfigError(f"subset must be >= 1, received {self.subset}")
-
-
-@dataclass(frozen=True, slots=True)
-class LossConfig:
-    """Weights of the loss terms; see `ladle_rt.training.loss`."""
-
-    alpha: float = 0.84
-    """Share of 1 - MS-SSIM against L1, in [0, 1]."""
-    published: float = 1.0
-    """Weight of that mixture of MS-SSIM and L1; 0 leaves it out."""
-    l2: float = 0.0
-    """Weight of the mean squared difference."""
-    ssim: float = 0.0
-    """Weight of 1 - SSIM; 0 is the published loss."""
-    chroma: float = 0.0
-    """Weight of the L1 distance of Cb and Cr; 0 is the published loss."""
-    saturation: float = 0.0
-    """Weight of the L1 distance of locally averaged chroma magnitude; 0 is the published loss."""
-    perceptual: float = 0.0
-    """Weight of the distance between frozen image features; see `ladle_rt.models.features`."""
-    moments: float = 0.0
-    """Weight of the difference of local contrast, whatever the sign of its edges."""
-    blurred: float = 0.0
-    """Weight of the L1 distance of pictures averaged over 8x8 pixels: tone and colour."""
-    histogram: float = 0.0
-    """Weight of the distance between the pictures' distributions of luma and chroma."""
-    semantics: float = 0.0
-    """Weight of the cross-entropy of the Handle's classes against label maps, where there are."""
-    adversarial: float = 0.0
-    """Weight of the discriminator's term; 0 trains no discriminator."""
-    feature_matching: float = 0.0
-    """Weight of the L1 distance of a projected discriminator's inner features."""
-    discriminator: Discriminator = "patch"
-    """``patch`` (Pix2Pix) or ``projected``; see `ladle_rt.training.adversary`."""
-    stability: float = 0.0
-    """Weight of the difference between a picture and the one of a moment later, moved along."""
-    stability_every: int = 2
-    """Steps from one stability term to the next; it runs the network on half a batch more."""
-    unpaired: float = 0.0
-    """Factor on ``adversarial`` and ``histogram`` for frames without a truth, every other step."""
-    distill: float = 0.0
-    """Weight of the distance to the teacher's output; needs ``teacher``."""
-    consistency: float = 0.0
-    """Weight of the L1 distance between the outputs for two draws of sensor noise on one frame:
-    what follows the noise flickers in video. Doubles the cost of a step."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.alpha <= 1:
-            raise ConfigError(f"alpha must be in [0, 1], received {self.alpha}")
-        if self.discriminator not in get_args(Discriminator):
-            raise ConfigError(
-                f"discriminator must be one of {get_args(Discriminator)}, "
-                f"received {self.discriminator!r}"
-            )
-        if self.stability_every < 1:
-            raise ConfigError(f"stability_every must be >= 1, received {self.stability_every}")
-        if self.feature_matching > 0 and not (
-            self.adversarial > 0 and self.discriminator == "projected"
-        ):
-            raise ConfigError(
-                "feature_matching needs adversarial > 0 and a projected discriminator, received "
-                f"{self.adversarial} and {self.discriminator!r}"
-            )
-        if self.unpaired > 0 and not (self.adversarial > 0 and self.discriminator == "projected"):
-            raise ConfigError(
-                "unpaired needs adversarial > 0 and a projected discriminator, received "
-                f"{self.adversarial} and {self.discriminator!r}"
-            )
-        settings = ("alpha", "discriminator", "stability_every", "unpaired")
-        weights = {name: value for name, value in asdict(self).items() if name not in settings}
-        for name, value in weights.items():
-            if value < 0:
-                raise ConfigError(f"loss weight {name} must be >= 0, received {value}")
-        if self.unpaired < 0:
-            raise ConfigError(f"loss weight unpaired must be >= 0, received {self.unpaired}")
-        if not any(weights.values()):
-            raise ConfigError("expected at least one loss term with a weight, received none")
 
 
 _CHOICES = {
@@ -338,7 +218,7 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; two runs with equal values are the same run."""
-        values: dict[str, Any] = _plain(asdict(self))
+        values: dict[str, Any] = to_plain(asdict(self))
         return values
 
 
@@ -373,11 +253,3 @@ def _steps(phase: Any) -> int:
 def _below(root: Path, spec: DataSpec) -> DataSpec:
     listed = None if spec.image_list is None else root / spec.image_list
     return replace(spec, path=root / spec.path, image_list=listed)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value

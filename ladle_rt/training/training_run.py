@@ -12,16 +12,21 @@ from torch import Tensor, nn
 from ladle_rt.errors import ConfigError
 from ladle_rt.models.listing import count_macs
 from ladle_rt.models.registry import preset_config
-from ladle_rt.training.average import averaged
 from ladle_rt.training.distributed import Processes
-from ladle_rt.training.guard import OVERFLOWS_IN_A_ROW, is_finite, refuse_step
 from ladle_rt.training.history import planned
-from ladle_rt.training.network_setup import NetworkWithLogits, build_network, load_starting_weights
+from ladle_rt.training.network_setup import (
+    NetworkWithLogits,
+    averaged,
+    build_network,
+    build_optimizer,
+    load_starting_weights,
+)
 from ladle_rt.training.noise import sensor_noise
 from ladle_rt.training.objective import Objective, TranslatedBatch
-from ladle_rt.training.optimizer import build_optimizer
 from ladle_rt.training.phases import PhasePosition, locate, one_cycle
-from ladle_rt.training.samples import MixedSamples, Sample
+from ladle_rt.training.run_failures import OVERFLOWS_IN_A_ROW, is_finite, refuse_step
+from ladle_rt.training.sample_tensors import Sample
+from ladle_rt.training.samples import MixedSamples
 from ladle_rt.training.stability import later_frames
 from ladle_rt.training.sync_norm import synchronise_norms
 from ladle_rt.training.train_config import MIN_CROP, TrainConfig
@@ -145,7 +150,7 @@ class Run:
         device = self.processes.device
         batch = Sample(*(tensor.to(device, non_blocking=True) for tensor in batch))
         # Dropout's masks depend on seed and step alone, so that resuming repeats them.
-        torch.manual_seed(_mix(self.config.seed, self.step, self.processes.rank))
+        torch.manual_seed(mixed_seed(self.config.seed, self.step, self.processes.rank))
         self.model.train()
         self.objective.train()
         position = self.position
@@ -241,5 +246,6 @@ class Run:
         return dict(zip([*values, "grad_norm"], numbers, strict=True))
 
 
-def _mix(*numbers: int) -> int:
+def mixed_seed(*numbers: int) -> int:
+    """A seed that no other numbers give, for practical purposes."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -20,7 +20,7 @@ from ladle_rt.frames import ThermalPixels
 from ladle_rt.sources.video_source import VideoSource
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 from ladle_rt.training.augment import Box, degrade, jitter_tone, part_of, random_box
-from ladle_rt.training.unpaired_spec import UnpairedSpec
+from ladle_rt.training.data_spec import UnpairedSpec
 
 logger = logging.getLogger("ladle_rt")
 

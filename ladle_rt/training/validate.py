@@ -18,10 +18,10 @@ from torchmetrics.functional.image import (
 
 from ladle_rt.colour import encode_png
 from ladle_rt.datasets import Pair
-from ladle_rt.files import write_whole
-from ladle_rt.models.features import ImageFeatures, perceptual_distance
+from ladle_rt.files import write_bytes
+from ladle_rt.models.image_features import ImageFeatures, perceptual_distance
 from ladle_rt.training.loss import chroma, luma
-from ladle_rt.training.samples import validation_frame
+from ladle_rt.training.sample_tensors import validation_frame
 from ladle_rt.training.train_config import TrainConfig
 
 SHEET_ROWS = 8
@@ -119,7 +119,7 @@ class Validator:
             for i, output in zip(self._shown, shown, strict=True)
         ]
         rgb = (torch.cat(rows, dim=1).permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-        write_whole(path, lambda target: target.write_bytes(encode_png(rgb)))
+        write_bytes(path, encode_png(rgb))
 
 
 def _score(output: Tensor, truth: Tensor, features: ImageFeatures | None) -> Tensor:

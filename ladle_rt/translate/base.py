@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Protocol, runtime_checkable
 
+from ladle_rt.closing import Closing
 from ladle_rt.config import Layout
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.thermal.normalization import FollowedLevels
@@ -106,7 +107,7 @@ class Translator(Protocol):
     ) -> None: ...
 
 
-class DelegatingTranslator(Translator):
+class DelegatingTranslator(Closing, Translator):
     """A `Translator` that is another one, but for what a subclass does in another way.
 
     Args:
@@ -163,14 +164,3 @@ class DelegatingTranslator(Translator):
     def close(self) -> None:
         """Close the engine."""
         self._engine.close()
-
-    def __enter__(self) -> Translator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -12,11 +12,11 @@ import threading
 from collections import deque
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from types import TracebackType
 
 import cv2
 import numpy as np
 
+from ladle_rt.closing import Closing
 from ladle_rt.config import Layout, TranslateOptions
 from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame, Levels, ThermalImage, ThermalPixels, TranslatedFrame
@@ -33,7 +33,7 @@ logger = logging.getLogger("ladle_rt")
 CLOSED = "the translator is closed; make a new one"
 
 
-class CpuTranslator:
+class CpuTranslator(Closing):
     """A `Translator` over a pool of threads; see the module's docstring.
 
     Args:
@@ -73,7 +73,7 @@ class CpuTranslator:
         self._flying: deque[Future[TranslatedFrame]] = deque()
         self._tickets = 0
         self._closed = False
-        self._told_odd = False
+        self._warned_odd = False
 
     @property
     def name(self) -> str:
@@ -125,8 +125,8 @@ class CpuTranslator:
         if self._closed:
             raise BackendError(CLOSED)
         height, width = frame.pixels.shape
-        if self._picture.even and (height % 2 or width % 2) and not self._told_odd:
-            self._told_odd = True
+        if self._picture.even and (height % 2 or width % 2) and not self._warned_odd:
+            self._warned_odd = True
             logger.warning("%dx%d is odd: the picture is cropped to even by a pixel", width, height)
         fit = fit_letterbox(height, width, self._box, self._info.size_multiple)
         small = shrink(frame.pixels, fit)
@@ -165,17 +165,6 @@ class CpuTranslator:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._flying.clear()
         self._slots.release()
-
-    def __enter__(self) -> CpuTranslator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _pop(self) -> None:
         # `close` in another thread may have been faster.

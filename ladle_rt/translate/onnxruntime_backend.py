@@ -10,7 +10,7 @@ from typing import Any
 import onnxruntime
 
 from ladle_rt.documents import parse_json
-from ladle_rt.errors import ModelError
+from ladle_rt.errors import ModelError, first_line
 from ladle_rt.models.artifact import INPUT_NAME, METADATA_KEY, ModelArtifact
 from ladle_rt.translate import model_limits
 from ladle_rt.translate.graph_outputs import only_output
@@ -109,8 +109,9 @@ def _open(
             model, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:
-        line = str(error).strip().splitlines()[0]
-        raise ModelError(f"{artifact.onnx_path}: expected an ONNX graph: {line}") from error
+        raise ModelError(
+            f"{artifact.onnx_path}: expected an ONNX graph: {first_line(error)}"
+        ) from error
 
 
 def _describe(values: Any) -> list[tuple[str, str, list[Any]]]:

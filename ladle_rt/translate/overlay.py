@@ -13,12 +13,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.colour import RGB_TO_YCBCR
+from ladle_rt.colour import RGB_TO_YCBCR, picture_planes
 from ladle_rt.config import IsothermStyle
 from ladle_rt.frames import Picture
 from ladle_rt.thermal.isotherm import HotRegion
 from ladle_rt.thermal.palettes import in_palette, palette_table
-from ladle_rt.translate.steady import picture_planes
 
 Bytes = npt.NDArray[np.uint8]
 

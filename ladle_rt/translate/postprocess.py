@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ladle_rt.colour import picture_planes
 from ladle_rt.config import TranslateOptions
 from ladle_rt.frames import Frame, Picture, TranslatedFrame
 from ladle_rt.thermal.drift import DriftWatch
@@ -10,7 +11,7 @@ from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate.base import DelegatingTranslator, Translator
 from ladle_rt.translate.colorize import draw_label
 from ladle_rt.translate.overlay import paint_hot, paint_palette
-from ladle_rt.translate.steady import Blender, picture_planes
+from ladle_rt.translate.steady import Blender
 
 
 class PostProcessingTranslator(DelegatingTranslator):

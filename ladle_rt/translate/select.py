@@ -44,16 +44,6 @@ from ladle_rt.translate.network_size import NetworkSize, Size
 from ladle_rt.translate.shared_workers import SharedWorkers
 from ladle_rt.translate.warm_start import WarmStartTranslator
 
-__all__ = [
-    "FOR_ARRAYS",
-    "FOR_VIDEO",
-    "PictureSpec",
-    "TranslatorFactory",
-    "create_translator",
-    "load_network",
-    "workers_for",
-]
-
 logger = logging.getLogger("ladle_rt.engine")
 
 FOR_ARRAYS = PictureSpec("rgb24", even=False)

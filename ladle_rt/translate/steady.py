@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ladle_rt.colour import LUMA
+from ladle_rt.colour import LUMA, picture_planes
 from ladle_rt.config import Layout
 from ladle_rt.errors import ConfigError
 from ladle_rt.frames import Frame, Levels, Picture
@@ -186,14 +186,3 @@ class Blender:
 
     def _colour_part(self, plane: Bytes) -> Bytes:
         return plane[:, plane.shape[1] // 2 :] if self._beside else plane
-
-
-def picture_planes(picture: Picture) -> list[Bytes]:
-    """Views of Y, U and V, or the RGB picture as it is."""
-    if picture.format == "rgb24":
-        return [picture.data]
-    height, width = picture.height, picture.width
-    flat = picture.data.reshape(-1)
-    luma = flat[: height * width].reshape(height, width)
-    first, second = flat[height * width :].reshape(2, height // 2, width // 2)
-    return [luma, first, second]

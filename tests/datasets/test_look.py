@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ladle_rt.datasets.look import CHROMA, GAIN, Rgb, measure, measure_set, to_look
+from ladle_rt.colour import Rgb
+from ladle_rt.datasets.look import CHROMA, GAIN, measure, measure_set, to_look
 
 
 def scene(seed: int = 0) -> Rgb:

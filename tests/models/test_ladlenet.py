@@ -113,7 +113,7 @@ def test_unknown_names_are_refused() -> None:
         preset_config("nothing", "paper")
     with pytest.raises(ConfigError, match="preset of ladlenet must be one of"):
         preset_config("ladlenet", "nothing")
-    with pytest.raises(ConfigError, match="needs"):
+    with pytest.raises(ConfigError, match="expected a value for handle_channels, received none"):
         config_from_dict("ladlenet", {"channels": [1]})
     with pytest.raises(ConfigError, match="width and levels"):
         LadleNetConfig.of_width(0)

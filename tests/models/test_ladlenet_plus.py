@@ -138,13 +138,19 @@ def test_presets_survive_json(preset: str) -> None:
 @pytest.mark.parametrize(
     ("handle", "message"),
     [
-        ({"rates": 1}, r"configuration of ladlenet-plus, handle needs \['atrous_rates'.*'rates'"),
+        (
+            {"rates": 1},
+            "of ladlenet-plus: unknown key 'rates' for handle; known are ",
+        ),
         ({"depth": 7}, "depth of a handle must be 3, 4 or 5, received 7"),
-        ({"depth": True}, "ladlenet-plus, handle, depth must be int, received True"),
-        ({"channels": "wide"}, "ladlenet-plus, handle, channels must be int, received 'wide'"),
-        ({"mean": [0.5, None, 0.5]}, "ladlenet-plus, handle, mean must be float, received None"),
-        ({"mean": 0.5}, "ladlenet-plus, handle, mean must be tuple, received 0.5"),
-        (3, "handle needs .*received 3"),
+        ({"depth": True}, "ladlenet-plus: expected a whole number for handle.depth, received True"),
+        ({"channels": "wide"}, "expected a whole number for handle.channels, received 'wide'"),
+        (
+            {"mean": [0.5, None, 0.5]},
+            r"a finite number for handle.mean\[1\], received None",
+        ),
+        ({"mean": 0.5}, "expected a list for handle.mean, received 0.5"),
+        (3, "expected a table for handle, received 3"),
     ],
 )
 def test_handles_that_do_not_fit_the_file(handle: Any, message: str) -> None:

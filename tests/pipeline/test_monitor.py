@@ -9,7 +9,7 @@ import numpy as np
 
 from ladle_rt.frames import Frame
 from ladle_rt.pipeline.frame_counter import FrameCounter
-from ladle_rt.pipeline.load import MachineLoad
+from ladle_rt.pipeline.machine_load import MachineLoad
 from ladle_rt.pipeline.monitor import Monitor, summary
 from ladle_rt.sources.base import SourceEvent
 
@@ -22,15 +22,15 @@ def test_state_follows_source_and_pictures() -> None:
     times = counter.captured(Frame(np.zeros((2, 2), np.uint8), 0, time.monotonic_ns()))
     counter.presented(times)
     assert monitor.figures().state == "running"
-    monitor.hear(SourceEvent("lost", "camera: gone"))
-    monitor.hear(SourceEvent("retrying", "camera: no such device"))
+    monitor.note_event(SourceEvent("lost", "camera: gone"))
+    monitor.note_event(SourceEvent("retrying", "camera: no such device"))
     lost = monitor.figures()
     assert (lost.state, lost.problem) == ("lost", "camera: no such device")
     assert "no such device" in summary(lost)
-    monitor.hear(SourceEvent("back", "camera is back"))
+    monitor.note_event(SourceEvent("back", "camera is back"))
     back = monitor.figures()
     assert (back.state, back.problem, back.reconnects) == ("running", None, 1)
-    monitor.hear(SourceEvent("changed", "now 4x4"))
+    monitor.note_event(SourceEvent("changed", "now 4x4"))
     assert monitor.figures().state == "running"
     monitor.ended("disk full")
     assert (monitor.figures().state, monitor.figures().problem) == ("ended", "disk full")
@@ -64,7 +64,7 @@ def test_load_without_a_file_to_open() -> None:
     code = """
 import os, resource
 from ladle_rt.pipeline.frame_counter import FrameCounter
-from ladle_rt.pipeline.load import MachineLoad
+from ladle_rt.pipeline.machine_load import MachineLoad
 from ladle_rt.pipeline.monitor import Monitor
 monitor, load = Monitor(FrameCounter()), MachineLoad()
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))

@@ -19,7 +19,7 @@ from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import BackendError, PipelineError
 from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.models.artifact import ModelArtifact, load_artifact
-from ladle_rt.pipeline import budget as budget_module
+from ladle_rt.pipeline import latency_budget as budget_module
 from ladle_rt.pipeline import run as run_module
 from ladle_rt.pipeline import stream_job as stream_module
 from ladle_rt.pipeline.stream_job import StreamJob, StreamResult, stream

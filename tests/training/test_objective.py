@@ -20,11 +20,11 @@ from ladle_rt.models.registry import build, config_to_dict
 from ladle_rt.models.weights import save_model
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.training.adversary import PATIENCE
+from ladle_rt.training.data_spec import UnpairedSpec
 from ladle_rt.training.objective import TERMS, Objective, TranslatedBatch
 from ladle_rt.training.phases import Phase, PhasePosition
 from ladle_rt.training.samples import Sample
 from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig
-from ladle_rt.training.unpaired_spec import UnpairedSpec
 
 SIDE = 176
 """The smallest MS-SSIM takes."""

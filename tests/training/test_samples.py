@@ -18,16 +18,12 @@ from ladle_rt.datasets.labels import UNSURE
 from ladle_rt.errors import ConfigError, DatasetError
 from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.training.augment import jitter_tone, random_box
-from ladle_rt.training.reader import PairReader
-from ladle_rt.training.samples import (
-    MixedSamples,
-    batch_at,
-    mosaic,
-    select_pairs,
-    validation_frame,
-    whole_frame,
-)
-from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig
+from ladle_rt.training.data_spec import DataSpec, select_pairs
+from ladle_rt.training.loss_config import LossConfig
+from ladle_rt.training.pair_reader import PairReader
+from ladle_rt.training.sample_tensors import validation_frame, whole_frame
+from ladle_rt.training.samples import MixedSamples, batch_at, mosaic
+from ladle_rt.training.train_config import TrainConfig
 
 
 def config(folder: Path, **values: Any) -> TrainConfig:

@@ -19,13 +19,13 @@ from ladle_rt.models.ladlenet import LadleNet, LadleNetConfig
 from ladle_rt.models.registry import ARCHITECTURES, Architecture
 from ladle_rt.models.weights import load_model
 from ladle_rt.training import adversary
-from ladle_rt.training.average import averaged
 from ladle_rt.training.checkpoint import load_checkpoint
 from ladle_rt.training.distributed import Processes
-from ladle_rt.training.guard import OVERFLOWS_IN_A_ROW
 from ladle_rt.training.log import COLUMNS
 from ladle_rt.training.loop import train
+from ladle_rt.training.network_setup import averaged
 from ladle_rt.training.phases import Phase
+from ladle_rt.training.run_failures import OVERFLOWS_IN_A_ROW
 from ladle_rt.training.run_state import capture, restore
 from ladle_rt.training.samples import MixedSamples, Sample
 from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig

@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from ladle_rt.errors import ConfigError, DatasetError
+from ladle_rt.training.data_spec import UnpairedSpec
 from ladle_rt.training.distributed import Processes
 from ladle_rt.training.phases import Phase
 from ladle_rt.training.samples import MixedSamples
 from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig
 from ladle_rt.training.training_run import Run
 from ladle_rt.training.unpaired import UnpairedFrames
-from ladle_rt.training.unpaired_spec import UnpairedSpec
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 LARGEST = (40, 60)

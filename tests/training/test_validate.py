@@ -19,7 +19,7 @@ from torchmetrics.functional.image import (
 from ladle_rt.datasets import find_pairs
 from ladle_rt.training import validate
 from ladle_rt.training.loss import chroma
-from ladle_rt.training.samples import validation_frame
+from ladle_rt.training.sample_tensors import validation_frame
 from ladle_rt.training.train_config import DataSpec, TrainConfig
 from ladle_rt.training.validate import Validator
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ladle_rt.errors import ConfigError, require
+from ladle_rt.errors import ConfigError, first_line, require
 from ladle_rt.models.handles.handle_config import HandleConfig
 from ladle_rt.models.handles.kinds import HANDLES
 
@@ -43,7 +43,7 @@ class Handle(nn.Module):
         except (AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"encoder {config.encoder} cannot be a {config.name} of depth {config.depth} and "
-                f"output_stride {config.output_stride}: {str(error).partition(chr(10))[0]}"
+                f"output_stride {config.output_stride}: {first_line(error)}"
             ) from error
         _cut_unused(self.network.encoder)
         for module in self.network.encoder.modules():

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ladle_rt.errors import ConfigError, MissingDependencyError, ModelError
+from ladle_rt.errors import ConfigError, MissingDependencyError, ModelError, first_line
 from ladle_rt.models.handles.tensor_names import ENCODER, lite0, translate
 from ladle_rt.models.ladlenet_plus import LadleNetPlus
 
@@ -150,8 +150,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             "or an untrusted one, with objects that may run code on loading; refused"
         ) from error
     except Exception as error:
-        first_line = str(error).partition("\n")[0]
-        raise ModelError(f"{path}: expected a checkpoint, received {first_line}") from error
+        raise ModelError(f"{path}: expected a checkpoint, received {first_line(error)}") from error
     for key in _STATE_KEYS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import cv2
 
+from ladle_rt.colour import swap_red_and_blue
 from ladle_rt.frames import TranslatedFrame
 from ladle_rt.sinks.picture_layout import LAYOUTS, View, ViewLayout
 from ladle_rt.sinks.preview.viewers import Part
@@ -100,5 +101,5 @@ class Pictures:
 
     def _encode(self, layout: ViewLayout, translated: TranslatedFrame) -> bytes:
         rgb = self._views[layout].compose(translated)
-        _, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), QUALITY)
+        _, data = cv2.imencode(".jpg", swap_red_and_blue(rgb), QUALITY)
         return data.tobytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.resources
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aiohttp import web
@@ -32,6 +33,8 @@ STATIC = {
     "icon.svg": ("icon.svg", "image/svg+xml"),
 }
 """All files there are: nothing else can be asked for."""
+INCLUDE = re.compile(rb"<!-- include (\w+\.html) -->\n")
+"""Stands in a page for a file of ours that pages share."""
 
 
 class WatchedStream:
@@ -191,11 +194,15 @@ async def send_events(
 
 def static_routes(package: str, files: Mapping[str, tuple[str, str]]) -> list[Route]:
     """Routes of files in a package's folder ``static``, by the name they are asked for with."""
-    folder = importlib.resources.files(package) / "static"
-    return [
-        ("GET", f"/{name}", _static((folder / file).read_bytes(), kind))
-        for name, (file, kind) in files.items()
-    ]
+    folder, shared = (
+        importlib.resources.files(one) / "static" for one in (package, __package__ or "")
+    )
+
+    def read(file: str) -> bytes:
+        data = (folder / file).read_bytes()
+        return INCLUDE.sub(lambda found: (shared / found[1].decode()).read_bytes(), data)
+
+    return [("GET", f"/{name}", _static(read(file), kind)) for name, (file, kind) in files.items()]
 
 
 def add_routes(app: web.Application, routes: Iterable[Route], prefix: str = "") -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.closing import Closing
 from ladle_rt.errors import InputError, InputNotFoundError, SourceLostError
 from ladle_rt.sources.v4l2 import abi
 from ladle_rt.sources.v4l2.kernel import Kernel
@@ -49,7 +50,7 @@ class Buffer:
     damaged: bool
 
 
-class V4l2Device:
+class V4l2Device(Closing):
     """An open camera; a context manager."""
 
     def __init__(self, path: str, kernel: Kernel) -> None:
@@ -193,12 +194,6 @@ class V4l2Device:
                 one.close()
         self._maps.clear()
         self._kernel.close(device)
-
-    def __enter__(self) -> V4l2Device:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _identify(self) -> str:
         try:

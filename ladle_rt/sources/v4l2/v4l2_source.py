@@ -6,11 +6,11 @@ import logging
 import time
 from collections.abc import Iterator
 from fractions import Fraction
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.closing import Closing
 from ladle_rt.errors import InputError
 from ladle_rt.frames import Frame, ThermalPixels
 from ladle_rt.sources.base import SourceInfo, SourceOptions
@@ -32,7 +32,7 @@ DEFAULT_SIZE = (640, 512)
 """Asked for where a driver takes any size."""
 
 
-class V4l2Source:
+class V4l2Source(Closing):
     """A live `Source`: the camera's raw 16-bit counts where it has them, else grey or luma.
 
     ``timestamp_ns`` is the driver's own where it uses the monotonic clock. ``close`` may be
@@ -91,17 +91,6 @@ class V4l2Source:
     def close(self) -> None:
         """Release the camera; calling it twice is harmless."""
         self._guard.close()
-
-    def __enter__(self) -> V4l2Source:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _deliver(self) -> Iterator[Frame]:
         first_ns: int | None = None

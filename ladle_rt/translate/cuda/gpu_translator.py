@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from types import TracebackType
 from typing import Any
 
+from ladle_rt.closing import Closing
 from ladle_rt.config import Layout, TranslateOptions
 from ladle_rt.cuda.gpu import Gpu
 from ladle_rt.errors import BackendError, PipelineError
@@ -39,7 +39,7 @@ CLOSE_LIMIT_S = 60.0
 """Longest wait for the GPU at the end; a frame takes milliseconds."""
 
 
-class GpuTranslator:
+class GpuTranslator(Closing):
     """A `Translator` on one NVIDIA GPU; see the module's docstring.
 
     Args:
@@ -78,7 +78,7 @@ class GpuTranslator:
         self._end: BackendError | None = None
         """Why no more frames are taken; under the lock."""
         self._tickets = 0
-        self._told_odd = False
+        self._warned_odd = False
         started: Future[str] = Future()
         worker = self._worker = GpuWorker(info, options, picture, slots, self._jobs)
         self._multiple = info.size_multiple
@@ -154,8 +154,8 @@ class GpuTranslator:
             self._flying.append(result)
             self._jobs.put((frame, self._size, result))
         height, width = frame.pixels.shape
-        if self._picture.even and (height % 2 or width % 2) and not self._told_odd:
-            self._told_odd = True
+        if self._picture.even and (height % 2 or width % 2) and not self._warned_odd:
+            self._warned_odd = True
             logger.warning("%dx%d is odd: the picture is cropped to even by a pixel", width, height)
         self._tickets += 1
         return self._tickets - 1
@@ -206,17 +206,6 @@ class GpuTranslator:
                 "the GPU has not answered for %.0f s; what it holds is freed when the program ends",
                 CLOSE_LIMIT_S,
             )
-
-    def __enter__(self) -> GpuTranslator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _finish(self, error: BaseException) -> None:
         """Refuse from now on and answer every frame that has no answer; in the worker thread."""

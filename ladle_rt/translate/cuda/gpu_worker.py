@@ -79,7 +79,7 @@ class GpuWorker:
         self._enqueued: deque[FrameJob] = deque()
         self._resumed: FollowedLevels | None = None
         """What the state will begin with."""
-        self._told_capture = False
+        self._warned_capture = False
 
     def start(
         self,
@@ -199,8 +199,8 @@ class GpuWorker:
             self._slots,
         )
         self._plan = (kind, kernels, ring)
-        if ring.capture_error is not None and not self._told_capture:
-            self._told_capture = True
+        if ring.capture_error is not None and not self._warned_capture:
+            self._warned_capture = True
             logger.warning("CUDA graphs are not used: %s", ring.capture_error)
         return ring
 

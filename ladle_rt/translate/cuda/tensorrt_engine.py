@@ -112,28 +112,6 @@ class TensorRtEngine:
         if not context.execute_async_v3(stream):
             raise self._refusal("execute_async_v3")
 
-    def layer_times(self, thermal_ptr: int, rgb_ptr: int, stream: int) -> list[tuple[str, float]]:
-        """Run once, piece by piece, and say how long each layer took, ms.
-
-        Raises:
-            BackendError: the engine refused.
-        """
-        context = self._context
-        times = _layer_times(self._trt)
-        context.profiler = times
-        context.enqueue_emits_profile = False
-        try:
-            self.enqueue(thermal_ptr, rgb_ptr, stream)
-            assert self._gpu is not None
-            self._gpu.synchronize_stream(stream)
-            if not context.report_to_profiler():
-                raise self._refusal("report_to_profiler")
-        finally:
-            # Emitting again is how it was; without a profiler it costs nothing.
-            context.enqueue_emits_profile = True
-            context.profiler = None
-        return list(times.layers)
-
     def close(self) -> None:
         """See `EnqueueEngine.close`."""
         cache, self._cache = self._cache, None
@@ -241,17 +219,3 @@ def _message_log(trt: Any) -> Any:
                 self.last = " ".join(message.split())
 
     return MessageLog()
-
-
-def _layer_times(trt: Any) -> Any:
-    class LayerTimes(trt.IProfiler):  # type: ignore[misc]
-        """Collects what TensorRT reports, layer by layer."""
-
-        def __init__(self) -> None:
-            trt.IProfiler.__init__(self)
-            self.layers: list[tuple[str, float]] = []
-
-        def report_layer_time(self, layer_name: str, ms: float) -> None:
-            self.layers.append((layer_name, ms))
-
-    return LayerTimes()

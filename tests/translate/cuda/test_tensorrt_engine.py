@@ -35,8 +35,6 @@ class DataType(enum.Enum):
 class Context:
     def __init__(self, trt: FakeTensorRT) -> None:
         self._trt = trt
-        self.profiler: Any = None
-        self.enqueue_emits_profile = True
         self.shape: tuple[int, ...] = ()
 
     def _call(self, name: str, *args: Any) -> bool:
@@ -65,11 +63,6 @@ class Context:
 
     def execute_async_v3(self, stream: int) -> bool:
         return self._call("execute_async_v3", stream)
-
-    def report_to_profiler(self) -> bool:
-        assert not self.enqueue_emits_profile
-        self.profiler.report_layer_time("conv", 0.25)
-        return self._call("report_to_profiler")
 
 
 class Engine:
@@ -122,9 +115,6 @@ class FakeTensorRT:
         class ILogger:
             INTERNAL_ERROR, ERROR = Severity.INTERNAL_ERROR, Severity.ERROR
 
-        class IProfiler:
-            pass
-
         class Strategy(enum.Enum):
             USER_MANAGED = 2
 
@@ -143,7 +133,6 @@ class FakeTensorRT:
         for name, value in {
             "__version__": "11.4.0",
             "ILogger": ILogger,
-            "IProfiler": IProfiler,
             "Runtime": Runtime,
             "DataType": DataType,
             "ExecutionContextAllocationStrategy": Strategy,
@@ -303,17 +292,6 @@ def test_an_output_of_another_shape(trt: FakeTensorRT) -> None:
     engine = TensorRtEngine(PLAN, "tensorrt")
     with pytest.raises(BackendError, match=r"\(1, 3, 64, 96\), received \(1, 1, 64, 96\)"):
         engine.prepare((64, 96), gpu, gpu.create_stream())
-
-
-def test_layer_times(trt: FakeTensorRT) -> None:
-    gpu = FakeGpu().open()
-    stream = gpu.create_stream()
-    engine = TensorRtEngine(PLAN, "tensorrt")
-    engine.prepare((64, 96), gpu, stream)
-    assert engine.layer_times(4096, 8192, stream) == [("conv", 0.25)]
-    trt.refused = "report_to_profiler"
-    with pytest.raises(BackendError, match="report_to_profiler"):
-        engine.layer_times(4096, 8192, stream)
 
 
 def test_a_context_that_knows_better_whether_it_can_be_captured(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ladle_rt.cli import cli
 from ladle_rt.errors import ModelError
 from ladle_rt.models.artifact import ModelInfo
-from ladle_rt.models.finish import mean_of, saturated
+from ladle_rt.models.finish_weights import mean_of, saturated
 from ladle_rt.models.registry import build, config_to_dict, preset_config
 from ladle_rt.models.weights import load_model, save_model
 from ladle_rt.thermal.normalization import ThermalNormalization

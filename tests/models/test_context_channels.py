@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ladle_rt.models.context import BOUND, CHANNELS, context
+from ladle_rt.models.context_channels import BOUND, CHANNELS, context
 from ladle_rt.models.ladlenet_plus import LadleNetPlus
 from ladle_rt.models.registry import config_from_dict, config_to_dict, preset_config
 from ladle_rt.models.weights import inherit

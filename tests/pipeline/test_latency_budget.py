@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from ladle_rt.errors import ConfigError
-from ladle_rt.pipeline.budget import LatencyBudget
+from ladle_rt.pipeline.latency_budget import LatencyBudget
 from ladle_rt.translate.network_size import ladder
 
 FULL = (192, 256)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ladle_rt.frames import Frame
-from ladle_rt.pipeline.unchanged import SkipUnchanged
+from ladle_rt.pipeline.skip_unchanged import SkipUnchanged
 from ladle_rt.sources.synthetic_source import DriveOptions, SyntheticSource
 from ladle_rt.sources.video_source import VideoSource
 

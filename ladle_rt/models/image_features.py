@@ -60,7 +60,10 @@ class ImageFeatures(nn.Module):
 
 
 def normalised(feature: Tensor) -> Tensor:
-    """A feature over its root mean square across channels, pixel by pixel."""
+    """A feature [N,C,H,W] over its root mean square across channels, pixel by pixel.
+
+    Where nothing is seen nothing is blown up: 0.01 is added to the root.
+    """
     scale: Tensor = feature.square().mean(1, keepdim=True).sqrt() + 1e-2
     return feature / scale
 

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
 from ladle_rt.models.classes import CATEGORIES, CITYSCAPES, category_scores
-from ladle_rt.models.features import CHANNELS, STRIDES, ImageFeatures, perceptual_distance
+from ladle_rt.models.image_features import CHANNELS, STRIDES, ImageFeatures, perceptual_distance
 from ladle_rt.models.projected import ProjectedDiscriminator
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ladle_rt.errors import OutputError
-from ladle_rt.pipeline.places import refuse_shared_places
+from ladle_rt.pipeline.shared_places import refuse_shared_places
 
 
 @pytest.fixture

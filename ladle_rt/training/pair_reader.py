@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ladle_rt.colour import Rgb
 from ladle_rt.datasets import Pair, read_pair
 from ladle_rt.datasets.labels import read_labels
-from ladle_rt.datasets.look import Rgb
 from ladle_rt.frames import ThermalPixels
 from ladle_rt.training.augment import Box, crop_and_resize
 

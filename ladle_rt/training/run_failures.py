@@ -47,19 +47,19 @@ def refuse_step(
     )
 
 
-def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
+def check_finite(weights: Mapping[str, Tensor]) -> None:
     """Refuse to keep weights that are not finite.
 
     Raises:
         TrainingError: names the first such tensor.
     """
-    floats = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    floats = {name: tensor for name, tensor in weights.items() if tensor.is_floating_point()}
     # One comparison for all: each tensor on its own would wait for the device.
     flags = torch.stack([torch.isfinite(tensor).all() for tensor in floats.values()]).tolist()
     for name, finite in zip(floats, flags, strict=True):
         if not finite:
             raise TrainingError(
-                f"expected finite numbers in the {what}, received others in {name}; nothing was "
+                f"expected finite numbers in the weights, received others in {name}; nothing was "
                 "written: resume from the last checkpoint or lower the learning rate"
             )
 
