@@ -19,6 +19,7 @@ from typing import Any
 
 from peers import TITLES
 
+from ladle_rt.experiments.experiment_plan import ALL
 from ladle_rt.experiments.experiment_result import read_result
 from ladle_rt.experiments.experiment_tables import group_tables, scale_sentence
 
@@ -210,14 +211,20 @@ def flicker(record: Record) -> str:
     return f"{machine(record)}.\n\n{table(*rows)}"
 
 
-EXPERIMENTS = ("l1-ms-ssim", "networks", "alpha", "leakage")
-"""Those with a record, in `results/experiments`."""
+EXPERIMENTS = {
+    "l1-ms-ssim": (ALL,),
+    "leakage": ("drives that random frames saw", "control: RoadScene E"),
+}
+"""Those with a record in `results/experiments`, and the groups of frames that are shown."""
 
 
 def experiment(name: str) -> str:
-    """Figures and differences over all frames; the record has every set and drive."""
+    """Figures and differences; the record has every set."""
     result = read_result(RESULTS / "experiments" / f"{name}.json")
-    return "\n".join([scale_sentence(result), "", *group_tables(result)])
+    lines = [scale_sentence(result), ""]
+    for group in EXPERIMENTS[name]:
+        lines += [*(() if group == ALL else (f"**{group}**", "")), *group_tables(result, group)]
+    return "\n".join(lines)
 
 
 BLOCKS: dict[str, tuple[str, Callable[[Record], str]]] = {

@@ -54,7 +54,7 @@ def to_markdown(result: ExperimentResult) -> str:
             for a in sizes
         ]
         lines += [
-            *markdownmarkdown_table(["arm", "million parameters", "GMAC at 256x192"], rows),
+            *markdown_table(["arm", "million parameters", "GMAC at 256x192"], rows),
             "",
         ]
     lines += [*(f"- {note}" for note in result.notes), ""] if result.notes else []
@@ -124,7 +124,7 @@ def to_summary(results: Sequence[ExperimentResult]) -> str:
         if not found:
             rows.append([f"{result.experiment}, {result.scale}{state}", "", "", "", "", "", "", ""])
     heads = ["experiment", "", "metric", "difference", "%", "p (Holm)", "seeds", "verdict"]
-    return "\n".join([*lines, *markdownmarkdown_table(heads, rows)]) + "\n"
+    return "\n".join([*lines, *markdown_table(heads, rows)]) + "\n"
 
 
 def _comparison(one: ComparisonResult) -> list[str]:
