@@ -157,7 +157,7 @@ def test_killed_on_real_data_and_resumed(
 ) -> None:
     words = ["--data", "kaist-mini", "--data", "roadscene", "--data-root", str(shared_data)]
     words += ["--architecture", architecture, "--preset", "nano", "--batch", "2", "--workers", "0"]
-    words += ["--steps", "5", "--checkpoint-every", "2", "--device", "cpu", "-o"]
+    words += ["--steps", "3", "--checkpoint-every", "1", "--device", "cpu", "-o"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     result = CliRunner().invoke(train_command.command, [*words, str(whole)])
     assert result.exit_code == 0, result.exception
