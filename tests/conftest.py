@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ from ladle_rt.thermal.normalization import ThermalNormalization
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# Some tests start programs, hundreds in all; each would compile the package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 TINY_INFO = ModelInfo(
     name="tiny",

@@ -57,6 +57,8 @@ def test_commands_run(tmp_path: Path) -> None:
             assert done.returncode == 1 and "no such device" in done.stderr, done.stderr
             continue
         assert done.returncode == 0, f"{command}\n{done.stderr}"
+        if command.startswith("ladle-rt export runs/"):
+            assert "0.36 M parameters" in done.stdout
     made = (
         "out.mp4",
         "side.mp4",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,14 +18,14 @@ from ladle_rt.cli.benchmark_command import command
 from ladle_rt.errors import ConfigError, DatasetError, InputError, OutputError
 
 
+def ask(case: Case, settings: BenchmarkSettings, folder: Path) -> object:
+    """A case for real, but here: starting processes is `test_run_benchmark`'s."""
+    request = run_benchmark.case_request(case, settings, folder)
+    return measure_case(replace(request, frame_size=(96, 128), streams=()))
+
+
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cases run for real, but here: starting processes is `test_run_benchmark`'s."""
-
-    def ask(case: Case, settings: BenchmarkSettings, folder: Path) -> object:
-        request = run_benchmark.case_request(case, settings, folder)
-        return measure_case(replace(request, frame_size=(96, 128), streams=()))
-
     monkeypatch.setattr(run_benchmark, "_ask", ask)
 
 
@@ -34,9 +35,23 @@ def run(model: Path, output: Path, *words: object) -> Result:
     return CliRunner().invoke(command, [str(word) for word in arguments])
 
 
-def test_three_files_and_a_summary(tiny_model: Path, tmp_path: Path) -> None:
-    output = tmp_path / "new" / "report"
-    result = run(tiny_model, output)
+@pytest.fixture(scope="module")
+def measured(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
+    """What a run said and the folder of its report."""
+    output = tmp_path_factory.mktemp("benchmark") / "new" / "report"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_benchmark, "_ask", ask)
+        return run(tiny_model, output, "--rounds", 2), output
+
+
+@pytest.fixture
+def earlier(measured: tuple[Result, Path], tmp_path: Path) -> Path:
+    """A copy of its report, to be changed."""
+    return Path(shutil.copy(measured[1] / "report.json", tmp_path / "earlier.json"))
+
+
+def test_three_files_and_a_summary(measured: tuple[Result, Path], tiny_model: Path) -> None:
+    result, output = measured
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in output.iterdir()) == [
         *("report.html", "report.json", "report.md"),
@@ -48,13 +63,10 @@ def test_three_files_and_a_summary(tiny_model: Path, tmp_path: Path) -> None:
     refused = run(tiny_model, output)
     assert isinstance(refused.exception, OutputError) and "--overwrite" in str(refused.exception)
     assert (output / "report.json").read_bytes() == before
-    assert run(tiny_model, output, "--overwrite").exit_code == 0
 
 
-def test_compare_fails_on_a_slowdown_only(tiny_model: Path, tmp_path: Path) -> None:
-    assert run(tiny_model, tmp_path / "a", "--rounds", 2).exit_code == 0
-    old = tmp_path / "a" / "report.json"
-    report = json.loads(old.read_text())
+def test_compare_fails_on_a_slowdown_only(earlier: Path, tiny_model: Path, tmp_path: Path) -> None:
+    report = json.loads(earlier.read_text())
     figures = report["cases"][0]["figures"]
     for factor, code in ((1e-3, 1), (1e3, 0)):
         scaled = {
@@ -64,19 +76,19 @@ def test_compare_fails_on_a_slowdown_only(tiny_model: Path, tmp_path: Path) -> N
         }
         # Without the others, which may really be worse the second time on a busy machine.
         report["cases"][0]["figures"] = scaled
-        old.write_text(json.dumps(report))
-        result = run(tiny_model, tmp_path / f"b{code}", "--rounds", 2, "--compare", old)
+        earlier.write_text(json.dumps(report))
+        # Into one folder: the second report replaces the first.
+        words = ["--rounds", 2, "--compare", earlier, "--overwrite"]
+        result = run(tiny_model, tmp_path / "b", *words)
         assert result.exit_code == code, result.output
         assert ("| worse |" in result.stdout) == (code == 1)
-        assert "Compared with the earlier" in (tmp_path / f"b{code}" / "report.md").read_text()
+        assert "Compared with the earlier" in (tmp_path / "b" / "report.md").read_text()
 
 
 def test_what_cannot_be_compared_is_refused_before_the_work(
-    tiny_model: Path, tmp_path: Path
+    earlier: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    assert run(tiny_model, tmp_path / "a").exit_code == 0
-    old = tmp_path / "a" / "report.json"
-    report = json.loads(old.read_text())
+    report = json.loads(earlier.read_text())
     for change, error, message in (
         ({"schema": 99}, InputError, "schema version"),
         (
@@ -85,8 +97,8 @@ def test_what_cannot_be_compared_is_refused_before_the_work(
             "--force",
         ),
     ):
-        old.write_text(json.dumps({**report, **change}))
-        result = run(tiny_model, tmp_path / "b", "--compare", old)
+        earlier.write_text(json.dumps({**report, **change}))
+        result = run(tiny_model, tmp_path / "b", "--compare", earlier)
         assert isinstance(result.exception, error) and message in str(result.exception)
         assert not (tmp_path / "b").exists()
     assert "no such file" in str(run(tiny_model, tmp_path / "b", "--compare", "x").exception)

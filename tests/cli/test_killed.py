@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from clips import write_ramp
 
 from ladle_rt.files import leftovers
 
@@ -34,9 +35,8 @@ def test_the_next_run_cleans_up(kind: str, tmp_path: Path, tiny_model: Path) -> 
         cv2.imwrite(str(tmp_path / "t.png"), np.arange(64, dtype=np.uint8).reshape(8, 8))
         words = ["image", str(tmp_path / "t.png"), "-o", str(out), *engine]
     else:
-        sample = ["sample", str(tmp_path / "t.mp4"), "--seconds", "0.2", "--size", "96x64"]
-        subprocess.run([sys.executable, "-m", "ladle_rt", *sample], check=True)
-        words = ["video", str(tmp_path / "t.mp4"), str(out / "o.mp4"), *engine]
+        clip = write_ramp(tmp_path / "t.mp4", 6)
+        words = ["video", str(clip), str(out / "o.mp4"), *engine]
     killed = subprocess.run([sys.executable, "-c", KILLED, *words], check=False, timeout=120)
     assert killed.returncode == -signal.SIGKILL
     assert len(leftovers(out)) == 1 and len(os.listdir(out)) == 1

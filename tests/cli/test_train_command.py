@@ -1,4 +1,4 @@
-"""``ladle-rt train`` and ``export``: refused before anything starts, or run, resumed, exported."""
+"""``ladle-rt train`` and ``export``: refused before anything starts, or run and resumed."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_killed_on_real_data_and_resumed(
 ) -> None:
     words = ["--data", "kaist-mini", "--data", "roadscene", "--data-root", str(shared_data)]
     words += ["--architecture", architecture, "--preset", "nano", "--batch", "2", "--workers", "0"]
-    words += ["--steps", "5", "--checkpoint-every", "2", "--device", "cpu", "-o"]
+    words += ["--steps", "3", "--checkpoint-every", "1", "--device", "cpu", "-o"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     result = CliRunner().invoke(train_command.command, [*words, str(whole)])
     assert result.exit_code == 0, result.exception
@@ -175,7 +175,8 @@ def test_killed_on_real_data_and_resumed(
     assert facts["training"]["pairs"] == {"kaist-mini": 10, "roadscene": 146}
 
 
-def test_run_resume_export(pairs: Path, tmp_path: Path) -> None:
+def test_run_and_resume(pairs: Path, tmp_path: Path) -> None:
+    """What is trained is exported and used in tests/test_readme.py."""
     words = ["--data", str(pairs), "--validate", str(pairs), "--preset", "nano", "--batch", "2"]
     words += ["--workers", "0", "--steps", "2", "-o", str(tmp_path / "run")]
     result = CliRunner().invoke(train_command.command, words)
@@ -185,11 +186,10 @@ def test_run_resume_export(pairs: Path, tmp_path: Path) -> None:
     assert str(best) in result.stdout
     assert isinstance(CliRunner().invoke(train_command.command, words).exception, ConfigError)
     assert CliRunner().invoke(train_command.command, [*words, "--resume"]).exit_code == 0
-    target = ["-o", str(tmp_path / "m.onnx")]
-    result = CliRunner().invoke(export_command.command, [str(best), *target])
-    assert result.exit_code == 0, result.exception
-    assert "0.36 M parameters" in result.stdout
-    missing = CliRunner().invoke(
-        export_command.command, [str(tmp_path / "none.safetensors"), *target]
-    )
+    assert best.is_file()
+
+
+def test_a_checkpoint_that_is_missing_is_not_exported(tmp_path: Path) -> None:
+    words = [str(tmp_path / "none.safetensors"), "-o", str(tmp_path / "m.onnx")]
+    missing = CliRunner().invoke(export_command.command, words)
     assert isinstance(missing.exception, ModelError)

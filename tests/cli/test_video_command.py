@@ -86,11 +86,9 @@ def test_errors_are_the_packages_own(clip: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_leaves_a_whole_shorter_file(
-    tmp_path: Path, tiny_model: Path, number: signal.Signals
-) -> None:
-    source = write_ramp(tmp_path / "long.mp4", 6000)
+def test_a_signal_leaves_a_whole_shorter_file(tmp_path: Path, tiny_model: Path) -> None:
+    """The other signals come the same way: tests/pipeline/test_interrupt.py."""
+    source = write_ramp(tmp_path / "long.mp4", 600)
     target = tmp_path / "out.mp4"
     program = (
         "import logging, os, sys\n"
@@ -99,7 +97,9 @@ def test_a_signal_leaves_a_whole_shorter_file(
         "write = VideoSink.write\n"
         "def tell(self, translated):\n"
         "    write(self, translated)\n"
-        "    if translated.frame.sequence == 20: print('twenty', flush=True)\n"
+        "    if translated.frame.sequence == 20:\n"
+        "        print('twenty', flush=True)\n"
+        "        sys.stdin.read()\n"
         "VideoSink.write = tell\n"
         "command()\n"
     )
@@ -113,6 +113,7 @@ def test_a_signal_leaves_a_whole_shorter_file(
     ]
     with subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -121,13 +122,14 @@ def test_a_signal_leaves_a_whole_shorter_file(
         watchdog.start()
         assert process.stdout is not None
         assert process.stdout.readline() == "twenty\n"
-        process.send_signal(number)
+        process.send_signal(signal.SIGHUP)
+        # It goes on when its input ends: the signal is there before the next frame.
         out, err = process.communicate()
         watchdog.cancel()
     assert process.returncode == 130
     assert "interrupted; the file is whole but shorter" in err
     count = sum(1 for _ in frames_of(target))
-    assert 20 < count < 6000
+    assert 20 < count < 600
     assert f"{count} frames" in out
     assert sorted(path.name for path in tmp_path.glob("*.mp4*")) == [
         "long.mp4",

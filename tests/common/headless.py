@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,5 +40,6 @@ def chromium() -> Iterator[Any]:
 def shot(browser: Any, name: str) -> None:
     """Keep a picture of the page, where somebody asked for them."""
     if SHOTS:
+        time.sleep(0.5)  # What fades is done.
         Path(SHOTS).mkdir(parents=True, exist_ok=True)
         browser.save_screenshot(str(Path(SHOTS) / f"{name}.png"))

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 
-@pytest.fixture
-def pairs_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "pairs"
+def write_pairs(folder: Path) -> Path:
     for name in ("ir", "vi"):
         (folder / name).mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -21,3 +19,14 @@ def pairs_folder(tmp_path: Path) -> Path:
         cv2.imwrite(str(folder / f"vi/0000{number}{letter}.png"), picture)
         cv2.imwrite(str(folder / f"ir/0000{number}{letter}.png"), picture[..., 1])
     return folder
+
+
+@pytest.fixture
+def pairs_folder(tmp_path: Path) -> Path:
+    return write_pairs(tmp_path / "pairs")
+
+
+@pytest.fixture(scope="module")
+def kept_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same pairs for all tests of a file; nobody changes them."""
+    return write_pairs(tmp_path_factory.mktemp("kept") / "pairs")

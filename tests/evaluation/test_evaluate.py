@@ -36,8 +36,10 @@ def one(predict: Predict = grey_of, name: str = "grey", spec: Any = SPEC) -> lis
     return [EvalModel(name, predict, spec)]
 
 
-def evaluate_grey(folder: Path) -> EvaluationResult:
-    return evaluate(one(), find_pairs(folder))
+@pytest.fixture(scope="module")
+def grey_report(kept_pairs: Path) -> EvaluationResult:
+    """Of one grey network."""
+    return evaluate(one(), find_pairs(kept_pairs))
 
 
 def table(evaluation: EvaluationResult) -> Table:
@@ -45,8 +47,8 @@ def table(evaluation: EvaluationResult) -> Table:
     return next(tables(evaluation))
 
 
-def test_grey_network_scores_as_the_grey_baseline(pairs_folder: Path) -> None:
-    report = evaluate_grey(pairs_folder)
+def test_grey_network_scores_as_the_grey_baseline(grey_report: EvaluationResult) -> None:
+    report = grey_report
     assert report.raw.rows == ["grey", "mean colour", "grey copy", "inverted grey"]
     assert report.raw.lights() == ["day", "night", "all"]
     assert [report.raw.count(light) for light in report.raw.lights()] == [2, 1, 3]
@@ -117,8 +119,8 @@ def test_mean_colour_is_that_of_the_pairs_trained_on(
     assert "00000D.png" in caplog.text and "left out of the mean colour" in caplog.text
 
 
-def test_report_as_json(pairs_folder: Path) -> None:
-    report = evaluate_grey(pairs_folder)
+def test_report_as_json(grey_report: EvaluationResult) -> None:
+    report = grey_report
     values = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert values["size"] == [192, 256] and values["failures"] == []
     assert set(values["images"]) == {"00000D", "00001D", "00002N"}
@@ -130,8 +132,8 @@ def test_report_as_json(pairs_folder: Path) -> None:
     assert values["means"]["day"]["grey"]["ssim"] == pytest.approx(np.mean(day), rel=1e-4)
 
 
-def test_table_has_a_row_for_each_light_and_baseline(pairs_folder: Path) -> None:
-    shown = table(evaluate_grey(pairs_folder))
+def test_table_has_a_row_for_each_light_and_baseline(grey_report: EvaluationResult) -> None:
+    shown = table(grey_report)
     columns = {str(column.header): list(column.cells) for column in shown.columns}
     assert [light for light in columns["light"] if light] == ["day", "night", "all"]
     assert [count for count in columns["n"] if count] == ["2", "1", "3"]
@@ -184,8 +186,8 @@ def test_differences_to_the_first_model(pairs_folder: Path) -> None:
     assert "difference to grey" in str(shown.caption)
 
 
-def test_every_image_of_every_row_as_csv(pairs_folder: Path) -> None:
-    report = evaluate_grey(pairs_folder)
+def test_every_image_of_every_row_as_csv(grey_report: EvaluationResult) -> None:
+    report = grey_report
     lines = list(csv.DictReader(report.to_csv().splitlines()))
     assert [line["model"] for line in lines[::3]] == report.raw.rows and len(lines) == 12
     night = lines[2]
@@ -197,8 +199,8 @@ def test_every_image_of_every_row_as_csv(pairs_folder: Path) -> None:
     }
 
 
-def test_intervals_say_what_they_rest_on(pairs_folder: Path) -> None:
-    report = evaluate_grey(pairs_folder)
+def test_intervals_say_what_they_rest_on(grey_report: EvaluationResult, kept_pairs: Path) -> None:
+    report = grey_report
     interval = report.raw.interval("grey", "ssim")
     assert interval is not None and interval[0] < report.raw.mean("grey").ssim < interval[1]
     assert report.raw.interval("grey", "ssim", "night") is None
@@ -209,7 +211,7 @@ def test_intervals_say_what_they_rest_on(pairs_folder: Path) -> None:
     assert "interval over images of 1 drive: optimistic, fewer than 5 drives" in caption
     pairs = [
         replace(pair, sequence=str(number))
-        for number, pair in enumerate(find_pairs(pairs_folder) * 2)
+        for number, pair in enumerate(find_pairs(kept_pairs) * 2)
     ]
     report = evaluate(one(), pairs)
     caption = str(table(report).caption)

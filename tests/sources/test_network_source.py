@@ -402,7 +402,7 @@ def test_a_snapshot_address_is_asked_again_and_again() -> None:
         with pytest.raises(InputError, match="password refused"):
             open_source(wrong, SourceOptions())
     assert len({int(frame.pixels[0, 0]) for frame in frames}) == 5
-    assert all(0.04 < b.time_s - a.time_s < 2 for a, b in itertools.pairwise(frames))
+    assert all(0.04 < b.time_s - a.time_s for a, b in itertools.pairwise(frames))
 
 
 @needs_ffmpeg

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
 
@@ -15,19 +16,26 @@ from ladle_rt.sources.synthetic_source import SyntheticSource
 
 
 def test_a_source_that_is_not_there_yet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    folder = tmp_path / "later"
+    folder, made = tmp_path / "later", tmp_path / "made"
+    made.mkdir()
+    cv2.imwrite(str(made / "1.png"), np.zeros((6, 8), np.uint16))
 
-    def make() -> None:
-        folder.mkdir()
-        cv2.imwrite(str(folder / "1.png"), np.zeros((6, 8), np.uint16))
+    class Arrival(logging.Handler):
+        """It comes, whole, when it is waited for."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            if "waiting for it" in record.getMessage():
+                made.rename(folder)
 
     with pytest.raises(InputNotFoundError):
         open_source(str(folder), SourceOptions())
-    timer = threading.Timer(0.5, make)
-    timer.start()
-    with open_source(str(folder), SourceOptions(wait=True)) as source:
-        assert (source.info.width, source.info.height) == (8, 6)
-    timer.join()
+    arrival, logger = Arrival(), logging.getLogger("ladle_rt")
+    logger.addHandler(arrival)
+    try:
+        with open_source(str(folder), SourceOptions(wait=True)) as source:
+            assert (source.info.width, source.info.height) == (8, 6)
+    finally:
+        logger.removeHandler(arrival)
     assert caplog.text.count("waiting for it") == 1
 
 
@@ -46,10 +54,10 @@ def test_what_hangs_while_opening_is_left_and_closed_later() -> None:
             closed.set()
 
     def hang() -> Source:
+        stop.set()
         answer.wait(120)
         return Late()
 
-    threading.Timer(0.2, stop.set).start()
     with pytest.raises(StoppedError):
         open_patiently(hang, wait=False, stop=stop)
     assert not closed.is_set(), "it was waited for"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from ladle_rt.errors import InputError
 from ladle_rt.sources.base import SourceOptions
@@ -62,9 +64,16 @@ def test_a_fifo_is_read_once(form: str, tmp_path: Path) -> None:
     fifo = tmp_path / "thermal"
     os.mkfifo(fifo)
 
+    def opened() -> int | None:
+        """For writing, which needs a reader that is there first."""
+        with contextlib.suppress(OSError):
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        return None
+
     def write() -> None:
-        time.sleep(0.3)  # The reader is there first.
-        with fifo.open("wb") as stream:
+        descriptor = wait_for(opened)
+        os.set_blocking(descriptor, True)
+        with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
 
     writer = threading.Thread(target=write)
@@ -143,7 +152,7 @@ def test_ctrl_c_while_nobody_writes(tmp_path: Path) -> None:
         [sys.executable, "-c", WAITING, str(fifo)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None and process.stdout.readline() == "opening\n"
-    time.sleep(1)
+    time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=20)
     assert out == "stopped\n" and process.returncode == 0

@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -139,25 +137,38 @@ def test_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
+class Dying:
+    """A file whose writer is killed after 200,000 bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream, self._left = path.open("wb"), 200_000
+
+    def write(self, data: bytes) -> None:
+        """What fits; the process ends at the last byte."""
+        self._left -= self._stream.write(bytes(data)[: self._left])
+        self._stream.flush()
+        if self._left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def flush(self) -> None:
+        """As files have it."""
+
+
 def test_kill_inside_torch_save_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
-    script = (
-        "import os, pathlib, signal, sys, torch\n"
-        "from ladle_rt.training.checkpoint import save_checkpoint\n"
-        "folder = pathlib.Path(sys.argv[1])\n"
-        "save_checkpoint(folder, {'step': 1, 'model': {'w': torch.ones(100000)}})\n"
-        "save = torch.save\n"
-        "class Dying:\n"
-        "    def __init__(self, path): self.stream, self.left = open(path, 'wb'), 200000\n"
-        "    def write(self, data):\n"
-        "        self.left -= self.stream.write(bytes(data)[:self.left])\n"
-        "        self.stream.flush()\n"
-        "        if self.left <= 0: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    def flush(self): self.stream.flush()\n"
-        "torch.save = lambda state, path: save(state, Dying(path))\n"
-        "save_checkpoint(folder, {'step': 2, 'model': {'w': torch.zeros(100000)}})\n"
+    first, second = (
+        {"step": step, "model": {"w": torch.full((100_000,), 2.0 - step)}} for step in (1, 2)
     )
-    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
-    assert killed.returncode == -signal.SIGKILL
+    # A copy of this process, not a new one that would load torch again.
+    child = os.fork()
+    if not child:
+        try:
+            save_checkpoint(tmp_path, first)
+            save = torch.save
+            torch.save = lambda state, path: save(state, Dying(path))  # type: ignore[arg-type]
+            save_checkpoint(tmp_path, second)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     (part,) = tmp_path.glob(".*.part")
     assert part.stat().st_size == 200000
     state = load_checkpoint(tmp_path)

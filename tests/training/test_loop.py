@@ -19,8 +19,10 @@ from ladle_rt.errors import ConfigError, InputError, TrainingError, TrainingStop
 from ladle_rt.models.weights import load_model
 from ladle_rt.training import loop, network_setup, training_run
 from ladle_rt.training.checkpoint import load_checkpoint
+from ladle_rt.training.distributed import Processes
+from ladle_rt.training.loader import load_batches
 from ladle_rt.training.loop import Progress, train
-from ladle_rt.training.samples import Sample
+from ladle_rt.training.samples import MixedSamples, Sample
 from ladle_rt.training.train_config import DataSpec, LossConfig, TrainConfig
 
 
@@ -152,11 +154,8 @@ def test_stopped_at_any_step_and_resumed(
     assert all(float(row["stability"]) > 0 for row in rows(tmp_path / "whole"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_all_of_its_processes_saves(
-    small: TrainConfig, tmp_path: Path, number: signal.Signals
-) -> None:
-    """As a terminal's Ctrl-C and a service manager send it, the loading processes included."""
+def test_a_signal_to_all_of_its_processes_saves(small: TrainConfig, tmp_path: Path) -> None:
+    """As a terminal's Ctrl-C comes, to the loading processes too."""
     toml = tmp_path / "mine.toml"
     toml.write_text('preset = "nano"\ncrop = [64, 64]\n[loss]\nalpha = 0\n')
     words = ["train", "--config", str(toml), "--data", str(small.data[0].path), "--device", "cpu"]
@@ -170,12 +169,27 @@ def test_a_signal_to_all_of_its_processes_saves(
     assert process.stderr is not None
     lines = iter(process.stderr.readline, "")
     assert any(line.startswith("1/100000 ") for line in lines), "the first step is told"
-    os.killpg(process.pid, number)
+    os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130 and "Traceback" not in err
     step = load_checkpoint(tmp_path / "run")["step"]
     assert f"ladle-rt: stopped after step {step} of 100000" in err
     assert rows(tmp_path / "run")[-1]["step"] == str(step)
+
+
+class Signalled(MixedSamples):
+    """Every signal that may end a run comes while a sample is made."""
+
+    def __getitem__(self, index: int) -> Sample:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.raise_signal(number)
+        return super().__getitem__(index)
+
+
+def test_loading_processes_outlive_signals(small: TrainConfig) -> None:
+    alone = Processes(0, 1, torch.device("cpu"))
+    batches = load_batches(Signalled(small), 0, 1, alone)
+    assert [len(batch.thermal) for batch in batches] == [2] * small.steps
 
 
 def test_dropout_and_speed_settings_survive_resuming(

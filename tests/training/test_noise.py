@@ -50,6 +50,7 @@ def test_consistency_is_learned(pairs_folder: Path, tmp_path: Path) -> None:
     config = TrainConfig(
         data=(DataSpec(pairs_folder),),
         preset="nano",
+        crop=(64, 64),
         steps=60,
         batch=2,
         warmup=1,

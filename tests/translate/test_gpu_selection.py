@@ -1,30 +1,13 @@
-"""Choosing a GPU: by number or UUID, once, before CUDA starts; each in a process of its own."""
+"""Choosing a GPU: by number or UUID, once, before CUDA starts."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 
 import pytest
 
-CODE = """
-import os, sys
 from ladle_rt.errors import ConfigError
 from ladle_rt.translate import gpu_selection
-visible, started, *wanted = sys.argv[1:]
-os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-os.environ.pop("CUDA_DEVICE_ORDER", None)
-if visible != "unset":
-    os.environ["CUDA_VISIBLE_DEVICES"] = visible
-gpu_selection._cuda_started = lambda: started == "started"
-try:
-    for name in wanted:
-        gpu_selection.select_gpu(name)
-except ConfigError as error:
-    print(error)
-else:
-    print(os.environ["CUDA_VISIBLE_DEVICES"], os.environ.get("CUDA_DEVICE_ORDER"))
-"""
 
 
 @pytest.mark.parametrize(
@@ -57,12 +40,20 @@ else:
         ),
     ],
 )
-def test_selection(visible: str, started: str, wanted: list[str], told: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, visible, started, *wanted],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    assert done.stdout.strip() == told
+def test_selection(
+    visible: str, started: str, wanted: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = {} if visible == "unset" else {"CUDA_VISIBLE_DEVICES": visible}
+    monkeypatch.setattr(os, "environ", environment)
+    monkeypatch.setattr(gpu_selection, "_selected", None)
+    monkeypatch.setattr(gpu_selection, "_cuda_started", lambda: started == "started")
+
+    def select() -> str:
+        try:
+            for name in wanted:
+                gpu_selection.select_gpu(name)
+        except ConfigError as error:
+            return str(error)
+        return f"{environment['CUDA_VISIBLE_DEVICES']} {environment.get('CUDA_DEVICE_ORDER')}"
+
+    assert select() == told

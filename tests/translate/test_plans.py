@@ -201,6 +201,19 @@ with locked(lock_path(path), lambda: None):
 """In place of the builder, which needs a GPU; takes its arguments and writes what it writes."""
 
 
+class LeavesWhenTold(list[str]):
+    """What is told; the first line is the moment to leave."""
+
+    def __init__(self, leave: threading.Event) -> None:
+        super().__init__()
+        self._leave = leave
+
+    def append(self, line: str) -> None:
+        """Keep a line, and leave."""
+        super().append(line)
+        self._leave.set()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="processes and signals of POSIX")
 class TestBuilding:
     @pytest.fixture
@@ -274,7 +287,7 @@ class TestBuilding:
     ) -> None:
         builder("wait")
         leave = threading.Event()
-        threading.Timer(1.0, leave.set).start()
+        self.said = LeavesWhenTold(leave)
         with pytest.raises(BackendError, match=r"^process \d+ goes on building the plan"):
             obtain(leave=leave)
         (tmp_path / "engines").mkdir(exist_ok=True)
@@ -310,7 +323,7 @@ class TestBuilding:
         folder = tmp_path / "engines"
         folder.mkdir()
         leave = threading.Event()
-        threading.Timer(0.5, leave.set).start()
+        self.said = LeavesWhenTold(leave)
         with (
             locked(lock_path(folder / "x.plan"), lambda: None),
             pytest.raises(BackendError, match="another process goes on building"),

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ladle_rt.config import TranslateOptions
-from ladle_rt.frames import Frame
+from ladle_rt.frames import Frame, TranslatedFrame
 from ladle_rt.pipeline.frame_counter import FrameCounter, FrameTimes
 from ladle_rt.pipeline.run import run
 from ladle_rt.sources.base import SourceEvent
@@ -31,6 +31,8 @@ _spec.loader.exec_module(scripted)
 
 QUICK = Backoff(first_s=0.01, longest_s=0.05)
 DEADLINE_S = 30.0
+MOST_IN_FLIGHT = 16
+"""What waits, is translated, or is in a hand; a burst has 60."""
 
 
 @pytest.fixture(autouse=True)
@@ -41,14 +43,14 @@ def _quiet() -> Iterator[None]:
     logging.getLogger("ladle_rt").setLevel(logging.NOTSET)
 
 
-class Latencies:
-    """A `Listener` that keeps when each frame was presented, and how old it was."""
+class Moments:
+    """A `Listener` that keeps when each frame was presented."""
 
     def __init__(self) -> None:
-        self.presented_at: list[tuple[float, float]] = []
+        self.presented_at_s: list[float] = []
 
     def presented(self, times: FrameTimes) -> None:
-        self.presented_at.append((times.presented_ns * 1e-9, times.latency_ms))
+        self.presented_at_s.append(times.presented_ns * 1e-9)
 
     def dropped(self, times: FrameTimes, reason: str) -> None: ...
 
@@ -58,8 +60,16 @@ def play(script: list[str], policy: str = "latest") -> dict[str, Any]:
     camera = scripted.Camera(script)
     events: list[SourceEvent] = []
     stop = threading.Event()
-    latencies = Latencies()
-    sink = scripted.KeepingSink()
+    moments = Moments()
+    counter = FrameCounter(moments)
+    in_flight: list[int] = []
+
+    class Sink(scripted.KeepingSink):  # type: ignore[misc]
+        def write(self, translated: TranslatedFrame) -> None:
+            super().write(translated)
+            in_flight.append(counter.stats().in_flight)
+
+    sink = Sink()
     front = FrontEnd(TranslateOptions(), ThermalNormalization())
     after: list[int] = []
 
@@ -71,8 +81,10 @@ def play(script: list[str], policy: str = "latest") -> dict[str, Any]:
                 stop.set()
 
     begin_s = time.monotonic()
+    # Short only where something is to be missed: a busy machine may pause for as long.
+    timeout_s = scripted.TIMEOUT_S if "stall" in script else DEADLINE_S
     source = ReconnectingSource(
-        camera.open, timeout_s=scripted.TIMEOUT_S, on_event=events.append, backoff=QUICK
+        camera.open, timeout_s=timeout_s, on_event=events.append, backoff=QUICK
     )
     with source:
         result = run(
@@ -83,7 +95,7 @@ def play(script: list[str], policy: str = "latest") -> dict[str, Any]:
             prepare=front.process,
             stop=stop,
             on_progress=look,
-            counter=FrameCounter(latencies),
+            counter=counter,
         )
     assert time.monotonic() - begin_s < DEADLINE_S
     return {
@@ -91,7 +103,8 @@ def play(script: list[str], policy: str = "latest") -> dict[str, Any]:
         "events": [event.kind for event in events],
         "sink": sink,
         "result": result,
-        "latencies": latencies.presented_at,
+        "presented_at_s": moments.presented_at_s,
+        "in_flight": in_flight,
     }
 
 
@@ -104,13 +117,10 @@ def check(played: dict[str, Any]) -> None:
     assert sink.ended == "closed"
     assert result.dropped.get("corrupt", 0) <= camera.corrupt
     assert not {thread.name for thread in threading.enumerate()} & {"capture", "submit", "present"}
-    for at_s in camera.fault_times_s:
-        # A picture came again within a second of the fault, and a fresh one.
-        later = [age for moment, age in played["latencies"] if moment > at_s]
-        assert later
-    last_s = camera.fault_times_s[-1] if camera.fault_times_s else 0.0
-    settled = [age for moment, age in played["latencies"] if moment > last_s + 1.0]
-    assert all(age < 500 for age in settled)
+    # Pictures came again after the last fault.
+    assert max(camera.fault_times_s, default=0) < max(played["presented_at_s"])
+    # Frames do not pile up, which is what would make them old.
+    assert max(played["in_flight"]) <= MOST_IN_FLIGHT
 
 
 @pytest.mark.parametrize("fault", scripted.FAULTS)

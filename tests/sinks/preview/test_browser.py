@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,16 @@ from headless import chromium, needs_browser, shot
 from selenium.webdriver.common.by import By
 from waiting import wait_for
 
+from ladle_rt.sinks.preview import figures
 from ladle_rt.sinks.switches import Switch
 
 pytestmark = needs_browser
+
+
+@pytest.fixture(autouse=True)
+def _figures_come_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chart has its points sooner."""
+    monkeypatch.setattr(figures, "EVERY_S", 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +170,6 @@ def test_a_stopped_stream_looks_stopped(browser: Any, serve: Callable[..., Any])
     assert not browser.find_element(By.ID, "record").is_enabled()
     dark = "return getComputedStyle(document.getElementById('picture')).filter"
     wait_for(lambda: "grayscale(1)" in browser.execute_script(dark))
-    time.sleep(0.5)
     shot(browser, "stopped")
     # Another one on the same port: the page comes back by itself.
     again = serve(page.url.rpartition(":")[2].strip("/"))

@@ -108,7 +108,7 @@ def attack(serve: Callable[..., Any], rounds: int, caplog: pytest.LogCaptureFixt
 
 
 def test_mutated_requests(serve: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
-    attack(serve, 20, caplog)
+    attack(serve, 8, caplog)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from once import once
 
 from ladle_rt.cuda.launch import Launch
 from ladle_rt.frames import ThermalPixels
@@ -130,26 +131,27 @@ class HostKernels:
 
 @pytest.fixture(scope="session")
 def host_gpu(tmp_path_factory: pytest.TempPathFactory) -> HostGpu:
-    """The kernels, compiled once per session."""
+    """The kernels, compiled once for all workers."""
     compiler = shutil.which("g++") or shutil.which("c++")
     if compiler is None:
         pytest.skip("no C++ compiler (g++ or c++ on PATH) to compile the kernels for the host")
-    folder = tmp_path_factory.mktemp("kernels")
     table = ", ".join(f"HOST_KERNEL({name})" for name in KERNELS)
-    unit = folder / "kernels.cpp"
+    unit = tmp_path_factory.mktemp("kernels") / "kernels.cpp"
     unit.write_text(
         f'#include "{SHIM}"\n{kernel_source()}\nHOST_LAUNCHER({table})\n',
         encoding="utf-8",
     )
-    library = folder / "kernels.so"
-    done = subprocess.run(
-        [compiler, *FLAGS, str(unit), "-o", str(library)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return HostGpu(library)
+
+    def compiled(library: Path) -> None:
+        done = subprocess.run(
+            [compiler, *FLAGS, str(unit), "-o", str(library)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    return HostGpu(once(tmp_path_factory, "kernels.so", compiled))
 
 
 @pytest.fixture(scope="session")
