@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-CITYSCAPES = 19
 CATEGORIES: dict[str, tuple[int, ...]] = {
     "ground": (0, 1),
     "building": (2, 3, 4),

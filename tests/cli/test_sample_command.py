@@ -14,7 +14,10 @@ from click.testing import CliRunner
 from ladle_rt.cli.sample_command import command
 from ladle_rt.datasets.layouts import recognise
 from ladle_rt.errors import ConfigError, OutputError
+from ladle_rt.frames import TranslatedFrame
+from ladle_rt.pipeline import sample
 from ladle_rt.pipeline.sample import write_sample, write_sample_pairs
+from ladle_rt.sinks.video_sink import VideoSink
 from ladle_rt.sources.synthetic_source import DriveOptions, SyntheticSource
 from ladle_rt.sources.video_source import VideoSource
 
@@ -78,13 +81,19 @@ def test_drives_that_cannot_be_made(tmp_path: Path, words: list[str]) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_an_interrupted_sample_leaves_nothing_behind(tmp_path: Path) -> None:
-    def stop() -> None:
+def test_an_interrupted_sample_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = VideoSink.write
+
+    def stop(sink: VideoSink, translated: TranslatedFrame) -> None:
+        write(sink, translated)
         if list(tmp_path.iterdir()):  # the encoder has begun to write
             raise KeyboardInterrupt
 
+    monkeypatch.setattr(VideoSink, "write", stop)
     with pytest.raises(KeyboardInterrupt):
-        write_sample(tmp_path / "t.mp4", DriveOptions(96, 64, seconds=10), on_frame=stop)
+        write_sample(tmp_path / "t.mp4", DriveOptions(96, 64, seconds=10))
     assert not list(tmp_path.iterdir())
 
 
@@ -139,16 +148,20 @@ def test_pairs_that_exist_are_kept_unless_told_otherwise(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_interrupted_pairs_leave_nothing_behind(tmp_path: Path, exists: bool) -> None:
+def test_interrupted_pairs_leave_nothing_behind(
+    tmp_path: Path, exists: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "pairs"
     if exists:
         folder.mkdir()
 
-    def stop() -> None:
+    def stop(picture: object) -> bytes:
         raise KeyboardInterrupt
 
+    # Of the visible picture: the first thermal one has been written.
+    monkeypatch.setattr(sample, "encode_png", stop)
     with pytest.raises(KeyboardInterrupt):
-        write_sample_pairs(folder, (96, 64), 1, 3, on_pair=stop)
+        write_sample_pairs(folder, (96, 64), 1, 3)
     assert list(tmp_path.rglob("*")) == ([folder] if exists else [])
 
 

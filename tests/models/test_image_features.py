@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
-from ladle_rt.models.classes import CATEGORIES, CITYSCAPES, category_scores
+from ladle_rt.models.classes import CATEGORIES, category_scores
+from ladle_rt.models.handles.handle_config import HandleConfig
 from ladle_rt.models.image_features import CHANNELS, STRIDES, ImageFeatures, perceptual_distance
 from ladle_rt.models.projected import ProjectedDiscriminator
 
@@ -40,8 +41,8 @@ def test_gradients_reach_the_picture() -> None:
 
 def test_every_class_is_in_one_category() -> None:
     members = sorted(number for ids in CATEGORIES.values() for number in ids)
-    assert members == list(range(CITYSCAPES)) and len(CATEGORIES) == 7
-    logits = torch.randn(2, CITYSCAPES, 3, 4)
+    assert members == list(range(HandleConfig().classes)) and len(CATEGORIES) == 7
+    logits = torch.randn(2, len(members), 3, 4)
     scores = category_scores(logits)
     sums = logits.softmax(1)[:, [0, 1]].sum(1)
     assert torch.allclose(scores.softmax(1)[:, 0], sums, atol=1e-6)

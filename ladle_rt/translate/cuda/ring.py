@@ -141,11 +141,6 @@ class Ring:
         """Whether every slot is in flight."""
         return self.in_flight == len(self._slots)
 
-    @property
-    def uses_graphs(self) -> bool:
-        """Whether the network runs as CUDA graphs of the ring."""
-        return all(_NETWORK in slot.graphs for slot in self._slots)
-
     def submit(self, pixels: ThermalPixels, clock: FrameClock) -> None:
         """Copy a frame and enqueue its whole way; `full` must be false.
 

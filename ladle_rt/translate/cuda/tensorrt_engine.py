@@ -35,7 +35,7 @@ class TensorRtEngine:
         find_gpu()
         found = find_tensorrt(edition)
         require_writer(plan, edition, found.version)
-        trt = self._trt = found.module
+        trt = found.module
         self._messages = _message_log(trt)
         self._label = f"{edition} {found.version}"
         self._gpu: Gpu | None = None
