@@ -109,10 +109,17 @@ def run_and_kill(
     """Run a command, kill a node twice and add another each time; how far the run was."""
     ledger = folder / "killed" / ".ladle-rt"
 
+    def count_of(pattern: str) -> int:
+        try:
+            return sum(1 for _ in ledger.glob(pattern))
+        except FileNotFoundError:
+            # A folder that was there a moment ago; the next look counts.
+            return 0
+
     def far() -> dict[str, int]:
         return {
-            "segments_finished": len(list(ledger.glob("cuts/*/0*.json"))),
-            "recordings_done": len(list(ledger.glob("done/*.json"))),
+            "segments_finished": count_of("cuts/*/0*.json"),
+            "recordings_done": count_of("done/*.json"),
         }
 
     moments: tuple[Callable[[dict[str, int]], bool], ...] = (
@@ -128,11 +135,11 @@ def run_and_kill(
     )
     kills = []
     for come in moments:
-        while process.poll() is None and not come(far()):
+        while process.poll() is None and not come(found := far()):
             time.sleep(0.05)
         if process.poll() is not None:
             break
-        kills.append(far())
+        kills.append(found)
         cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
         add_node(cluster)
     out, err = process.communicate()

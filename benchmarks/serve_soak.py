@@ -26,7 +26,7 @@ from typing import Any
 
 import psutil
 from headless_browser import BROWSER, DRIVER, chromium
-from helpers import write_result
+from helpers import free_port, write_result
 
 from ladle_rt.config import TranslateOptions
 from ladle_rt.frame_stats import FrameStats
@@ -56,14 +56,6 @@ def send(clip: Path, port: int) -> subprocess.Popen[bytes]:
     command = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", str(clip), "-an"]
     command += ["-c:v", "mpeg2video", "-pix_fmt", "yuv420p", "-q:v", "3", "-g", "10"]
     return subprocess.Popen([*command, "-f", "mpegts", target])
-
-
-def free_port() -> int:
-    """A UDP port that nobody listens on."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def configuration(clips: list[Path], port: int, model: str) -> ServeConfig:
@@ -101,7 +93,7 @@ def photograph(url: str, cameras: int, target: Path | None) -> None:
 
 def soak(clips: list[Path], model: str, seconds: float, pictures: Path | None) -> dict[str, Any]:
     """Run, unplug, plug in again, and count."""
-    port = free_port()
+    port = free_port(socket.SOCK_DGRAM)
     sender = send(clips[0], port)
     phases: list[tuple[dict[str, FrameStats], dict[str, FrameStats]]] = []
     process = psutil.Process()

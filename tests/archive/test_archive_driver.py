@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,24 +122,50 @@ def test_a_recording_that_kills_its_workers_is_given_up(lab: Lab) -> None:
     assert "3 workers ended over it" in next(iter(report.failures.values()))
 
 
-def test_an_interrupted_run_goes_on_from_its_ledger(lab: Lab) -> None:
-    lab.record("a.mkv", 120)
+class KilledError(Exception):
+    """As if the driver had been killed."""
 
-    class KilledError(Exception):
-        pass
+
+def kill_after(number: int) -> Callable[[Task, Event], Event]:
+    """The driver does not hear of this segment any more."""
 
     def kill(task: Task, event: Event) -> Event:
-        if isinstance(event, SegmentDone) and event.record.number == 3:
+        if isinstance(event, SegmentDone) and event.record.number == number:
             raise KilledError
         return event
 
-    lab.workers(count=1, meddle=kill)
+    return kill
+
+
+def test_an_interrupted_run_goes_on_from_its_ledger(lab: Lab) -> None:
+    lab.record("a.mkv", 120)
+    lab.workers(count=1, meddle=kill_after(3))
     with pytest.raises(KilledError):
         lab.run()
     lab.workers(count=1)
     report = lab.run()
     assert report.resumed == 4 and lab.made[0].runs == [(4, 5)]
     assert frame_count(lab.out / "a.mp4") == 120 == report.outcomes[0].frames
+
+
+def test_clocks_that_differ_change_nothing(lab: Lab) -> None:
+    """A recording of a camera that is ahead, a ledger of a worker that is far behind."""
+    source = lab.record("a.mkv", 60)
+    ahead_s = time.time() + 86400
+    os.utime(source, (ahead_s, ahead_s))
+
+    def turn_back() -> None:
+        for path in lab.out.rglob("*"):
+            os.utime(path, (0, 0))
+
+    lab.workers(count=1, meddle=kill_after(0))
+    with pytest.raises(KilledError):
+        lab.run()
+    turn_back()
+    lab.workers(count=1)
+    assert lab.run().resumed == 1 and lab.made[0].runs == [(1, 2)]
+    turn_back()
+    assert [one.target for one in lab.run().before] == ["a.mp4"]
 
 
 @pytest.mark.parametrize(
