@@ -9,15 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-from helpers import free_port
-
 NODE = {"memory": 4 << 30, "object_store_memory": 100 << 20, "include_dashboard": False}
 """Nodes share the machine's memory; what each has is only said."""
-AGENTS = (
-    *("dashboard_agent_listen_port", "metrics_agent_port", "metrics_export_port"),
-    "runtime_env_agent_port",
-)
-"""Ports of a node's helpers. A node whose helpers choose them gives up after 30 seconds."""
 START_S = 240.0
 """For the processes of a node. Ray itself gives them 30, too few on a machine that is busy."""
 
@@ -29,7 +22,11 @@ def simulated_cluster(**head: Any) -> Iterator[Any]:
     Args:
         head: more settings of the head.
     """
-    with mock.patch.dict(os.environ, {"RAY_USAGE_STATS_ENABLED": "0"}):
+    settings = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_agent_register_timeout_ms": f"{1000 * START_S:.0f}",
+    }
+    with mock.patch.dict(os.environ, settings):
         from ray.cluster_utils import Cluster
 
         cluster = Cluster()
@@ -44,9 +41,8 @@ def add_node(cluster: Any, **settings: Any) -> Any:
     """A node of one core that has started."""
     from ray._private import services
 
-    settings = {"num_cpus": 1, **NODE, **{name: free_port() for name in AGENTS}, **settings}
     with mock.patch.object(services, "get_node", _patient(services.get_node)):
-        node = cluster.add_node(wait=False, **settings)
+        node = cluster.add_node(wait=False, **{"num_cpus": 1, **NODE, **settings})
     cluster._wait_for_node(node, START_S)
     return node
 
