@@ -3,8 +3,8 @@
     python benchmarks/fill_figures.py [--check]
 
 A block is what stands between ``<!-- figures: NAME -->`` and ``<!-- end -->``; `BLOCKS` says how
-it is made from a file in `results/`. ``--check`` writes nothing and ends with 1 where a text
-differs.
+it is made from a file in `results/`, or says that there is none yet. ``--check`` writes nothing
+and ends with 1 where a text differs.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from figure_tables import Record, machine, number, table
 from peers import TITLES
+from scale_figures import archive, serve, thousand
 
 from ladle_rt.experiments.experiment_plan import ALL
 from ladle_rt.experiments.experiment_result import read_result
@@ -32,25 +33,6 @@ TEXTS = (
     *(ROOT / "docs").rglob("*.md"),
 )
 MARKED = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-Record = Mapping[str, Any]
-
-
-def table(*rows: tuple[str, ...]) -> str:
-    """Markdown; the first row is the headings."""
-    lines = [rows[0], ("---",) * len(rows[0]), *rows[1:]]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
-def machine(record: Record) -> str:
-    """Where and when, in words."""
-    of = record["machine"]
-    return f"{of['cores']} cores of {of['cpu']}, {of['system']}, {record['date']}"
-
-
-def number(value: float) -> str:
-    """Three significant digits, and no exponent."""
-    text = f"{value:.3g}"
-    return text if "e" not in text else f"{value:.0f}"
 
 
 def speed(record: Record) -> str:
@@ -227,6 +209,7 @@ def experiment(name: str) -> str:
     return "\n".join(lines)
 
 
+NO_RECORD = "No run is recorded yet: there is no `benchmarks/results/{}`."
 BLOCKS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "speed": ("video_cpu.json", speed),
     "live": ("live_latency.json", live),
@@ -239,6 +222,9 @@ BLOCKS: dict[str, tuple[str, Callable[[Record], str]]] = {
         f"experiment-{name}": (f"experiments/{name}.json", lambda _, name=name: experiment(name))
         for name in EXPERIMENTS
     },
+    "archive": ("archive_scale.json", archive),
+    "archive-thousand": ("archive_scale.json", thousand),
+    "serve": ("serve_soak.json", serve),
 }
 """By name: the recorded result, and what is made of it."""
 
@@ -255,8 +241,11 @@ def filled(text: str, origin: str) -> str:
         if name not in BLOCKS:
             raise ValueError(f"{origin}: expected a block of {sorted(BLOCKS)}, received {name!r}")
         file, write = BLOCKS[name]
-        record = json.loads((RESULTS / file).read_text(encoding="utf-8"))
-        return f"{found[1]}\n{write(record).rstrip()}\n\n{found[3]}"
+        path = RESULTS / file
+        text = NO_RECORD.format(path.name)
+        if path.exists():
+            text = write(json.loads(path.read_text(encoding="utf-8"))).rstrip()
+        return f"{found[1]}\n{text}\n\n{found[3]}"
 
     return MARKED.sub(make, text)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import socket
 import statistics
 import sys
 import time
@@ -55,6 +56,13 @@ def write_result(
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class PacedFrames:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from model_facts import bare_info
 from onnx import TensorProto, helper, numpy_helper
 
 from ladle_rt.models.artifact import METADATA_KEY, ModelInfo, file_sha256
-from ladle_rt.thermal.normalization import ThermalNormalization
 
 # A shell's background job ignores SIGINT, one under nohup SIGHUP, and what tests start inherits
 # that; some tests interrupt or hang up on those.
@@ -28,19 +28,7 @@ if hasattr(signal, "SIGHUP"):
 # Some tests start programs, hundreds in all; each would compile the package again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-TINY_INFO = ModelInfo(
-    name="tiny",
-    architecture="ladlenet",
-    config={},
-    thermal=ThermalNormalization(),
-    train_size=(64, 96),
-    size_multiple=32,
-    parameters=30,
-    macs=30 * 64 * 96,
-    training={},
-    metrics={},
-    onnx_sha256="",
-)
+TINY_INFO = bare_info(parameters=30, macs=30 * 64 * 96)
 
 
 @pytest.fixture(autouse=True)

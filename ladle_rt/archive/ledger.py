@@ -19,8 +19,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ladle_rt.archive.archive_storage import Store, open_store
+from ladle_rt.archive.archive_storage import open_store
 from ladle_rt.archive.plan import Archive, Recording
+from ladle_rt.archive.store import Store
 from ladle_rt.archive.survey import Survey
 from ladle_rt.documents import parse_json
 from ladle_rt.errors import InputError, LadleError

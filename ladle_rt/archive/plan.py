@@ -13,7 +13,8 @@ from typing import Literal
 
 from ladle_rt import __version__
 from ladle_rt.addresses import masked
-from ladle_rt.archive.archive_storage import Entry, open_store, split_file
+from ladle_rt.archive.archive_storage import open_store, split_file
+from ladle_rt.archive.store import Entry
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import ConfigError, InputError, InputNotFoundError
 from ladle_rt.thermal.scene_reader import ReadOptions

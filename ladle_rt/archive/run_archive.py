@@ -13,12 +13,14 @@ import filelock
 
 from ladle_rt.archive.archive_driver import translate_archive
 from ladle_rt.archive.archive_report import Report
-from ladle_rt.archive.archive_storage import FolderStore, Store, open_store
+from ladle_rt.archive.archive_storage import open_store
 from ladle_rt.archive.estimate import Estimate, estimate
+from ladle_rt.archive.folder_store import FolderStore
 from ladle_rt.archive.ledger import HIDDEN
 from ladle_rt.archive.plan import Archive, Recording, find_recordings
 from ladle_rt.archive.ray_workers import RayWorkers
 from ladle_rt.archive.shipped_model import ShippedModel, pack
+from ladle_rt.archive.store import Store
 from ladle_rt.archive.workers import MEMORY_MB, LocalWorkers, Workers, local_workers
 from ladle_rt.config import TranslateOptions
 from ladle_rt.errors import ConfigError, OutputError

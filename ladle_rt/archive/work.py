@@ -16,7 +16,8 @@ from pathlib import Path
 
 from ladle_rt import __version__
 from ladle_rt.addresses import masked
-from ladle_rt.archive.archive_storage import FolderStore, open_store, split_file
+from ladle_rt.archive.archive_storage import open_store, split_file
+from ladle_rt.archive.folder_store import FolderStore
 from ladle_rt.archive.join import join
 from ladle_rt.archive.ledger import HIDDEN, Ledger, Outcome, SegmentRecord
 from ladle_rt.archive.plan import Archive, Recording

@@ -154,6 +154,7 @@ class Supervisor:
     def close(self) -> None:
         """End every camera, files whole, and the page; calling it twice is harmless."""
         self._ended.set()
+        self._shared.give_up()
         self._end(self._copy(), keep_pages=True)
         if self._server is not None:
             self._server.close()

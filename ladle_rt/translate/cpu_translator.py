@@ -25,7 +25,7 @@ from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.thermal.normalization import FollowedLevels, LevelTracker, apply_levels
 from ladle_rt.translate.colorize import PictureSpec, Rendering, render
 from ladle_rt.translate.fair_pool import Lane
-from ladle_rt.translate.network import Network, Runner
+from ladle_rt.translate.network import Network, PatientNetwork, Runner
 from ladle_rt.translate.semantic import class_colours
 
 logger = logging.getLogger("ladle_rt")
@@ -162,6 +162,8 @@ class CpuTranslator(Closing):
     def close(self) -> None:
         """Drop what waits, let the workers finish their frame, end them."""
         self._closed = True
+        if self._lane is None and isinstance(self._network, PatientNetwork):
+            self._network.give_up()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._flying.clear()
         self._slots.release()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,14 @@ class Runner(Protocol):
         Raises:
             BackendError: the engine failed on this frame, for example because of its size.
         """
+
+
+@runtime_checkable
+class PatientNetwork(Network, Protocol):
+    """A network that waits for something outside of this process, such as servers that are away."""
+
+    def give_up(self) -> None:
+        """Let frames that wait, and those that would have to, fail at once; from any thread."""
 
 
 class NetworkFactory(Protocol):

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 from ladle_rt.translate.batching import Batching, BatchingNetwork
 from ladle_rt.translate.fair_pool import FairPool, Lane
-from ladle_rt.translate.network import Network
+from ladle_rt.translate.network import Network, PatientNetwork
 
 
 class SharedWorkers:
@@ -26,6 +26,7 @@ class SharedWorkers:
         self._at_end = ExitStack()
         self._pool = FairPool(self.workers)
         self._networks: dict[Hashable, Network] = {}
+        self._patient: list[PatientNetwork] = []
         self._loading = threading.Lock()
 
     def network(
@@ -45,6 +46,8 @@ class SharedWorkers:
         with self._loading:
             if key not in self._networks:
                 network = load()
+                if isinstance(network, PatientNetwork):
+                    self._patient.append(network)
                 if self.batching.frames > 1:
                     network = BatchingNetwork(network, self.batching, takes_batches)
                 self._networks[key] = network
@@ -58,8 +61,15 @@ class SharedWorkers:
         """A place in the pool."""
         return self._pool.lane()
 
+    def give_up(self) -> None:
+        """No network waits any more; see `PatientNetwork.give_up`."""
+        # Not under the lock: who loads may wait for a server too.
+        for network in list(self._patient):
+            network.give_up()
+
     def close(self) -> None:
         """End the threads; translators that still use them hear that they are closed."""
+        self.give_up()
         self._pool.close()
         self._networks.clear()
         self._at_end.close()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import av
 import pytest
+from archives import QUICK, Lab
+from clips import frame_count
 
+from ladle_rt.archive.folder_store import FolderStore
 from ladle_rt.archive.plan import Archive
-from ladle_rt.archive.run_archive import ArchiveJob, estimate_archive, run_archive
+from ladle_rt.archive.run_archive import estimate_archive, run_archive
+from ladle_rt.archive.survey import survey
 from ladle_rt.archive.tasks import Event, JoinTask, Lost, SegmentDone, SurveyTask, Task
-from ladle_rt.config import TranslateOptions, VideoEncoding
 from ladle_rt.errors import (
     BackendError,
     ConfigError,
@@ -24,40 +28,21 @@ from ladle_rt.errors import (
 )
 from ladle_rt.thermal.scene_reader import ReadOptions
 
-QUICK = TranslateOptions(encoding=VideoEncoding(preset="ultrafast"), steady=0, threads=1)
 
-
-def job(tmp_path: Path, model: Path, **settings: Any) -> ArchiveJob:
-    settings.setdefault("options", QUICK)
-    settings.setdefault("segment_s", 2)
-    return ArchiveJob((str(tmp_path / "in"),), str(tmp_path / "out"), model, **settings)
-
-
-def frames(path: Path) -> int:
-    with av.open(str(path)) as container:
-        return sum(1 for _ in container.decode(video=0))
-
-
-def test_folders_names_corrupt_files_and_a_second_run(
-    write_recording: Callable[..., Path],
-    tmp_path: Path,
-    tiny_model: Path,
-    inline: Callable[..., Any],
-) -> None:
-    write_recording(tmp_path / "in" / "a.mkv", 30)
-    write_recording(tmp_path / "in" / "deep" / "er" / "b.avi", 20, codec="ffv1")
-    cut = write_recording(tmp_path / "in" / "cut.mp4", 60, pix_fmt="yuv420p")
+def test_folders_names_corrupt_files_and_a_second_run(lab: Lab) -> None:
+    lab.record("a.mkv", 30)
+    lab.record("deep/er/b.avi", 20, codec="ffv1")
+    cut = lab.record("cut.mp4", 60, pix_fmt="yuv420p")
     cut.write_bytes(cut.read_bytes()[:-2000])
-    write_recording(tmp_path / "in" / "same.mp4", 10, pix_fmt="yuv420p")
-    write_recording(tmp_path / "in" / "same.mkv", 10)
-    (tmp_path / "in" / "junk.mkv").write_bytes(b"junk")
-    (tmp_path / "in" / "readme.txt").write_text("no video")
-    made = inline(count=2)
-    report = run_archive(job(tmp_path, tiny_model))
-    out = tmp_path / "out"
+    lab.record("same.mp4", 10, pix_fmt="yuv420p")
+    lab.record("same.mkv", 10)
+    (lab.folder / "in" / "junk.mkv").write_bytes(b"junk")
+    (lab.folder / "in" / "readme.txt").write_text("no video")
+    report = lab.run()
+    out = lab.out
     visible = [p for p in sorted(out.rglob("*.*")) if ".ladle-rt" not in p.parts and p.is_file()]
     assert [str(p.relative_to(out)) for p in visible] == ["a.mp4", "deep/er/b.mp4"]
-    assert [frames(p) for p in visible] == [30, 20]
+    assert [frame_count(p) for p in visible] == [30, 20]
     failed = {Path(url).name: reason for url, reason in report.failures.items()}
     assert sorted(failed) == ["cut.mp4", "junk.mkv", "same.mkv", "same.mp4"]
     assert "rename one" in failed["same.mkv"] and "not a video" in failed["junk.mkv"]
@@ -66,36 +51,24 @@ def test_folders_names_corrupt_files_and_a_second_run(
     assert [one["frames"] for one in written["translated"]] == [30, 20]
     assert not list((out / ".ladle-rt" / "cuts").glob("*/*.nut"))
 
-    again = run_archive(job(tmp_path, tiny_model))
+    again = lab.run()
     assert json.loads(again.to_json())["skipped"] == ["a.mp4", "deep/er/b.mp4"]
-    assert not again.outcomes and not made[-1].runs
+    assert not again.outcomes and not lab.made[-1].runs
 
 
-def test_a_damaged_recording_is_translated_and_told(
-    write_recording: Callable[..., Path],
-    tmp_path: Path,
-    tiny_model: Path,
-    inline: Callable[..., Any],
-) -> None:
-    cut = write_recording(tmp_path / "in" / "cut.mkv", 60)
+def test_a_damaged_recording_is_translated_and_told(lab: Lab) -> None:
+    cut = lab.record("cut.mkv", 60)
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
-    inline()
-    report = run_archive(job(tmp_path, tiny_model))
+    report = lab.run()
     (outcome,) = report.outcomes
-    assert 0 < outcome.frames < 60 and outcome.frames == frames(tmp_path / "out" / "cut.mp4")
+    assert 0 < outcome.frames < 60 and outcome.frames == frame_count(lab.out / "cut.mp4")
     assert not report.complete and "damaged" in outcome.damage
 
 
-def test_other_options_are_other_videos_and_need_overwrite(
-    write_recording: Callable[..., Path],
-    tmp_path: Path,
-    tiny_model: Path,
-    inline: Callable[..., Any],
-) -> None:
-    write_recording(tmp_path / "in" / "a.mkv", 20)
-    inline()
-    first = run_archive(job(tmp_path, tiny_model))
-    marked = job(tmp_path, tiny_model, options=replace(QUICK, mark=True))
+def test_other_options_are_other_videos_and_need_overwrite(lab: Lab) -> None:
+    lab.record("a.mkv", 20)
+    first = lab.run()
+    marked = lab.job(options=replace(QUICK, mark=True))
     assert "--overwrite" in next(iter(run_archive(marked).failures.values()))
     second = run_archive(replace(marked, overwrite=True))
     assert second.outcomes[0].key != first.outcomes[0].key
@@ -105,13 +78,8 @@ def test_other_options_are_other_videos_and_need_overwrite(
     assert estimate_archive(marked).recordings == 0
 
 
-def test_runs_get_shorter_and_a_lost_worker_costs_its_unfinished_segments(
-    write_recording: Callable[..., Path],
-    tmp_path: Path,
-    tiny_model: Path,
-    inline: Callable[..., Any],
-) -> None:
-    write_recording(tmp_path / "in" / "a.mkv", 240)
+def test_runs_get_shorter_and_a_lost_worker_costs_its_unfinished_segments(lab: Lab) -> None:
+    lab.record("a.mkv", 240)
     deaths = []
 
     def die(task: Task, event: Event) -> Event:
@@ -121,24 +89,18 @@ def test_runs_get_shorter_and_a_lost_worker_costs_its_unfinished_segments(
             return Lost("node gone")
         return event
 
-    made = inline(count=2, meddle=die)
-    report = run_archive(job(tmp_path, tiny_model))
+    lab.workers(count=2, meddle=die)
+    report = lab.run()
     assert report.complete and report.losses == ["node gone"]
-    assert made[0].runs[:2] == [(0, 3), (4, 6)]
-    assert (3, 3) in made[0].runs
-    assert frames(tmp_path / "out" / "a.mp4") == 240
+    assert lab.made[0].runs[:2] == [(0, 3), (4, 6)]
+    assert (3, 3) in lab.made[0].runs
+    assert frame_count(lab.out / "a.mp4") == 240
     assert report.outcomes[0].segments == 12
 
 
 @pytest.mark.parametrize("kind", [SurveyTask, JoinTask])
-def test_other_tasks_are_done_again(
-    kind: type,
-    write_recording: Callable[..., Path],
-    tmp_path: Path,
-    tiny_model: Path,
-    inline: Callable[..., Any],
-) -> None:
-    write_recording(tmp_path / "in" / "a.mkv", 20)
+def test_other_tasks_are_done_again(lab: Lab, kind: type) -> None:
+    lab.record("a.mkv", 20)
     deaths = []
 
     def die(task: Task, event: Event) -> Event:
@@ -147,47 +109,63 @@ def test_other_tasks_are_done_again(
             return Lost("node gone")
         return event
 
-    inline(count=1, meddle=die)
-    report = run_archive(job(tmp_path, tiny_model))
+    lab.workers(count=1, meddle=die)
+    report = lab.run()
     assert report.complete and report.losses == ["node gone"]
     assert [one.frames for one in report.outcomes] == [20]
 
 
-def test_a_recording_that_kills_its_workers_is_given_up(
-    write_recording: Callable[..., Path],
-    tmp_path: Path,
-    tiny_model: Path,
-    inline: Callable[..., Any],
-) -> None:
-    write_recording(tmp_path / "in" / "a.mkv", 20)
-    inline(count=1, meddle=lambda task, event: Lost("node gone"))
-    report = run_archive(job(tmp_path, tiny_model))
+def test_a_recording_that_kills_its_workers_is_given_up(lab: Lab) -> None:
+    lab.record("a.mkv", 20)
+    lab.workers(count=1, meddle=lambda task, event: Lost("node gone"))
+    report = lab.run()
     assert "3 workers ended over it" in next(iter(report.failures.values()))
 
 
-def test_an_interrupted_run_goes_on_from_its_ledger(
-    write_recording: Callable[..., Path],
-    tmp_path: Path,
-    tiny_model: Path,
-    inline: Callable[..., Any],
-) -> None:
-    write_recording(tmp_path / "in" / "a.mkv", 120)
+class KilledError(Exception):
+    """As if the driver had been killed."""
 
-    class KilledError(Exception):
-        pass
+
+def kill_after(number: int) -> Callable[[Task, Event], Event]:
+    """The driver does not hear of this segment any more."""
 
     def kill(task: Task, event: Event) -> Event:
-        if isinstance(event, SegmentDone) and event.record.number == 3:
+        if isinstance(event, SegmentDone) and event.record.number == number:
             raise KilledError
         return event
 
-    inline(count=1, meddle=kill)
+    return kill
+
+
+def test_an_interrupted_run_goes_on_from_its_ledger(lab: Lab) -> None:
+    lab.record("a.mkv", 120)
+    lab.workers(count=1, meddle=kill_after(3))
     with pytest.raises(KilledError):
-        run_archive(job(tmp_path, tiny_model))
-    made = inline(count=1)
-    report = run_archive(job(tmp_path, tiny_model))
-    assert report.resumed == 4 and made[0].runs == [(4, 5)]
-    assert frames(tmp_path / "out" / "a.mp4") == 120 == report.outcomes[0].frames
+        lab.run()
+    lab.workers(count=1)
+    report = lab.run()
+    assert report.resumed == 4 and lab.made[0].runs == [(4, 5)]
+    assert frame_count(lab.out / "a.mp4") == 120 == report.outcomes[0].frames
+
+
+def test_clocks_that_differ_change_nothing(lab: Lab) -> None:
+    """A recording of a camera that is ahead, a ledger of a worker that is far behind."""
+    source = lab.record("a.mkv", 60)
+    ahead_s = time.time() + 86400
+    os.utime(source, (ahead_s, ahead_s))
+
+    def turn_back() -> None:
+        for path in lab.out.rglob("*"):
+            os.utime(path, (0, 0))
+
+    lab.workers(count=1, meddle=kill_after(0))
+    with pytest.raises(KilledError):
+        lab.run()
+    turn_back()
+    lab.workers(count=1)
+    assert lab.run().resumed == 1 and lab.made[0].runs == [(1, 2)]
+    turn_back()
+    assert [one.target for one in lab.run().before] == ["a.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -199,73 +177,48 @@ def test_an_interrupted_run_goes_on_from_its_ledger(
     ],
 )
 def test_what_depends_on_all_before_is_one_segment(
-    write_recording: Callable[..., Path],
-    settings: dict[str, Any],
-    why: str,
-    tmp_path: Path,
-    tiny_model: Path,
-    inline: Callable[..., Any],
+    lab: Lab, settings: dict[str, Any], why: str
 ) -> None:
-    from ladle_rt.archive.survey import survey
-
-    path = write_recording(tmp_path / "in" / "a.mkv", 60)
+    path = lab.record("a.mkv", 60)
     chosen = {"options": QUICK, **settings}
     found = survey(path, Archive("", "", segment_s=2, **chosen))
     assert len(found.segments) == 1 and why in found.why_whole
-    made = inline()
-    assert run_archive(job(tmp_path, tiny_model, **settings)).complete
-    assert made[0].runs == [(0, 0)]
+    assert lab.run(**settings).complete
+    assert lab.made[0].runs == [(0, 0)]
 
 
-def test_packets_that_do_not_tell_frames_are_one_segment(
-    write_recording: Callable[..., Path], tmp_path: Path
-) -> None:
-    from ladle_rt.archive.survey import survey
-
-    path = write_recording(tmp_path / "a.webm", 60, codec="libvpx", pix_fmt="yuv420p")
+def test_packets_that_do_not_tell_frames_are_one_segment(lab: Lab) -> None:
+    path = lab.record("a.webm", 60, codec="libvpx", pix_fmt="yuv420p")
     found = survey(path, Archive("", "", segment_s=2, options=QUICK))
     assert len(found.segments) == 1 and "vp8" in found.why_whole
 
 
-def test_refusals(
-    write_recording: Callable[..., Path],
-    tmp_path: Path,
-    tiny_model: Path,
-    inline: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    inline()
+def test_refusals(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputNotFoundError, match="no such file or folder"):
-        run_archive(job(tmp_path, tiny_model))
-    (tmp_path / "in").mkdir()
+        lab.run()
+    (lab.folder / "in").mkdir()
     with pytest.raises(InputError, match="expected recordings"):
-        run_archive(job(tmp_path, tiny_model))
-    write_recording(tmp_path / "in" / "a.mkv", 10)
-    (tmp_path / "out").write_text("a file")
+        lab.run()
+    lab.record("a.mkv", 10)
+    lab.out.write_text("a file")
     with pytest.raises(OutputError, match="out"):
-        run_archive(job(tmp_path, tiny_model))
-    (tmp_path / "out").unlink()
+        lab.run()
+    lab.out.unlink()
     with pytest.raises(ConfigError, match="segments must be"):
-        run_archive(job(tmp_path, tiny_model, segment_s=0.1))
+        lab.run(segment_s=0.1)
     with pytest.raises(ConfigError, match="--start"):
-        run_archive(job(tmp_path, tiny_model, options=replace(QUICK, start_s=2)))
+        lab.run(options=replace(QUICK, start_s=2))
     with pytest.raises(ConfigError, match="add its address"):
-        job(tmp_path, tiny_model, gpus=0.5)
+        lab.job(gpus=0.5)
     monkeypatch.setattr("ladle_rt.archive.work.__version__", "0.1.0")
     with pytest.raises(BackendError, match=r"version 0\.1\.0.*install the same"):
-        run_archive(job(tmp_path, tiny_model))
+        lab.run()
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_is_finished(
-    write_recording: Callable[..., Path],
-    tmp_path: Path,
-    tiny_model: Path,
-    inline: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ladle_rt.archive.archive_storage import FolderStore
-
-    write_recording(tmp_path / "in" / "a.mkv", 60)
+    lab.record("a.mkv", 60)
     write, written = FolderStore.write, []
 
     def full(self: FolderStore, name: str, data: bytes) -> None:
@@ -274,10 +227,10 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_finished(
             raise OutputError(f"{name}: cannot be written (No space left on device)")
         write(self, name, data)
 
-    inline(count=1)
+    lab.workers(count=1)
     with monkeypatch.context() as patch:
         patch.setattr(FolderStore, "write", full)
         with pytest.raises(OutputError, match="No space left"):
-            run_archive(job(tmp_path, tiny_model))
-    report = run_archive(job(tmp_path, tiny_model))
+            lab.run()
+    report = lab.run()
     assert report.complete and report.resumed == 2

@@ -17,16 +17,15 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import av
 import pytest
+from archives import Lab
+from clips import frame_count
 
 from ladle_rt.archive.archive_storage import open_store
-from ladle_rt.archive.run_archive import ArchiveJob, run_archive
+from ladle_rt.archive.run_archive import run_archive
 from ladle_rt.archive.sftp import _driver as sftp_driver
-from ladle_rt.config import TranslateOptions, VideoEncoding
 from ladle_rt.errors import InputError, MissingDependencyError, OutputError
 
-QUICK = TranslateOptions(encoding=VideoEncoding(preset="ultrafast"), steady=0, threads=1)
 LIMIT_S = 120
 
 
@@ -67,18 +66,32 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]:
 
     def check_keys_after(requests: str) -> None:
         url = f"http://{host}:{port}/moto-api/reset-auth"
-        with urllib.request.urlopen(url, data=requests.encode(), timeout=LIMIT_S):
+        # As a form, which is the default, it would be parsed away.
+        plain = {"Content-Type": "text/plain"}
+        asked = urllib.request.Request(url, requests.encode(), plain)
+        with urllib.request.urlopen(asked, timeout=LIMIT_S):
             pass
 
     @contextlib.contextmanager
     def refusing() -> Iterator[None]:
         check_keys_after("0")
-        yield
-        check_keys_after("inf")
+        try:
+            yield
+        finally:
+            check_keys_after("inf")
 
     yield Remote("s3://lab", files, "lab", refusing)
     s3fs.S3FileSystem.clear_instance_cache()
     server.stop()
+
+
+@contextlib.contextmanager
+def _cleared(allowed: threading.Event) -> Iterator[None]:
+    allowed.clear()
+    try:
+        yield
+    finally:
+        allowed.set()
 
 
 @pytest.fixture
@@ -113,13 +126,9 @@ def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]:
     monkeypatch.setitem(fsspec.config.conf, "gs", {"token": "anon"})
     gcsfs.GCSFileSystem.clear_instance_cache()
 
-    @contextlib.contextmanager
-    def refusing() -> Iterator[None]:
-        allowed.clear()
-        yield
-        allowed.set()
-
-    yield Remote("gs://lab", gcsfs.GCSFileSystem(use_listings_cache=False), "lab", refusing)
+    yield Remote(
+        "gs://lab", gcsfs.GCSFileSystem(use_listings_cache=False), "lab", lambda: _cleared(allowed)
+    )
     gcsfs.GCSFileSystem.clear_instance_cache()
     server.stop()
 
@@ -169,14 +178,8 @@ def sftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]:
     folder.mkdir()
     url = f"sftp://lab:pass@127.0.0.1:{port}{folder}"
 
-    @contextlib.contextmanager
-    def refusing() -> Iterator[None]:
-        allowed.clear()
-        yield
-        allowed.set()
-
     files = open_sftp(url)[0]
-    yield Remote(url, files, str(folder), refusing)
+    yield Remote(url, files, str(folder), lambda: _cleared(allowed))
     files.client.close()
     loop.call_soon_threadsafe(server.close)
     loop.call_soon_threadsafe(loop.stop)
@@ -189,74 +192,45 @@ def remote(request: pytest.FixtureRequest) -> Remote:
     return found
 
 
-def test_from_there_to_there(
-    write_recording: Callable[..., Path],
-    remote: Remote,
-    tmp_path: Path,
-    tiny_model: Path,
-    inline: Callable[..., Any],
-) -> None:
+def test_from_there_to_there(lab: Lab, remote: Remote) -> None:
     files, path = remote.files, remote.path
-    files.put_file(str(write_recording(tmp_path / "a.mkv", 60)), f"{path}/raw/day/a.mkv")
-    files.put_file(str(_junk(tmp_path)), f"{path}/raw/junk.mkv")
-    job = ArchiveJob(
-        (f"{remote.url}/raw",),
-        f"{remote.url}/colour",
-        tiny_model,
-        QUICK,
-        segment_s=2,
-        container="mkv",
-    )
-    inline()
+    files.put_file(str(lab.record("a.mkv", 60)), f"{path}/raw/day/a.mkv")
+    files.put_file(str(_junk(lab.folder)), f"{path}/raw/junk.mkv")
+    job = lab.job(sources=(f"{remote.url}/raw",), target=f"{remote.url}/colour", container="mkv")
     report = run_archive(job)
     assert [(one.frames, one.segments) for one in report.outcomes] == [(60, 3)]
     (failed,) = report.failures
     assert failed.endswith("/raw/junk.mkv") and "pass" not in failed
-    files.get_file(f"{path}/colour/day/a.mkv", str(tmp_path / "colour.mkv"))
-    with av.open(str(tmp_path / "colour.mkv")) as container:
-        assert sum(1 for _ in container.decode(video=0)) == 60
+    files.get_file(f"{path}/colour/day/a.mkv", str(lab.folder / "colour.mkv"))
+    assert frame_count(lab.folder / "colour.mkv") == 60
     left = files.find(f"{path}/colour")
     assert not [one for one in left if one.endswith((".nut", ".part"))]
     told = json.loads(files.cat_file(f"{path}/colour/.ladle-rt/report.json"))
     assert len(told["translated"]) == 1
     # The same input, model and options: nothing is done, by what the store says of the file.
     assert [one.target for one in run_archive(job).before] == ["day/a.mkv"]
-    files.put_file(str(write_recording(tmp_path / "a.mkv", 30)), f"{path}/raw/day/a.mkv")
+    files.put_file(str(lab.record("a.mkv", 30)), f"{path}/raw/day/a.mkv")
     assert "--overwrite" in run_archive(job).failures[_masked(remote, "raw/day/a.mkv")]
 
 
-def test_no_permission_is_one_line_before_any_work(
-    write_recording: Callable[..., Path],
-    remote: Remote,
-    tmp_path: Path,
-    tiny_model: Path,
-    inline: Callable[..., Any],
-) -> None:
-    source = str(write_recording(tmp_path / "a.mkv", 10))
-    made = inline()
+def test_no_permission_is_one_line_before_any_work(lab: Lab, remote: Remote) -> None:
+    source = str(lab.record("a.mkv", 10))
     # A folder may be there already; only what lies in it is refused.
-    job = ArchiveJob((source,), f"{remote.url}/colour", tiny_model, QUICK)
+    job = lab.job(sources=(source,), target=f"{remote.url}/colour")
     with remote.refusing(), pytest.raises(OutputError, match="colour: cannot be written") as told:
         run_archive(job)
     assert "\n" not in str(told.value) and "pass" not in str(told.value)
-    assert not any(one.runs for one in made)
+    assert not any(one.runs for one in lab.made)
     assert run_archive(job).complete
 
 
-def test_an_empty_place_and_one_that_is_not_there(
-    write_recording: Callable[..., Path],
-    remote: Remote,
-    tmp_path: Path,
-    tiny_model: Path,
-    inline: Callable[..., Any],
-) -> None:
-    inline()
+def test_an_empty_place_and_one_that_is_not_there(lab: Lab, remote: Remote) -> None:
     with pytest.raises(InputError, match="expected recordings"):
-        run_archive(ArchiveJob((f"{remote.url}/empty",), str(tmp_path / "out"), tiny_model, QUICK))
+        lab.run(sources=(f"{remote.url}/empty",))
     if remote.url.startswith("s3"):
-        source = str(write_recording(tmp_path / "a.mkv", 10))
+        source = str(lab.record("a.mkv", 10))
         with pytest.raises(OutputError, match=r"s3://none/colour: cannot be written"):
-            run_archive(ArchiveJob((source,), "s3://none/colour", tiny_model, QUICK))
+            lab.run(sources=(source,), target="s3://none/colour")
 
 
 def test_a_host_that_nobody_knows_is_refused(sftp: Remote, tmp_path: Path) -> None:

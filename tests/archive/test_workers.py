@@ -5,12 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import av
 import psutil
 import pytest
+from archives import Lab
+from clips import frame_count
 from waiting import wait_for
 
 from ladle_rt.archive.shipped_model import pack
@@ -18,25 +18,18 @@ from ladle_rt.archive.workers import LocalWorkers, local_workers
 from ladle_rt.models.artifact import load_artifact
 
 
-def frames(path: Path) -> int:
-    with av.open(str(path)) as container:
-        return sum(1 for _ in container.decode(video=0))
-
-
-def test_kill_a_worker_then_the_driver_then_finish(
-    write_recording: Callable[..., Path], tmp_path: Path, tiny_model: Path
-) -> None:
-    write_recording(tmp_path / "in" / "a.mkv", 900)
-    out = tmp_path / "out"
+def test_kill_a_worker_then_the_driver_then_finish(lab: Lab) -> None:
+    lab.record(frames=900)
+    out = lab.out
     command = [
-        *(sys.executable, "-m", "ladle_rt", "archive", "in", "out", "--model", str(tiny_model)),
+        *(sys.executable, "-m", "ladle_rt", "archive", "in", "out", "--model", str(lab.model)),
         *("--segment", "3", "--workers", "2", "--threads", "1", "--preset", "ultrafast"),
     ]
 
     def finished() -> int:
         return len(list((out / ".ladle-rt" / "cuts").glob("*/0*.json")))
 
-    driver = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    driver = subprocess.Popen(command, cwd=lab.folder, stderr=subprocess.PIPE, text=True)
     # A worker that has begun, not Python's own helper process.
     wait_for(finished, 120)
     workers = [
@@ -57,11 +50,11 @@ def test_kill_a_worker_then_the_driver_then_finish(
     done = finished()
     assert 0 < done < 30
     last = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
+        command, cwd=lab.folder, capture_output=True, text=True, timeout=200, check=False
     )
     assert last.returncode == 0, last.stderr
     assert f"{done} segments were there" in last.stdout
-    assert frames(out / "a.mp4") == 900
+    assert frame_count(out / "a.mp4") == 900
     left = [one.name for one in (out / ".ladle-rt").rglob("*.nut")]
     assert not left and not list(out.glob(".ladle-rt/.scratch*"))
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from model_facts import bare_info
 
 from ladle_rt.cli.evaluate_command import command
 from ladle_rt.engines.export_onnx import with_metrics
@@ -27,12 +28,8 @@ from ladle_rt.errors import (
     OutputError,
     PartialResultError,
 )
-from ladle_rt.models.artifact import ModelInfo
-from ladle_rt.thermal.normalization import ThermalNormalization
 
-TINY = ModelInfo(
-    "tiny", "ladlenet", {}, ThermalNormalization(), (64, 96), 32, 30, 1, {}, {}, onnx_sha256=""
-)
+TINY = bare_info()
 
 
 @pytest.fixture

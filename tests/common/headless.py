@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium import webdriver
+from headless_browser import BROWSER, DRIVER, chromium
 
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+__all__ = ["chromium", "needs_browser", "shot"]
+
 needs_browser = pytest.mark.skipif(
     not (BROWSER and DRIVER), reason="chromium and chromedriver are not installed"
 )
 SHOTS = os.environ.get("LADLE_RT_SCREENSHOTS")
 """A folder for pictures of the page, for the eye."""
-
-
-@contextmanager
-def chromium() -> Iterator[Any]:
-    """The browser's driver, with its console kept."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-gpu"):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(str(DRIVER)))
-    driver.set_page_load_timeout(30)
-    try:
-        yield driver
-    finally:
-        driver.quit()
 
 
 def shot(browser: Any, name: str) -> None:

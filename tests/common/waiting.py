@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from typing import Any
+
+from helpers import free_port
+
+__all__ = ["free_port", "wait_for"]
 
 
 def wait_for(condition: Callable[[], Any], limit_s: float = 120.0) -> Any:
@@ -15,10 +18,3 @@ def wait_for(condition: Callable[[], Any], limit_s: float = 120.0) -> Any:
         assert time.monotonic() < end_s, "it did not get there"
         time.sleep(0.03)
     return found
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port of this machine that nobody has."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

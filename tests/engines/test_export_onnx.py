@@ -11,14 +11,14 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from model_facts import bare_info
 from torch import Tensor, nn
 
 from ladle_rt.engines.export_onnx import TOLERANCE, export_onnx, with_metrics
 from ladle_rt.errors import BackendError, ConfigError, InputError, OutputError
-from ladle_rt.models.artifact import METADATA_KEY, ModelInfo, load_artifact
+from ladle_rt.models.artifact import METADATA_KEY, load_artifact
 from ladle_rt.models.classes import category_scores
 from ladle_rt.models.registry import build, config_to_dict, preset_config
-from ladle_rt.thermal.normalization import ThermalNormalization
 
 CONFIG = replace(preset_config("ladlenet-plus", "nano"), channels=(4, 8), refine_channels=2)
 PLAIN = {
@@ -39,18 +39,12 @@ PLAIN = {
     "Sub",
 }
 """No shapes, no normalisations that could have been folded, no transposed convolutions."""
-INFO = ModelInfo(
-    name="test",
-    architecture="ladlenet-plus",
+INFO = bare_info(
+    "test",
+    "ladlenet-plus",
     config=config_to_dict(CONFIG),
-    thermal=ThermalNormalization(),
     train_size=(48, 64),
     size_multiple=CONFIG.size_multiple,
-    parameters=1,
-    macs=1,
-    training={},
-    metrics={},
-    onnx_sha256="",
 )
 
 

@@ -12,16 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_facts import bare_info
 
 from ladle_rt.errors import MissingDependencyError, ModelError
 from ladle_rt.evaluation.open_models import open_models
 from ladle_rt.evaluation.parity import open_engines
 from ladle_rt.models.artifact import DEFAULT_MODEL, ModelInfo
-from ladle_rt.thermal.normalization import ThermalNormalization
 
-TINY = ModelInfo(
-    "tiny", "ladlenet", {}, ThermalNormalization(), (64, 96), 32, 30, 1, {}, {}, onnx_sha256=""
-)
+TINY = bare_info()
 WEIGHTS = Path(__file__).resolve().parents[2] / "ladle_rt" / "weights"
 FRAME = np.random.default_rng(0).random((192, 256), dtype=np.float32)
 

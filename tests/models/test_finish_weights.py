@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from model_facts import bare_info
 from torch import Tensor, nn
 
 from ladle_rt.cli import cli
 from ladle_rt.errors import ModelError
-from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.models.finish_weights import mean_of, saturated
 from ladle_rt.models.registry import build, config_to_dict, preset_config
 from ladle_rt.models.weights import load_model, save_model
-from ladle_rt.thermal.normalization import ThermalNormalization
 
 LUMA = torch.tensor([0.2126, 0.7152, 0.0722]).view(1, 3, 1, 1)
 
@@ -69,18 +68,12 @@ def test_mean_of_two_models() -> None:
 def saved(tmp_path: Path) -> Path:
     model = network("ladlenet", "nano")
     config = preset_config("ladlenet", "nano")
-    info = ModelInfo(
-        name="mine",
-        architecture="ladlenet",
+    info = bare_info(
+        "mine",
         config=config_to_dict(config),
-        thermal=ThermalNormalization(),
-        train_size=(64, 96),
         size_multiple=config.size_multiple,
-        parameters=0,
-        macs=0,
         training={"step": 7},
         metrics={"validation": {"ssim": 0.5}},
-        onnx_sha256="",
     )
     path = tmp_path / "mine.safetensors"
     save_model(path, model, info)

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+from model_facts import bare_info
 from torch import Tensor
 
 from ladle_rt.errors import ConfigError, ModelError
-from ladle_rt.models.artifact import ModelInfo
 from ladle_rt.models.ladlenet import LadleNetConfig
 from ladle_rt.models.registry import build, config_to_dict
 from ladle_rt.models.weights import save_model
@@ -70,18 +70,11 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = build("ladlenet", SMALL)
     with torch.no_grad():
         model.bowl_out.weight.mul_(8)
-    info = ModelInfo(
-        name="teacher",
-        architecture="ladlenet",
+    info = bare_info(
+        "teacher",
         config=config_to_dict(SMALL),
-        thermal=ThermalNormalization(),
         train_size=(SIDE, SIDE),
         size_multiple=SMALL.size_multiple,
-        parameters=0,
-        macs=0,
-        training={},
-        metrics={},
-        onnx_sha256="",
     )
     path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
     save_model(path, model, info)

@@ -12,14 +12,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from model_facts import bare_info
 
 from ladle_rt.engines.export_onnx import export_onnx
 from ladle_rt.errors import BackendError, ModelError
-from ladle_rt.models.artifact import ModelArtifact, ModelInfo, load_artifact
+from ladle_rt.models.artifact import ModelArtifact, load_artifact
 from ladle_rt.models.ladlenet import LadleNetConfig
 from ladle_rt.models.registry import build, config_to_dict
 from ladle_rt.models.weights import save_model
-from ladle_rt.thermal.normalization import ThermalNormalization
 from ladle_rt.translate import load_network, torch_backend
 from ladle_rt.translate.cuda.engine import EnqueueEngine
 from ladle_rt.translate.torch_backend import TorchEngine
@@ -32,19 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelArtifact:
     """A small network with fresh weights: graph, facts and weights beside each other."""
     torch.manual_seed(0)
     network = build("ladlenet", CONFIG).eval()
-    info = ModelInfo(
-        name="small",
-        architecture="ladlenet",
-        config=config_to_dict(CONFIG),
-        thermal=ThermalNormalization(),
-        train_size=(64, 96),
-        size_multiple=CONFIG.size_multiple,
-        parameters=1,
-        macs=1,
-        training={},
-        metrics={},
-        onnx_sha256="",
-    )
+    info = bare_info("small", config=config_to_dict(CONFIG), size_multiple=CONFIG.size_multiple)
     path = tmp_path_factory.mktemp("model") / "small.onnx"
     save_model(path.with_suffix(".safetensors"), network, info)
     exported = export_onnx(network, info, path, overwrite=True)

@@ -37,7 +37,9 @@ function refresh(tile) {
 
 const figuresOf = (camera) => {
   const late = camera.recent_latency_ms.p50;
-  return `${camera.fps_presented.toFixed(1)} fps, ${late < 1000 ? `${late.toFixed(0)} ms` : `${(late / 1000).toFixed(1)} s`}`;
+  const rate = `${camera.fps_presented.toFixed(1)} fps`;
+  // Without a picture of late there is no latency either.
+  return !late ? rate : `${rate}, ${late < 1000 ? `${late.toFixed(0)} ms` : `${(late / 1000).toFixed(1)} s`}`;
 };
 
 function badge(text, kind) {

@@ -44,6 +44,7 @@ class ServerPool:
         self._lock = threading.Lock()
         self._away_since_s: float | None = None
         """Since when no server has answered."""
+        self._given_up = threading.Event()
 
     def candidates(self, home: int) -> list[Server]:
         """Servers to ask, in this order.
@@ -91,7 +92,7 @@ class ServerPool:
         """Until a server may be asked again.
 
         Raises:
-            BackendError: all have been away for too long.
+            BackendError: all have been away for too long, or nobody wants to wait any more.
         """
         now = time.monotonic()
         with self._lock:
@@ -104,4 +105,9 @@ class ServerPool:
                 f"no server answered for {self._outage_s:g} s ({places}: {reason}); start one, or "
                 "leave --backend out to translate on this machine"
             ) from reason
-        time.sleep(max(0.0, min(next_s, left_s)) + 0.01)
+        if self._given_up.wait(max(0.0, min(next_s, left_s)) + 0.01):
+            raise BackendError(f"no server answered before the end ({reason})") from reason
+
+    def give_up(self) -> None:
+        """End every `wait`, now and later."""
+        self._given_up.set()

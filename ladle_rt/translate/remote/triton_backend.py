@@ -77,6 +77,10 @@ class TritonNetwork:
         """For one worker, with connections of its own; they are closed when it is gone."""
         return _RemoteRunner(self, next(self._homes))
 
+    def give_up(self) -> None:
+        """See `PatientNetwork.give_up`; servers that answer go on."""
+        self._pool.give_up()
+
     @property
     def pool(self) -> ServerPool:
         """The servers."""

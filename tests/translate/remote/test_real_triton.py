@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -22,6 +21,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from waiting import free_port
 
 from ladle_rt.cli import cli
 from ladle_rt.config import RemoteOptions
@@ -132,10 +132,3 @@ def test_killed_and_restarted_in_the_middle_of_a_video(
     words = ["export", str(tiny_model), "--triton", str(triton.repository)]
     assert CliRunner().invoke(cli, words).exit_code == 0
     restarted_video(triton.grpc, tiny_model, tmp_path, iter(triton.start, None))
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port

@@ -6,10 +6,8 @@ import gc
 import itertools
 import logging
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -17,13 +15,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from waiting import free_port, wait_for
 
 from ladle_rt.config import RemoteOptions, TranslateOptions
-from ladle_rt.errors import BackendError, ConfigError, MissingDependencyError, ModelError
+from ladle_rt.errors import (
+    BackendError,
+    ConfigError,
+    MissingDependencyError,
+    ModelError,
+    PipelineError,
+)
 from ladle_rt.frames import Frame
 from ladle_rt.models.artifact import ModelArtifact, load_artifact
 from ladle_rt.translate.network import Array, Network
 from ladle_rt.translate.select import FOR_ARRAYS, create_translator, load_network
+from ladle_rt.translate.shared_workers import SharedWorkers
 
 SERVER = Path(__file__).with_name("kserve_server.py")
 PATIENT_S = 60.0
@@ -157,6 +163,31 @@ def test_all_away_for_too_long(kserve: ModuleType, artifact: ModelArtifact, fram
         run(frame)
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "with others"])
+def test_the_end_does_not_wait_for_servers_that_are_away(
+    shared: bool, kserve: ModuleType, artifact: ModelArtifact
+) -> None:
+    workers = SharedWorkers(2) if shared else None
+    frames = [Frame(np.zeros((64, 96), np.uint8), n, n) for n in range(2)]
+    with kserve.serve(kserve.Served(artifact.onnx_path)) as url:
+        # Longer than this test may take.
+        remote = RemoteOptions((url,), PATIENT_S, outage_s=240)
+        options = TranslateOptions(backend="triton", threads=2, remote=remote)
+        translator = create_translator(artifact, options, FOR_ARRAYS, shared=workers)
+        translator.submit(frames[0])
+        translator.collect(PATIENT_S)
+    translator.submit(frames[1])
+    with pytest.raises(PipelineError, match="no frame"):
+        translator.collect(0.5)
+    if workers is not None:
+        workers.give_up()
+        with pytest.raises(BackendError, match="no server answered before the end"):
+            translator.collect(PATIENT_S)
+        workers.close()
+    translator.close()
+
+
 def test_one_of_two_is_away_at_the_start(
     kserve: ModuleType, artifact: ModelArtifact, frame: Array, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -260,17 +291,3 @@ def test_a_server_killed_and_restarted_in_the_middle_of_a_video(
     port = free_port()
     server = itertools.chain([start(port)], iter(lambda: start(port), None))
     restarted_video(f"grpc://127.0.0.1:{port}", tiny_model, tmp_path, server)
-
-
-def wait_for(done: Callable[[], bool]) -> None:
-    limit_s = time.monotonic() + PATIENT_S
-    while not done():
-        assert time.monotonic() < limit_s
-        time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
