@@ -3,13 +3,16 @@
     python benchmarks/kernel_cubins.py [--arch sm_75,sm_86] [--ship]
         [--output benchmarks/results/kernel_cubins.json]
 
-Needs the extra `cuda12` or `cuda13`, no GPU. `--ship` writes the cubins of common cards that the
-package carries; for that CUDA 12, whose cubins every driver from 12 on loads.
+Needs no GPU. `--ship` renews the cubins that the package carries, which every change of the
+kernels or of their constants makes necessary. A card is compiled for by one CUDA (`SHIPPED` says by
+which), so that it takes two runs, one with the extra `cuda12` and one with `cuda13`; the second
+adds to the file of the first.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import lzma
 import re
 import time
@@ -19,12 +22,10 @@ from typing import Any
 
 from helpers import write_result
 
-from ladle_rt.cuda.compile import STANDARD, major_of
-from ladle_rt.translate.cuda.kernels import kernel_source, shipped_name
+from ladle_rt.cuda.compile import STANDARD, digest, major_of
+from ladle_rt.translate.cuda.kernels import SHIPPED, kernel_source, shipped_name
 
 FOLDER = Path(__file__).parents[1] / "ladle_rt" / "translate" / "cuda" / "cubins"
-SHIPPED = ("sm_75", "sm_86", "sm_87", "sm_89", "sm_120")
-"""RTX 20 to 50 and Jetson Orin."""
 ENTRY = "Compiling entry function '"
 
 
@@ -72,11 +73,34 @@ def _read(part: str) -> tuple[str, KernelResources]:
     )
 
 
+def measure(source: str, architecture: str, ship: bool) -> dict[str, Any]:
+    """Compile for a card; where asked the package carries the result."""
+    start = time.process_time()
+    cubin, kernels = compile_with_report(source, architecture)
+    packed = lzma.compress(cubin, preset=9 | lzma.PRESET_EXTREME)
+    most = {
+        key: max(asdict(kernel)[key] for kernel in kernels.values())
+        for key in ("registers", "spilled", "shared")
+    }
+    if ship:
+        for old in FOLDER.glob(f"{architecture}-*"):
+            old.unlink()
+        FOLDER.mkdir(exist_ok=True)
+        (FOLDER / shipped_name(source, architecture)).write_bytes(packed)
+    return {
+        "kernels": len(kernels),
+        **most,
+        "bytes": len(cubin),
+        "xz_bytes": len(packed),
+        "cpu_s": round(time.process_time() - start, 1),
+        "source": digest(source),
+    }
+
+
 def main() -> None:
     """Compile, print a line each, ship and record where asked."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    every = [f"sm_{name}" for name in ("75", "80", "86", "87", "89", "90", "100", "120")]
-    parser.add_argument("--arch", default=",".join(every))
+    parser.add_argument("--arch", help="those of this CUDA in `SHIPPED`", metavar="sm_75,sm_86")
     parser.add_argument("--ship", action="store_true", help="write what the package carries")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
@@ -84,32 +108,22 @@ def main() -> None:
 
     _, major, minor = nvrtc.nvrtcVersion()
     compiler = f"nvrtc-{major}.{minor}"
-    if arguments.ship and major_of(compiler) != 12:
-        parser.error(f"--ship needs NVRTC 12, received {compiler}: pip install 'ladle-rt[cuda12]'")
-    source, results = kernel_source(), {}
-    for architecture in arguments.arch.split(","):
-        start = time.process_time()
-        cubin, kernels = compile_with_report(source, architecture)
-        packed = lzma.compress(cubin, preset=9 | lzma.PRESET_EXTREME)
-        most: dict[str, Any] = {
-            key: max(asdict(kernel)[key] for kernel in kernels.values())
-            for key in ("registers", "spilled", "shared")
-        }
-        results[architecture] = {
-            "kernels": len(kernels),
-            **most,
-            "bytes": len(cubin),
-            "xz_bytes": len(packed),
-            "cpu_s": round(time.process_time() - start, 1),
-        }
-        print(architecture, results[architecture], flush=True)
-        if arguments.ship and architecture in SHIPPED:
-            for old in FOLDER.glob(f"{architecture}-*"):
-                old.unlink()
-            FOLDER.mkdir(exist_ok=True)
-            (FOLDER / shipped_name(source, architecture)).write_bytes(packed)
-    if arguments.output:
-        write_result(arguments.output, "kernel_cubins", {"compiler": compiler}, results)
+    ours = [name for name, by in SHIPPED.items() if by == major_of(compiler)]
+    wanted = arguments.arch.split(",") if arguments.arch else ours
+    others = [name for name in wanted if name not in ours]
+    if arguments.ship and others:
+        parser.error(f"--ship: {compiler} is not to compile for {', '.join(others)}, see SHIPPED")
+    source = kernel_source()
+    results, output = {}, arguments.output
+    if output and output.is_file():
+        recorded = json.loads(output.read_text(encoding="utf-8"))["results"]
+        results = {name: row for name, row in recorded.items() if row["source"] == digest(source)}
+    for architecture in wanted:
+        row = {"compiler": compiler} | measure(source, architecture, arguments.ship)
+        print(architecture, row, flush=True)
+        results[architecture] = row
+    if output:
+        write_result(output, "kernel_cubins", {"ships": SHIPPED}, results)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,20 @@
 """Which presets TensorRT-RTX really builds, in which precision, for which cards; no GPU needed.
 
-    python benchmarks/plan_builds.py --data THERMAL_IMAGES [--model ladlenet-plus:paper ...]
+    python benchmarks/plan_builds.py --data THERMAL_IMAGES
+        [--model ladlenet-plus-compact --model ladlenet-plus:paper ...]
         [--target sm86,sm89,sm120] [--output benchmarks/results/plan_builds.json]
 
-Untrained weights: whether a graph builds depends on its operators and precision, not on what it
-has learned. Ranges for INT8 come from a few real frames all the same. The builder's own account of
-a plan for one size and card is recorded too: kernels, element types, bytes of activations. Building
-says nothing about speed or quality on the card.
+The models that ship, and every preset with untrained weights: whether a graph builds depends on its
+operators and precision, not on what it has learned. Ranges for INT8 come from a few real frames all
+the same. The builder's own account of a plan for one size and card is recorded too: kernels,
+element types, bytes of activations. Building says nothing about speed or quality on the card.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from ladle_rt.engines.precision.half import to_half
 from ladle_rt.engines.precision.quantize import quantize
 from ladle_rt.engines.precision.write import write_derived
 from ladle_rt.errors import BackendError
-from ladle_rt.models.artifact import ModelArtifact, ModelInfo
+from ladle_rt.models.artifact import ModelArtifact, ModelInfo, load_artifact, shipped_models
 from ladle_rt.models.registry import ARCHITECTURES, build, config_to_dict, preset_config
 from ladle_rt.sources.still_images import list_images, read_still
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
@@ -41,11 +43,15 @@ CALIBRATION_FRAMES = 8
 REPORTED = "sm89"
 
 
-def fp32(architecture: str, preset: str, folder: Path) -> tuple[ModelArtifact, float]:
-    """Export a preset with fresh weights; also the largest difference to torch."""
+def fp32(model: str, folder: Path) -> tuple[ModelArtifact, dict[str, Any]]:
+    """A model that ships, or a preset exported with fresh weights; and what is to be recorded."""
+    if model in shipped_models():
+        shipped = load_artifact(model)
+        return shipped, {"parameters": shipped.info.parameters}
+    architecture, preset = model.split(":")
     torch.manual_seed(0)
     config = preset_config(architecture, preset)
-    model = build(architecture, config).eval()
+    network = build(architecture, config).eval()
     info = ModelInfo(
         name=f"{architecture}-{preset}",
         architecture=architecture,
@@ -53,14 +59,17 @@ def fp32(architecture: str, preset: str, folder: Path) -> tuple[ModelArtifact, f
         thermal=ThermalNormalization(),
         train_size=SIZE,
         size_multiple=config.size_multiple,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
         macs=0,
         training={},
         metrics={},
         onnx_sha256="",
     )
-    exported = export_onnx(model, info, folder / f"{info.name}.onnx")
-    return ModelArtifact(exported.onnx_path, exported.info), exported.max_abs_error
+    exported = export_onnx(network, info, folder / f"{info.name}.onnx")
+    return ModelArtifact(exported.onnx_path, exported.info), {
+        "parameters": info.parameters,
+        "max_abs_error_to_torch": exported.max_abs_error,
+    }
 
 
 def derive(source: ModelArtifact, frames: list[Any], folder: Path) -> dict[str, ModelArtifact]:
@@ -84,10 +93,13 @@ def account(graph: ModelArtifact, target: str, tensorrt: TensorRT, folder: Path)
 
 def main() -> None:
     """Build, print a line each, record JSON where asked."""
-    every = [f"{name}:{preset}" for name, kind in ARCHITECTURES.items() for preset in kind.presets]
+    presets = [f"{name}:{one}" for name, kind in ARCHITECTURES.items() for one in kind.presets]
+    every = [*shipped_models(), *presets]
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of thermal images")
-    parser.add_argument("--model", action="append", choices=every, help="architecture:preset")
+    parser.add_argument(
+        "--model", action="append", choices=every, help="shipped, or architecture:preset"
+    )
     parser.add_argument("--target", default="sm86,sm89,sm120")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
@@ -97,19 +109,17 @@ def main() -> None:
     for path in list_images([arguments.data])[:CALIBRATION_FRAMES]:
         small: Any = cv2.resize(read_still(path), SIZE[::-1], interpolation=cv2.INTER_AREA)
         frames.append(normalize(small, ThermalNormalization())[None, None])
+    facts = {"tensorrt": tensorrt.label, "targets": arguments.target, "size": list(SIZE)}
     results: dict[str, Any] = {}
     for model in arguments.model or every:
         with tempfile.TemporaryDirectory() as folder:
-            source, error = fp32(*model.split(":"), Path(folder))
-            row: dict[str, Any] = {
-                "parameters": source.info.parameters,
-                "max_abs_error_to_torch": error,
-            }
+            source, row = fp32(model, Path(folder))
             for precision, graph in derive(source, frames, Path(folder)).items():
                 try:
+                    start = time.process_time()
                     built = build_plan(graph, settings, tensorrt)
                     row[precision] = {
-                        "seconds": round(built.seconds, 2),
+                        "cpu_s": round(time.process_time() - start, 2),
                         "megabytes": round(len(built.plan) / 1e6, 2),
                     }
                     if precision != "fp32":
@@ -118,9 +128,8 @@ def main() -> None:
                     row[precision] = {"error": str(failure)}
                 print(f"{model:28s} {precision}  {row[precision]}", flush=True)
             results[model] = row
-    if arguments.output:
-        facts = {"tensorrt": tensorrt.label, "targets": arguments.target, "size": list(SIZE)}
-        write_result(arguments.output, "plan_builds", facts, results)
+        if arguments.output:
+            write_result(arguments.output, "plan_builds", facts, results)
     if any("error" in row[kind] for row in results.values() for kind in ("fp32", "fp16", "int8")):
         raise SystemExit(1)
 

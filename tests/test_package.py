@@ -24,7 +24,8 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 
 
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
@@ -237,6 +238,15 @@ def test_the_terms_of_code_and_weights_travel_with_the_package() -> None:
     assert PROJECT["license-files"] == ["LICENSE", terms.as_posix()]
     assert (ROOT / terms).is_file()
     assert all(path.with_suffix(".md").is_file() for path in shipped_models().values())
+
+
+def test_the_cuda_kernels_are_in_the_wheel_as_source_and_compiled() -> None:
+    patterns = PYPROJECT["tool"]["setuptools"]["package-data"]["ladle_rt"]
+    package = ROOT / "ladle_rt"
+    packed = {path for pattern in patterns for path in package.glob(pattern)}
+    for suffix in (".cu", ".xz"):
+        here = set((package / "translate" / "cuda").rglob(f"*{suffix}"))
+        assert here and here <= packed
 
 
 def test_the_default_model_ships_with_its_card() -> None:

@@ -74,8 +74,7 @@ def cubin(
     """
     architecture = f"sm_{capability[0]}{capability[1]}"
     compiler = find_compiler(driver_major)
-    digest = hashlib.sha256(f"{STANDARD}\n{source}".encode()).hexdigest()[:16]
-    path = (folder or cache_folder()) / f"{architecture}-{compiler.name}-{digest}.cubin"
+    path = (folder or cache_folder()) / f"{architecture}-{compiler.name}-{digest(source)}.cubin"
     kept = _read(path)
     if kept is not None:
         return kept
@@ -83,6 +82,11 @@ def cubin(
     made = compiler.compile(source, architecture)
     keep(path, made)
     return made
+
+
+def digest(source: str) -> str:
+    """Of a source and how it is compiled, for file names."""
+    return hashlib.sha256(f"{STANDARD}\n{source}".encode()).hexdigest()[:16]
 
 
 def cache_folder() -> Path:

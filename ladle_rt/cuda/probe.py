@@ -18,6 +18,8 @@ from ladle_rt.errors import BackendError
 WITHOUT = "install NVIDIA's driver, or leave --backend at auto to translate on the CPU"
 DEVICE_FILES = Path("/dev")
 """Where Linux shows the GPUs as ``nvidia0``, ``nvidia1``, ..."""
+NEEDED_FILES = ("nvidia[0-9]*", "nvidiactl", "nvidia-uvm", "nvmap", "nvhost-gpu")
+"""What the driver opens, on a card and on a Jetson."""
 
 _MAJOR, _MINOR, _INTEGRATED = 75, 76, 18
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR and _INTEGRATED of cuda.h."""
@@ -150,7 +152,7 @@ def target_of(device: CudaDevice) -> str:
 
 def _forbidden() -> str:
     """Device files that this user may not open, as a clause."""
-    files = sorted(DEVICE_FILES.glob("nvidia[0-9]*"))
+    files = sorted(path for pattern in NEEDED_FILES for path in DEVICE_FILES.glob(pattern))
     closed = [str(path) for path in files if not os.access(path, os.R_OK | os.W_OK)]
     if not closed:
         return ""

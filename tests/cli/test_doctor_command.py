@@ -84,7 +84,7 @@ def test_mig_slices_and_another_program_on_the_gpu(monkeypatch: pytest.MonkeyPat
 def test_libraries_that_are_newer_than_the_driver(
     monkeypatch: pytest.MonkeyPatch, driver: str, remedy: str
 ) -> None:
-    monkeypatch.setattr(rooms, "cuda_devices", lambda: (CudaDevice("Hopper", (9, 0), driver),))
+    monkeypatch.setattr(rooms, "cuda_devices", lambda: (CudaDevice("Other", (10, 0), driver),))
     monkeypatch.setattr(metadata, "version", lambda name: "13.5.0")
     found = {one.name: one for one in rooms._cuda()}
     binding, compiler = found["cuda.bindings"], found["CUDA compiler"]

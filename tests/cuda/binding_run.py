@@ -81,6 +81,18 @@ class Disturbed(Tripled):
             other.submit(use_memory, self._binding).result()
 
 
+class Stopped(Tripled):
+    """While it enqueues, another thread waits for the whole device, which breaks every capture."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+
+    def enqueue(self, thermal_ptr: int, rgb_ptr: int, stream: int) -> None:
+        super().enqueue(thermal_ptr, rgb_ptr, stream)
+        with ThreadPoolExecutor(1) as other:
+            other.submit(self._driver.cuCtxSynchronize).result()
+
+
 class Careless(Tripled):
     """Enqueues from memory that it gives back before the graph is launched."""
 
@@ -216,7 +228,10 @@ def main() -> None:
         result["left"] = live(driver)
         graphs = driver.fake_calls(b"cuGraphLaunch")
         result["disturbed"] = [error(Disturbed(binding)), live(driver)]
-        result["graphs"] = [graphs, driver.fake_calls(b"cuGraphLaunch") - graphs]
+        both = driver.fake_calls(b"cuGraphLaunch")
+        result["graphs"] = [graphs, both - graphs]
+        result["stopped"] = [error(Stopped(driver)), live(driver)]
+        result["eager"] = driver.fake_calls(b"cuGraphLaunch") - both
         result["integrated"] = on_one_memory(driver, error)
         result["freed"] = [freed_under_a_graph(binding), live(driver)]
         result["failures"] = {}

@@ -59,12 +59,18 @@ def test_reasons(
 def test_device_files_that_this_user_may_not_open(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for name in ("nvidia0", "nvidia1", "nvidiactl"):
+    for name in ("nvidia0", "nvidia1", "nvidia-caps", "nvidiactl", "nvmap"):
         (tmp_path / name).touch()
     monkeypatch.setattr(probe, "DEVICE_FILES", tmp_path)
     assert probe._forbidden() == ""
-    monkeypatch.setattr(probe.os, "access", lambda path, mode: path.name == "nvidia1")
-    assert f"may not open {tmp_path / 'nvidia0'} (" in probe._forbidden()
+    for closed in ({"nvidia0"}, {"nvidiactl"}, {"nvidia1", "nvmap"}):
+        monkeypatch.setattr(
+            probe.os, "access", lambda path, mode, closed=closed: path.name not in closed
+        )
+        listed = ", ".join(str(tmp_path / name) for name in sorted(closed))
+        assert f"may not open {listed} (" in probe._forbidden()
+    monkeypatch.setattr(probe.os, "access", lambda path, mode: path.name != "nvidia-caps")
+    assert probe._forbidden() == ""
 
 
 @pytest.mark.skipif(bool(cuda_devices()), reason="there is a GPU")

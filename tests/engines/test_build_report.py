@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import onnx
@@ -16,8 +17,11 @@ from ladle_rt.engines.precision.half import to_half
 from ladle_rt.engines.precision.quantize import quantizable_tensors, quantize
 from ladle_rt.engines.precision.write import write_derived
 from ladle_rt.errors import BackendError
-from ladle_rt.models.artifact import load_artifact
+from ladle_rt.models.artifact import DEFAULT_MODEL, load_artifact, shipped_models
 
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+RECORD = json.loads((RESULTS / "plan_builds.json").read_text(encoding="utf-8"))
+ROWS = RECORD["results"]
 SIZE = (192, 256)
 IMAGE = "Dimensions: [1,4,2,2], Strides: [16,4,2,1], Datatype: "
 
@@ -60,6 +64,14 @@ def test_other_logs_are_refused(text: str, words: str) -> None:
         parse_build_log(text)
 
 
+def test_the_record_is_of_every_model_that_ships_and_half_is_half_in_it() -> None:
+    assert set(shipped_models()) <= set(ROWS)
+    for name, row in ROWS.items():
+        assert "error" not in str(row), name
+        assert set(row["fp16"]["outputs"]) == {"Half"}, name
+        assert row["fp16"]["kernels"] < row["int8"]["kernels"], "this TensorRT does not fuse INT8"
+
+
 def test_half_precision_is_half_in_every_kernel(rtx: TensorRT, tmp_path: Path) -> None:
     """The gate of fp16: kernels, types and bytes of the shipped model on one card."""
     graph = onnx.load(str(load_artifact().onnx_path))
@@ -67,6 +79,8 @@ def test_half_precision_is_half_in_every_kernel(rtx: TensorRT, tmp_path: Path) -
     report = built(rtx, to_half(graph, keep_io=False), "fp16", tmp_path)
     assert set(report.outputs) == {"Half"}, "the picture too"
     assert report.kernels <= 105 and report.activation_bytes <= 54e6
+    if rtx.label == RECORD["settings"]["tensorrt"]:
+        assert report.facts().items() <= ROWS[DEFAULT_MODEL]["fp16"].items(), "plan_builds.py again"
 
 
 @pytest.mark.slow

@@ -1,26 +1,28 @@
 """The frame kernels, four ``.cu`` files that are one source, compiled for the GPU at hand.
 
-For cards in the folder ``cubins`` they ship compiled, 78 kB for sm_86; none does yet. For others
-they are compiled on the machine that runs them, by NVRTC or nvcc, and kept: see
-`ladle_rt.cuda.compile`.
-What ships is made by CUDA 12, so that every driver from 12 on loads it, by
-``benchmarks/kernel_cubins.py --ship``, and goes by a hash of the source, so that none of another
-source is ever loaded.
+For the cards in `SHIPPED` they come compiled, in the folder ``cubins``, each under a hash of the
+source: what is of another source has another name and is never loaded. For other cards, and after
+a change of the source, NVRTC or nvcc compiles them on the machine that runs them, once: see
+`ladle_rt.cuda.compile`. ``benchmarks/kernel_cubins.py --ship`` renews the folder.
 """
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import lzma
 from fractions import Fraction
 from importlib import resources
 
-from ladle_rt.cuda.compile import OLDEST_CUDA, cubin, find_compiler
+from ladle_rt.cuda.compile import cubin, digest, find_compiler
 from ladle_rt.cuda.probe import CudaDevice, cuda_devices
-from ladle_rt.errors import BackendError
 from ladle_rt.thermal.normalization import LevelTracker
 from ladle_rt.translate import detail, steady
 
+logger = logging.getLogger("ladle_rt")
+
+SHIPPED = {f"sm_{name}": 12 for name in (75, 80, 86, 87, 89, 90, 120)} | {"sm_110": 13}
+"""Cards, and the major version of the CUDA that compiles for them: the oldest that is served and
+knows the card, as a driver loads no kernels of a later one."""
 PARTS = ("common", "before", "steady", "after")
 """Each needs those before it."""
 _CUT = Fraction(str(steady.CUT_SHARE))
@@ -64,12 +66,8 @@ def frame_cubin(capability: tuple[int, int]) -> bytes:
     """
     devices = cuda_devices()
     driver_major = devices[0].driver_major if devices else None
-    source = kernel_source()
-    if driver_major is None or driver_major >= OLDEST_CUDA:
-        carried = shipped_cubin(source, f"sm_{capability[0]}{capability[1]}")
-        if carried is not None:
-            return carried
-    return cubin(source, capability, driver_major)
+    carried = _carried(f"sm_{capability[0]}{capability[1]}", driver_major)
+    return carried or cubin(kernel_source(), capability, driver_major)
 
 
 def check_compiler(device: CudaDevice | None) -> str:
@@ -81,22 +79,32 @@ def check_compiler(device: CudaDevice | None) -> str:
     Raises:
         BackendError: they have to be compiled, and nobody here can.
     """
-    try:
-        return find_compiler(device.driver_major if device else None).name
-    except BackendError:
-        if device is None or device.driver_major < OLDEST_CUDA:
-            raise
-        if shipped_cubin(kernel_source(), device.sm) is None:
-            raise
+    if device is None:
+        return find_compiler().name
+    if _carried(device.sm, device.driver_major):
         return f"none needed, the kernels for {device.sm} come compiled"
+    return find_compiler(device.driver_major).name
 
 
 def shipped_cubin(source: str, architecture: str) -> bytes | None:
-    """What the package carries of a source; ``None`` where that is nothing."""
+    """What the package carries of a source; ``None`` where that is nothing, or damaged."""
     path = resources.files(__package__) / "cubins" / shipped_name(source, architecture)
-    return lzma.decompress(path.read_bytes()) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return lzma.decompress(path.read_bytes())
+    except (OSError, lzma.LZMAError) as error:
+        logger.warning("%s is damaged (%s): the kernels are compiled here", path.name, error)
+        return None
 
 
 def shipped_name(source: str, architecture: str) -> str:
     """Of the file that holds a source's kernels for an architecture."""
-    return f"{architecture}-{hashlib.sha256(source.encode()).hexdigest()[:16]}.cubin.xz"
+    return f"{architecture}-{digest(source)}.cubin.xz"
+
+
+def _carried(architecture: str, driver_major: int | None) -> bytes | None:
+    made_by = SHIPPED.get(architecture)
+    if made_by is None or (driver_major is not None and driver_major < made_by):
+        return None
+    return shipped_cubin(kernel_source(), architecture)
