@@ -37,8 +37,12 @@ def names(requirements: list[str]) -> set[str]:
 
 def constraints() -> dict[str, Version]:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = (line.split("==") for line in lines if line and not line.startswith("#"))
-    return {name: Version(version) for name, version in pins}
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {
+        pin.name: Version(str(pin.specifier).removeprefix("=="))
+        for pin in pins
+        if pin.marker is None or pin.marker.evaluate()
+    }
 
 
 def test_public_names_are_sorted_and_exist() -> None:
