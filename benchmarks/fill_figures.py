@@ -195,6 +195,7 @@ def flicker(record: Record) -> str:
 
 EXPERIMENTS = {
     "l1-ms-ssim": (ALL,),
+    "alpha": (ALL,),
     "leakage": ("drives that random frames saw", "control: RoadScene E"),
 }
 """Those with a record in `results/experiments`, and the groups of frames that are shown."""
