@@ -8,7 +8,6 @@ Performance".
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import re
 import shutil
@@ -18,6 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+from ladle_rt.cuda.nvml import open_nvml
 
 BOARD_RAILS = ("VDD_IN", "POM_5V_IN")
 """Rails of Jetson modules that everything else hangs on."""
@@ -71,8 +72,8 @@ def open_sources(device: str) -> list[TelemetrySource]:
     if shutil.which("tegrastats"):
         found.append(TegrastatsSource())
     elif device == "cuda":
-        nvml = open_nvml()
-        found += [nvml] if nvml else []
+        opened = open_nvml()
+        found += [NvmlSource(*opened)] if opened else []
     return found
 
 
@@ -199,19 +200,6 @@ class NvmlSource:
         for process in self._nvml.nvmlDeviceGetComputeRunningProcesses(self._handle):
             if process.pid == os.getpid() and process.usedGpuMemory is not None:
                 return float(process.usedGpuMemory / 2**20)
-        return None
-
-
-def open_nvml() -> NvmlSource | None:
-    """The first GPU, where NVIDIA's driver and the package nvidia-ml-py are installed."""
-    try:
-        library = importlib.import_module("pynvml")
-    except ImportError:
-        return None
-    try:
-        library.nvmlInit()
-        return NvmlSource(library, library.nvmlDeviceGetHandleByIndex(0))
-    except library.NVMLError:
         return None
 
 

@@ -19,7 +19,7 @@ def busy_gpu() -> str:
 
     To be asked before this process computes there itself.
     """
-    opened = _open()
+    opened = open_nvml()
     if opened is None:
         return ""
     library, gpu = opened
@@ -37,7 +37,7 @@ def busy_gpu() -> str:
 
 def driver_release() -> str:
     """The installed driver, for example "580.65.06"; empty where nobody can tell."""
-    opened = _open()
+    opened = open_nvml()
     if opened is None:
         return ""
     library, _ = opened
@@ -49,7 +49,7 @@ def driver_release() -> str:
 
 def mig_slices() -> tuple[str, ...]:
     """UUIDs of the MIG slices of the GPU that this process may use; none where MIG is off."""
-    opened = _open()
+    opened = open_nvml()
     if opened is None:
         return ()
     library, gpu = opened
@@ -70,8 +70,8 @@ def mig_slices() -> tuple[str, ...]:
     return tuple(found)
 
 
-def _open() -> tuple[Any, Any] | None:
-    """The library and the first GPU that this process may use."""
+def open_nvml() -> tuple[Any, Any] | None:
+    """``pynvml``, initialised, and its handle of the first GPU that this process may use."""
     try:
         library: Any = importlib.import_module("pynvml")
     except ImportError:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from ladle_rt.cuda.nvml import open_nvml
 
 JETSON_LOAD = ("sys/devices/gpu.0/load", "sys/devices/platform/gpu.0/load")
 """Per mille, on Jetson boards."""
@@ -29,7 +30,7 @@ class MachineLoad:
             # The first answers are since the process began, and 0.
             self._process.cpu_percent()
             psutil.cpu_percent()
-        self._nvml = _open_nvml()
+        self._nvml = open_nvml()
 
     def read(self) -> dict[str, Any]:
         """Figures of this moment.
@@ -78,16 +79,3 @@ class MachineLoad:
                 values["gpu_percent"] = library.nvmlDeviceGetUtilizationRates(handle).gpu
                 kind = library.NVML_TEMPERATURE_GPU
                 temperatures["gpu"] = library.nvmlDeviceGetTemperature(handle, kind)
-
-
-def _open_nvml() -> tuple[Any, Any] | None:
-    """NVIDIA's management library and its first GPU, where its Python package is installed."""
-    try:
-        library = importlib.import_module("pynvml")
-    except ImportError:
-        return None
-    try:
-        library.nvmlInit()
-        return library, library.nvmlDeviceGetHandleByIndex(0)
-    except library.NVMLError:
-        return None

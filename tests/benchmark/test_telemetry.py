@@ -20,10 +20,10 @@ from ladle_rt.benchmark.telemetry_sources import (
     Reading,
     SysfsSource,
     TegrastatsSource,
-    open_nvml,
     open_sources,
     parse_tegrastats,
 )
+from ladle_rt.pipeline.machine_load import MachineLoad
 
 ORIN = (
     "11-29-2026 07:00:00 RAM 2448/7620MB (lfb 4x4MB) SWAP 0/3810MB (cached 0MB) "
@@ -143,8 +143,9 @@ def nvml(throttle: int = 0) -> Any:
         NVML_CLOCK_GRAPHICS=0,
         nvmlInit=lambda: None,
         nvmlShutdown=lambda: None,
-        nvmlDeviceGetHandleByIndex=lambda index: "gpu",
-        nvmlDeviceGetPowerUsage=lambda handle: 72500,
+        nvmlDeviceGetHandleByIndex=lambda index: f"gpu {index}",
+        nvmlDeviceGetPowerUsage=lambda handle: {"gpu 0": 9000, "gpu 1": 72500}[handle],
+        nvmlDeviceGetUtilizationRates=lambda handle: SimpleNamespace(gpu=int(handle[-1]) * 40),
         nvmlDeviceGetTemperature=lambda handle, kind: 66,
         nvmlDeviceGetClockInfo=hidden,
         nvmlDeviceGetComputeRunningProcesses=lambda handle: processes,
@@ -152,23 +153,24 @@ def nvml(throttle: int = 0) -> Any:
     )
 
 
-def test_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nvml_is_asked_for_the_gpu_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", nvml())
-    source = open_nvml()
-    assert source is not None
+    monkeypatch.setattr(telemetry_sources.shutil, "which", lambda name: None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")  # as `--gpu 1` leaves it
+    assert MachineLoad(Path("/nowhere")).read()["gpu_percent"] == 40
+    _, source = open_sources("cuda")
     found = source.read()
     assert found.values == {"power_w": 72.5, "temperature_c": 66, "device_mb": 300}
     assert found.tells_throttling and not found.throttling
     # The power cap and an idle GPU are no fault of the machine; heat is.
-    assert not NvmlSource(nvml(0x01 | 0x04), "gpu").read().throttling
-    assert NvmlSource(nvml(0x40), "gpu").read().throttling == {"GPU hardware thermal slowdown"}
+    assert not NvmlSource(nvml(0x01 | 0x04), "gpu 0").read().throttling
+    assert NvmlSource(nvml(0x40), "gpu 0").read().throttling == {"GPU hardware thermal slowdown"}
     source.close()
     source.close()
-    monkeypatch.setattr(telemetry_sources.shutil, "which", lambda name: None)
     assert [one.name for one in open_sources("cuda")] == ["sysfs", "NVML"]
     assert [one.name for one in open_sources("cpu")] == ["sysfs"]
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert open_nvml() is None
+    assert [one.name for one in open_sources("cuda")] == ["sysfs"]
 
 
 def test_tegrastats() -> None:
