@@ -144,13 +144,14 @@ def test_an_interrupted_run_goes_on_from_its_ledger(lab: Lab) -> None:
         lab.run()
     lab.workers(count=1)
     report = lab.run()
-    assert report.resumed == 4 and lab.made[0].runs == [(4, 5)]
+    # The worker may have finished more than the driver heard of.
+    assert report.resumed >= 4 and lab.made[0].runs == [(report.resumed, 5)]
     assert frame_count(lab.out / "a.mp4") == 120 == report.outcomes[0].frames
 
 
 def test_clocks_that_differ_change_nothing(lab: Lab) -> None:
     """A recording of a camera that is ahead, a ledger of a worker that is far behind."""
-    source = lab.record("a.mkv", 60)
+    source = lab.record("a.mkv", 120)
     ahead_s = time.time() + 86400
     os.utime(source, (ahead_s, ahead_s))
 
@@ -163,7 +164,9 @@ def test_clocks_that_differ_change_nothing(lab: Lab) -> None:
         lab.run()
     turn_back()
     lab.workers(count=1)
-    assert lab.run().resumed == 1 and lab.made[0].runs == [(1, 2)]
+    # The worker may have finished more than the driver heard of.
+    done = lab.run().resumed
+    assert 1 <= done < 6 and lab.made[0].runs == [(done, 5)]
     turn_back()
     assert [one.target for one in lab.run().before] == ["a.mp4"]
 
