@@ -195,6 +195,7 @@ def flicker(record: Record) -> str:
 
 EXPERIMENTS = {
     "l1-ms-ssim": (ALL,),
+    "networks": (ALL,),
     "alpha": (ALL,),
     "leakage": ("drives that random frames saw", "control: RoadScene E"),
 }
