@@ -12,8 +12,8 @@ in every turn as well, with and without Ray: it is paid once for an archive, not
 At last the driver is timed with events alone, and the requests of a segment are counted.
 
 The cluster idles beside those who do not use it; ``cluster_idle_cores`` says what that takes. CPU
-time is that of all processes of a contender, of Ray's own included. On a shared machine only CPU
-time says much.
+time is that of a command and its workers. Those with Ray have none: Ray's workers end without
+leaving their time to anybody.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def take_turns(
         "ray_2": (*archive, "--workers", "2", *ray),
     }
     wall: dict[str, list[float]] = {name: [] for name in contenders}
-    cpu: dict[str, list[float]] = {name: [] for name in contenders}
+    cpu: dict[str, list[float]] = {name: [] for name in contenders if not name.startswith("ray")}
     idle_cpu_s = idle_wall_s = longest_s = 0.0
     sizes: dict[str, int] = {}
     for _ in range(chosen.turns):
@@ -123,13 +123,11 @@ def take_turns(
                 shutil.rmtree(folder / "out", ignore_errors=True)
             own_s, clusters_s = commands_cpu_s(), cluster_cpu_s(cluster)
             wall[name].append(ladle(folder, *words))
-            own_s, clusters_s = commands_cpu_s() - own_s, cluster_cpu_s(cluster) - clusters_s
-            if name.startswith("ray"):
-                own_s += clusters_s
-            else:
-                idle_cpu_s, idle_wall_s = idle_cpu_s + clusters_s, idle_wall_s + wall[name][-1]
-            cpu[name].append(own_s)
-            told(name, {"wall_s": round(wall[name][-1], 1), "cpu_s": round(own_s, 1)})
+            if name in cpu:
+                cpu[name].append(commands_cpu_s() - own_s)
+                idle_cpu_s += cluster_cpu_s(cluster) - clusters_s
+                idle_wall_s += wall[name][-1]
+            told(name, {"wall_s": round(wall[name][-1], 1)})
         sizes = {
             "recording_bytes": (folder / "a.mp4").stat().st_size,
             "video_bytes": (folder / "out" / "a.mp4").stat().st_size,
@@ -179,7 +177,7 @@ def commands_cpu_s() -> float:
 
 
 def cluster_cpu_s(cluster: Any) -> float:
-    """CPU seconds of a cluster's processes and of workers that they have had."""
+    """CPU seconds of a cluster's own processes."""
     found: dict[int, psutil.Process] = {}
     # Ray's processes detach themselves, so they are looked up by its own account.
     for node in (cluster.head_node, *cluster.worker_nodes):
@@ -192,7 +190,7 @@ def cluster_cpu_s(cluster: Any) -> float:
     for one in found.values():
         with contextlib.suppress(psutil.Error):
             times = one.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
+            total += times.user + times.system
     return total
 
 

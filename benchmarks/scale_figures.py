@@ -44,7 +44,10 @@ def archive(record: Record) -> str:
         )
     ]
     for name, title in titles.items():
-        times = (number(statistics.median(turns[f"{of}_s"][name])) for of in ("wall", "cpu"))
+        times = (
+            number(statistics.median(turns[f"{of}_s"][name])) if name in turns[f"{of}_s"] else ""
+            for of in ("wall", "cpu")
+        )
         of_video = (f"{turns[key][name]:.3f}" if name in turns[key] else "" for key in ratios)
         rows.append((title, *times, *of_video))
     kills = "; ".join(
@@ -55,7 +58,7 @@ def archive(record: Record) -> str:
     once = "every frame once" if killed["every_frame_once"] else "NOT every frame once"
     return (
         f"{machine(record)}; segments of {settings['segment_s']} s, medians of "
-        f"{settings['turns']} turns, load average before {settings['load_average_before']:g}. "
+        f"{settings['turns']} turn(s), load average before {settings['load_average_before']:g}. "
         f"The idle cluster takes {turns['cluster_idle_cores']:g} cores beside the others.\n\n"
         f"{table(*rows)}\n"
         f"{killed['recordings']} recordings of eight kinds, {killed['damaged_on_purpose']} of them "
