@@ -216,6 +216,7 @@ BLOCKS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "speed": ("video_cpu.json", speed),
     "live": ("live_latency.json", live),
     "peers": ("peers.json", peers),
+    "peers-vapoursynth": ("peers_python312.json", peers),
     "flicker": ("flicker.json", flicker),
     "quality": ("quality.json", lambda record: painted(record, SHORT)),
     "quality-full": ("quality.json", lambda record: painted(record, FULL)),
