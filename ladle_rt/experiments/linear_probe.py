@@ -12,26 +12,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
-from ladle_rt.datasets import Pair
+from ladle_rt.datasets import Pair, read_pair
 from ladle_rt.datasets.labels import CLASSES, UNSURE, label_path, read_labels
 from ladle_rt.datasets.splits import subset
 from ladle_rt.errors import DatasetError
-from ladle_rt.evaluation.eval_model import SIZE
-from ladle_rt.evaluation.pair_images import read_pair_images
+from ladle_rt.evaluation.eval_model import SIZE, comparison_size
 from ladle_rt.models.ladlenet import LadleNet
 from ladle_rt.models.ladlenet_plus import LadleNetPlus
 from ladle_rt.models.registry import build, config_from_dict
 from ladle_rt.models.weights import load_model
 from ladle_rt.thermal.normalization import ThermalNormalization, normalize
 
-STRIDE = 4
-"""Pixels of a frame for one that is classified."""
+COARSE = (SIZE[0] // 4, SIZE[1] // 4)
+"""Height and width of the grid that is classified."""
 TRAINED_ON = 120
 """At most so many labelled pairs, evenly spaced, fit the map."""
 ITERATIONS = 60
@@ -100,10 +100,12 @@ def probe_handle(
 
 
 def _read(pair: Pair, spec: ThermalNormalization) -> _Frame:
-    thermal = normalize(read_pair_images(pair, SIZE).thermal, spec)
-    labels = read_labels(pair, (SIZE[0] // STRIDE, SIZE[1] // STRIDE))
+    counts, _ = read_pair(pair)
+    labels = read_labels(pair, counts.shape)
     assert labels is not None
-    return _Frame(torch.from_numpy(np.ascontiguousarray(thermal))[None, None], labels)
+    thermal = np.ascontiguousarray(normalize(comparison_size(counts, SIZE), spec))
+    coarse = cv2.resize(labels, COARSE[::-1], interpolation=cv2.INTER_NEAREST)
+    return _Frame(torch.from_numpy(thermal)[None, None], coarse.astype(np.uint8, copy=False))
 
 
 def _handle_output(network: nn.Module) -> Features:
@@ -126,8 +128,7 @@ def _thermal_value(thermal: Tensor) -> Tensor:
 
 
 def _coarse(x: Tensor) -> Tensor:
-    size = (SIZE[0] // STRIDE, SIZE[1] // STRIDE)
-    return x if tuple(x.shape[-2:]) == size else interpolate(x, size, mode="area")
+    return x if tuple(x.shape[-2:]) == COARSE else interpolate(x, COARSE, mode="area")
 
 
 def _fit(features: Features, known: Sequence[_Frame]) -> Callable[[Tensor], npt.NDArray[np.uint8]]:

@@ -43,14 +43,14 @@ skipped.all = "no map of classes"
 
 @pytest.fixture
 def data_root(tmp_path: Path) -> Path:
-    """A folder with ``pairs``: two drives of two pairs with label maps."""
+    """A folder with ``pairs``: two drives of two pairs with label maps, of 3:2 as RoadScene's."""
     rng = np.random.default_rng(0)
     root = tmp_path / "data"
     for folder in ("ir", "vi", "labels"):
         (root / "pairs" / folder).mkdir(parents=True)
     for number in range(4):
         coarse = rng.integers(0, 256, (6, 8), dtype=np.uint8)
-        thermal = cv2.resize(coarse, (256, 192), interpolation=cv2.INTER_CUBIC)
+        thermal = cv2.resize(coarse, (288, 192), interpolation=cv2.INTER_CUBIC)
         tint = np.stack([thermal // 2, thermal, 255 - thermal], axis=2)
         name = f"{number // 2}_{number}.png"
         cv2.imwrite(str(root / "pairs/ir" / name), thermal)
