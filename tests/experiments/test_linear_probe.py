@@ -9,13 +9,13 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the train extra")
 
-from model_facts import bare_info  # noqa: E402
+from model_facts import bare_info
 
-from ladle_rt.datasets import find_pairs  # noqa: E402
-from ladle_rt.errors import DatasetError  # noqa: E402
-from ladle_rt.experiments.linear_probe import METRICS, probe_handle  # noqa: E402
-from ladle_rt.models.registry import build, config_to_dict, preset_config  # noqa: E402
-from ladle_rt.models.weights import save_model  # noqa: E402
+from ladle_rt.datasets import find_pairs
+from ladle_rt.errors import DatasetError
+from ladle_rt.experiments.linear_probe import METRICS, probe_handle
+from ladle_rt.models.registry import build, config_to_dict, preset_config
+from ladle_rt.models.weights import save_model
 
 
 @pytest.mark.parametrize("architecture", ["ladlenet", "ladlenet-plus"])
