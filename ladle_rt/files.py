@@ -18,6 +18,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -146,20 +147,35 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def temporary_folder(path: Path) -> Iterator[Path]:
+def temporary_folder(path: Path, mode: int = 0o777) -> Iterator[Path]:
     """A hidden folder beside ``path``, for targets of several files; removed at the end.
+
+    Args:
+        path: what it is for.
+        mode: its permissions, less the process's mask.
 
     Raises:
         OutputError: no folder can be made there, or an `OSError` happened inside.
     """
     with _refusing(path):
-        folder = _make(path, None)
+        folder = _make(path, None, mode)
     try:
         with _refusing(path):
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         _let_go(folder)
+
+
+def scratch_folder() -> contextlib.AbstractContextManager[Path]:
+    """A folder on the temporary disk that this user alone reads; removed at the end.
+
+    Unlike `tempfile.TemporaryDirectory`, one of a killed process goes when the next is made.
+
+    Raises:
+        OutputError: no folder can be made there, or an `OSError` happened inside.
+    """
+    return temporary_folder(Path(tempfile.gettempdir(), "ladle-rt"), 0o700)
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -180,7 +196,7 @@ def _refusing(path: Path, problem: str = "cannot be written") -> Iterator[None]:
         raise OutputError(f"{path}: {problem} ({error.strerror or error})") from error
 
 
-def _make(path: Path, flags: int | None) -> Path:
+def _make(path: Path, flags: int | None, mode: int = 0o666) -> Path:
     """A locked part: a file opened with ``flags``, a folder without."""
     real = Path(os.path.realpath(path))
     _sweep(real.parent)
@@ -189,9 +205,9 @@ def _make(path: Path, flags: int | None) -> Path:
         token = f"{os.getpid()}.{secrets.token_hex(4)}"
         part = real.with_name(f".{real.name[:40]}.{token}.part")
         if flags is None:
-            part.mkdir()
+            part.mkdir(mode)
         else:
-            os.close(os.open(part, flags, 0o666))
+            os.close(os.open(part, flags, mode))
         if _hold(part):
             return part
 

@@ -134,6 +134,30 @@ def test_what_a_killed_run_left_goes_and_what_lives_stays(tmp_path: Path) -> Non
     ]
 
 
+UNPACKER = """
+import os, signal, sys
+from ladle_rt.archive.shipped_model import pack, unpack
+from ladle_rt.models.artifact import load_artifact, shipped_models
+unpack(pack(load_artifact(next(iter(shipped_models().values())))))
+if sys.argv[1:]:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="ends processes by a POSIX signal")
+def test_a_killed_worker_s_model_goes_when_the_next_unpacks_its_own(tmp_path: Path) -> None:
+    def unpack(*words: str) -> int:
+        command = [sys.executable, "-c", UNPACKER, *words]
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}
+        return subprocess.run(command, env=environment, check=False).returncode
+
+    assert unpack("killed") == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.stat().st_mode & 0o777 == 0o700
+    assert unpack() == 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_part_of_this_process_is_no_leftover(tmp_path: Path) -> None:
     with atomic_path(tmp_path / "a.bin") as part, temporary_folder(tmp_path / "b") as folder:
         assert part.exists() and folder.is_dir()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ladle_rt.archive.archive_storage import open_store, split_file
 from ladle_rt.archive.ledger import Ledger
 from ladle_rt.archive.plan import Archive, Recording
 from ladle_rt.errors import LadleError
+from ladle_rt.files import scratch_folder
 from ladle_rt.models.artifact import ModelArtifact
 from ladle_rt.pipeline.processing import Processing
 from ladle_rt.pipeline.run import run
@@ -104,8 +103,8 @@ def _sample(
     """Frames of a recording, and seconds for one if it is timed."""
     root, name = split_file(recording.url)
     options = replace(archive.options, threads=threads, warm_start=False)
-    with tempfile.TemporaryDirectory(prefix="ladle-rt-") as scratch:
-        local = open_store(root).fetch(name, Path(scratch))
+    with scratch_folder() as scratch:
+        local = open_store(root).fetch(name, scratch)
         with VideoSource(local, allow_colour=options.allow_colour, read=archive.read) as source:
             info = source.info
             frames = info.frames or 0

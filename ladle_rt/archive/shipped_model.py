@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import functools
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ladle_rt.files import write_whole
+from ladle_rt.files import scratch_folder, write_whole
 from ladle_rt.models.artifact import ModelArtifact, load_artifact
 
 PARTS = (".onnx", ".json", ".safetensors")
@@ -36,9 +37,11 @@ def pack(artifact: ModelArtifact) -> ShippedModel:
 
 
 @functools.cache
-def _scratch() -> tempfile.TemporaryDirectory[str]:
-    """Removed with the process, unless that is killed."""
-    return tempfile.TemporaryDirectory(prefix="ladle-rt-model-")
+def _scratch() -> Path:
+    """Removed with the process; that of a killed one goes when the next makes its own."""
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(scratch_folder())
 
 
 def unpack(model: ShippedModel) -> ModelArtifact:
@@ -48,7 +51,7 @@ def unpack(model: ShippedModel) -> ModelArtifact:
         OutputError: no room for it.
         ModelError: its files do not belong together.
     """
-    folder = Path(_scratch().name, model.sha256[:32])
+    folder = Path(_scratch(), model.sha256[:32])
     graph = folder / f"{model.name}.onnx"
     if not graph.exists():
         folder.mkdir(exist_ok=True)

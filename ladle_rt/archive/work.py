@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import queue
-import tempfile
 import threading
 import time
 import traceback
@@ -45,7 +44,7 @@ from ladle_rt.errors import (
     OutputError,
     PartialResultError,
 )
-from ladle_rt.files import temporary_folder
+from ladle_rt.files import scratch_folder, temporary_folder
 from ladle_rt.frames import MediaPart
 
 TELL_S = 5.0
@@ -123,7 +122,7 @@ class _Worker:
         """On the target's own disk where it is one, so that files need not be copied."""
         store = self._ledger.store
         if not isinstance(store, FolderStore):
-            return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ladle-rt-")))
+            return stack.enter_context(scratch_folder())
         hidden = Path(store.root, HIDDEN)
         hidden.mkdir(parents=True, exist_ok=True)
         return stack.enter_context(temporary_folder(hidden / "scratch"))

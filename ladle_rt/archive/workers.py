@@ -116,12 +116,15 @@ class LocalWorkers:
 
     def close(self) -> None:
         """See `Workers.close`."""
-        everyone = [*self._idle, *((p, c) for c, (p, _) in self._busy.items())]
-        self._idle, self._busy = [], {}
-        for process, connection in everyone:
+        for _, connection in self._idle:
+            # It ends by itself, and takes its copy of the model along.
+            connection.close()
+        for connection, (process, _) in self._busy.items():
             connection.close()
             process.terminate()
-        for process, _ in everyone:
+        everyone = [process for process, _ in (*self._idle, *self._busy.values())]
+        self._idle, self._busy = [], {}
+        for process in everyone:
             process.join(END_S)
             if process.is_alive():
                 process.kill()

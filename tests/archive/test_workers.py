@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -26,10 +27,16 @@ def test_kill_a_worker_then_the_driver_then_finish(lab: Lab) -> None:
         *("--segment", "3", "--workers", "2", "--threads", "1", "--preset", "ultrafast"),
     ]
 
+    temporary = lab.folder / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+
     def finished() -> int:
         return len(list((out / ".ladle-rt" / "cuts").glob("*/0*.json")))
 
-    driver = subprocess.Popen(command, cwd=lab.folder, stderr=subprocess.PIPE, text=True)
+    driver = subprocess.Popen(
+        command, cwd=lab.folder, env=environment, stderr=subprocess.PIPE, text=True
+    )
     # A worker that has begun, not Python's own helper process.
     wait_for(finished, 120)
     workers = [
@@ -50,13 +57,20 @@ def test_kill_a_worker_then_the_driver_then_finish(lab: Lab) -> None:
     done = finished()
     assert 0 < done < 30
     last = subprocess.run(
-        command, cwd=lab.folder, capture_output=True, text=True, timeout=200, check=False
+        command,
+        cwd=lab.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
     )
     assert last.returncode == 0, last.stderr
     assert f"{done} segments were there" in last.stdout
     assert frame_count(out / "a.mp4") == 900
     left = [one.name for one in (out / ".ladle-rt").rglob("*.nut")]
     assert not left and not list(out.glob(".ladle-rt/.scratch*"))
+    assert list(temporary.iterdir()) == [], "copies of the model, of killed workers too"
 
 
 def test_memory_holds_further_workers_back(
