@@ -203,11 +203,12 @@ EXPERIMENTS = {
 
 
 def experiment(name: str) -> str:
-    """Figures and differences; the record has every set."""
+    """Figures, and the differences that say something; the record has every set."""
     result = read_result(RESULTS / "experiments" / f"{name}.json")
     lines = [scale_sentence(result), ""]
     for group in EXPERIMENTS[name]:
-        lines += [*(() if group == ALL else (f"**{group}**", "")), *group_tables(result, group)]
+        lines += () if group == ALL else (f"**{group}**", "")
+        lines += group_tables(result, group, brief=True)
     return "\n".join(lines)
 
 

@@ -21,6 +21,7 @@ from ladle_rt.structure import structure
 
 SCHEMA_VERSION = 1
 LEVEL = 0.05
+NO_DIFFERENCE = "no difference shown"
 Status = Literal["trained", "shipped", "skipped", "unfinished", "baseline"]
 FrameKey = tuple[str, str, str]
 """Set, drive and name."""
@@ -70,7 +71,7 @@ class ComparisonResult:
         """In a word: only what holds in every seed and after correction is a difference."""
         apart = self.difference.low > 0 or self.difference.high < 0
         if not apart or self.p_holm >= LEVEL or self.agree < self.seeds:
-            return "no difference shown"
+            return NO_DIFFERENCE
         return "higher" if self.difference.value > 0 else "lower"
 
 

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 from ladle_rt.benchmark.report_tables import cell, markdown_table
 from ladle_rt.experiments.experiment_plan import ALL
-from ladle_rt.experiments.experiment_result import ArmResult, ComparisonResult, ExperimentResult
+from ladle_rt.experiments.experiment_result import (
+    NO_DIFFERENCE,
+    ArmResult,
+    ComparisonResult,
+    ExperimentResult,
+)
 
 HEADINGS = {
     "ssim": "SSIM",
@@ -61,8 +66,14 @@ def to_markdown(result: ExperimentResult) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def group_tables(result: ExperimentResult, group: str = ALL) -> list[str]:
-    """Lines of the figures of one group of frames, and of their differences."""
+def group_tables(result: ExperimentResult, group: str = ALL, *, brief: bool = False) -> list[str]:
+    """Lines of the figures of one group of frames, and of their differences.
+
+    Args:
+        result: of one experiment.
+        group: of frames.
+        brief: of metrics behind the first only what differs; of the others how many do not.
+    """
     metrics = [m for m in result.metrics if any(m in a.figures.get(group, {}) for a in result.arms)]
     shown = [arm for arm in result.arms if group in arm.figures]
     has_kid = any(group in arm.kid for arm in shown)
@@ -80,8 +91,16 @@ def group_tables(result: ExperimentResult, group: str = ALL) -> list[str]:
     if compared:
         over = dict.fromkeys(one.over for one in compared)
         lines += [f"Differences; 95 % intervals over {'; '.join(over)}.", ""]
+        told = [
+            one
+            for one in compared
+            if not brief or one.metric == metrics[0] or one.verdict != NO_DIFFERENCE
+        ]
         heads = ["", "metric", "difference", "%", "p (Holm)", "seeds", "verdict"]
-        lines += [*markdown_table(heads, [_comparison(one) for one in compared]), ""]
+        lines += [*markdown_table(heads, [_comparison(one) for one in told]), ""]
+        if len(told) < len(compared):
+            rest = len(compared) - len(told)
+            lines += [f"{NO_DIFFERENCE.capitalize()} in {rest} more, of other metrics.", ""]
     return lines
 
 
