@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TextIO
 
 from rich.console import Console
@@ -14,8 +13,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ladle_rt.closing import Closing
 
-class ArchiveBar:
+
+class ArchiveBar(Closing):
     """Bytes of recordings that are done, frames, and time left; silent without a terminal.
 
     By bytes, because they are known at once for the whole archive, and frames are not.
@@ -39,19 +40,12 @@ class ArchiveBar:
             transient=True,
         )
         self._task = self._progress.add_task("archive", total=None, frames=0)
+        self._progress.start()
 
     def update(self, done: float, total: int, frames: int) -> None:
         """For `ladle_rt.archive.run_archive.run_archive`."""
         self._progress.update(self._task, completed=done, total=total, frames=frames)
 
-    def __enter__(self) -> ArchiveBar:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Take it off the terminal."""
         self._progress.stop()

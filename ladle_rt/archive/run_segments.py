@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from ladle_rt.archive.plan import Archive
 from ladle_rt.archive.segment_sink import SegmentSink
 from ladle_rt.archive.survey import Segment, Survey
+from ladle_rt.closing import Closing
 from ladle_rt.errors import InputError
 from ladle_rt.frames import Frame, PreparedFrame
 from ladle_rt.geometry import fit_letterbox, shrink
@@ -87,7 +87,7 @@ def _processing(archive: Archive, survey: Survey, model: ModelArtifact) -> Proce
     return Processing(made, archive.options, model.info.thermal)
 
 
-class _RunSource:
+class _RunSource(Closing):
     """The frames of a run and those before it that it warms up on, with the recording's times."""
 
     def __init__(
@@ -115,17 +115,6 @@ class _RunSource:
 
     def close(self) -> None:
         self._source.close()
-
-    def __enter__(self) -> _RunSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class _WarmUp:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ladle_rt.closing import Closing
 from ladle_rt.frame_stats import FrameStats
 
 UPDATE_S = 0.1
 """Frames come faster than a terminal needs to hear of."""
 
 
-class ProgressBar:
+class ProgressBar(Closing):
     """A bar with frames per second and time left, on a terminal; silent elsewhere."""
 
     def __init__(self, stream: TextIO, label: str) -> None:
@@ -36,6 +36,7 @@ class ProgressBar:
             transient=True,
         )
         self._task = self._progress.add_task(label, total=None, rate=0.0)
+        self._progress.start()
         self._updated_s = 0.0
 
     @property
@@ -65,14 +66,6 @@ class ProgressBar:
             rate=statistics.frames_per_second,
         )
 
-    def __enter__(self) -> ProgressBar:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Take it off the terminal."""
         self._progress.stop()

@@ -32,8 +32,6 @@ from ladle_rt.translate.shared_workers import SharedWorkers
 
 logger = logging.getLogger("ladle_rt.serve")
 
-STOP_TIMEOUT_S = 15.0
-"""How long a camera may take to end; a driver that hangs is left behind then."""
 KEPT = "kept"
 """Below a camera's folder: what people record and snap, which the storage rule does not remove."""
 AGAIN = Backoff(first_s=0.5, longest_s=5.0)
@@ -131,13 +129,11 @@ class CameraWorker:
         """End soon; returns at once."""
         self._stop.set()
 
-    def join(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+    def join(self, timeout_s: float) -> bool:
         """Wait for the end, files whole; whether it came in time."""
         self._thread.join(timeout_s)
         if self._thread.is_alive():
-            logger.error(
-                "camera %s has not ended for %.0f s and is left behind", self.config.name, timeout_s
-            )
+            logger.error("camera %s does not end and is left behind", self.config.name)
             return False
         return True
 

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from ladle_rt.closing import Closing
 from ladle_rt.errors import LadleError
 from ladle_rt.frame_stats import FrameStats
 from ladle_rt.models.artifact import ModelArtifact, load_artifact
@@ -30,11 +30,13 @@ from ladle_rt.translate.shared_workers import SharedWorkers
 logger = logging.getLogger("ladle_rt.serve")
 
 TIDY_EVERY_S = 5.0
+STOP_TIMEOUT_S = 15.0
+"""How long cameras may take to end, all together; a driver that hangs is left behind then."""
 NEXT_START = ("engine", "page", "log_every_s")
 """Tables that all cameras share: changed at the next start, because nothing else restarts."""
 
 
-class Supervisor:
+class Supervisor(Closing):
     """Runs what a configuration says until closed.
 
     `apply` and `reload` belong to one thread; everything else may be called from any.
@@ -160,17 +162,6 @@ class Supervisor:
             self._server.close()
         self._shared.close()
 
-    def __enter__(self) -> Supervisor:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _copy(self) -> dict[str, CameraWorker]:
         with self._lock:
             return dict(self._workers)
@@ -204,8 +195,9 @@ class Supervisor:
     def _end(self, workers: Mapping[str, CameraWorker], keep_pages: bool = False) -> None:
         for worker in workers.values():
             worker.ask_to_stop()
+        until_s = time.monotonic() + STOP_TIMEOUT_S
         for name, worker in workers.items():
-            worker.join()
+            worker.join(max(0.0, until_s - time.monotonic()))
             if keep_pages:
                 continue
             with self._lock:

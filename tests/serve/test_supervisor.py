@@ -69,7 +69,7 @@ def test_a_flood_a_hang_and_a_missing_camera_leave_the_others_alone(
         assert overview["missing"]["alarms"][0]["kind"] == "away"
         assert "no such device" in overview["missing"]["problem"]
         began_s = time.monotonic()
-    assert time.monotonic() - began_s < camera_worker.STOP_TIMEOUT_S
+    assert time.monotonic() - began_s < supervisor_module.STOP_TIMEOUT_S
     last = supervisor.figures()
     assert all(adds_up(one) and not one.in_flight for one in last.values()), last
 
@@ -134,6 +134,31 @@ def test_what_people_record_is_kept_and_may_not_fill_the_disk(
         assert path.is_file()
         with pytest.raises(OutputError, match="nothing is recorded"):
             worker.record(True)
+
+
+def test_cameras_that_hang_are_waited_for_together(
+    config: Config, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, hanging, waits = threading.Event(), threading.Semaphore(0), list[float]()
+
+    def hangs(*arguments: Any, **named: Any) -> None:
+        hanging.release()
+        released.wait()
+
+    class Watched(camera_worker.CameraWorker):
+        def join(self, timeout_s: float) -> bool:
+            waits.append(timeout_s)
+            return super().join(timeout_s)
+
+    monkeypatch.setattr(camera_worker, "stream", hangs)
+    monkeypatch.setattr(supervisor_module, "CameraWorker", Watched)
+    monkeypatch.setattr(supervisor_module, "STOP_TIMEOUT_S", 0.2)
+    names = ("one", "two", "three")
+    with Supervisor(config(*(replace(CALM, name=name) for name in names)), silent):
+        for _ in names:
+            assert hanging.acquire(timeout=60)
+    released.set()
+    assert 0 < waits[0] <= 0.2 and waits[1:] == [0, 0]
 
 
 def test_nothing_starts_where_something_is_wrong(config: Config) -> None:
