@@ -143,14 +143,6 @@ class BindingsGpu:
         """See `Gpu.synchronize_event`."""
         self._driver.call("cuEventSynchronize", self._events[event])
 
-    def query_event(self, event: int) -> bool:
-        """See `Gpu.query_event`."""
-        (status,) = self._driver.api.cuEventQuery(self._events[event])
-        if status == self._driver.api.CUresult.CUDA_ERROR_NOT_READY:
-            return False
-        self._driver.call("cuEventQuery", self._events[event])
-        return True
-
     def elapsed_ms(self, start: int, end: int) -> float:
         """See `Gpu.elapsed_ms`."""
         return float(

@@ -112,9 +112,6 @@ class Gpu(Protocol):
     def synchronize_event(self, event: int) -> None:
         """Wait, without using the CPU, until the last recording is reached."""
 
-    def query_event(self, event: int) -> bool:
-        """Whether the last recording has been reached."""
-
     def elapsed_ms(self, start: int, end: int) -> float:
         """Device time between two reached recordings of timing events."""
 

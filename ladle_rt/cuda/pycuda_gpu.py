@@ -142,10 +142,6 @@ class PycudaGpu:
         """See `Gpu.synchronize_event`."""
         self._call("cuEventSynchronize", self._events[event].synchronize)
 
-    def query_event(self, event: int) -> bool:
-        """See `Gpu.query_event`."""
-        return bool(self._call("cuEventQuery", self._events[event].query))
-
     def elapsed_ms(self, start: int, end: int) -> float:
         """See `Gpu.elapsed_ms`."""
         time_till = self._events[start].time_till

@@ -337,7 +337,6 @@ DRIVER int cuEventSynchronize(void*) {
     CALL(cuEventSynchronize);
     return 0;
 }
-DRIVER int cuEventQuery(void*) { return 0; }
 DRIVER int cuEventElapsedTime_v2(float* ms, void*, void*) {
     *ms = 1.5f;
     return 0;

@@ -194,10 +194,6 @@ class FakeGpu:
         record = self._events[event]
         self._run_until(lambda: record.reached >= record.recorded)
 
-    def query_event(self, event: int) -> bool:
-        self.call("query_event")
-        return self._events[event].reached >= self._events[event].recorded
-
     def elapsed_ms(self, start: int, end: int) -> float:
         self.call("elapsed_ms")
         return 1.0
