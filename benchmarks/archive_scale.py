@@ -1,6 +1,8 @@
 """What archives cost: workers, Ray, simulated nodes, nodes that are killed, and the driver itself.
 
 python benchmarks/archive_scale.py --output benchmarks/results/archive_scale.json
+python benchmarks/archive_scale.py --overhead --quality fast \
+    --output benchmarks/results/archive_overhead.json
 
 Needs the extra ``scale``. First 203 recordings of mixed kinds go through a cluster of two simulated
 nodes that are killed in the middle, and are compared picture by picture with what undisturbed local
@@ -10,6 +12,7 @@ one and two nodes of the cluster: as many turns as ``--minutes`` leave room for,
 Ratios are taken within a turn. What an archive takes when all is done already, its start, is taken
 in every turn as well, with and without Ray: it is paid once for an archive, not for each segment.
 At last the driver is timed with events alone, and the requests of a segment are counted.
+``--overhead``: nothing but turns, of ``video``, one local worker and one node.
 
 The cluster idles beside those who do not use it; ``cluster_idle_cores`` says what that takes. CPU
 time is that of a command and its workers. Those with Ray have none: Ray's workers end without
@@ -49,6 +52,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3, help="at most")
     parser.add_argument("--minutes", type=float, default=9.0, help="after which no turn begins")
     parser.add_argument("--quality", default="96x64", help="the network's box in the turns")
+    parser.add_argument("--overhead", action="store_true", help="only turns, of one worker")
     parser.add_argument("--output", type=Path)
     chosen = parser.parse_args()
     end_s = time.monotonic() + chosen.minutes * 60
@@ -57,22 +61,26 @@ def main() -> None:
         folder = Path(name)
         for _ in range(2):
             add_node(cluster)
-        results = {"killed_nodes": kill_nodes(folder / "many", cluster, chosen.count)}
-        told("killed nodes", results["killed_nodes"])
+        results: dict[str, Any] = {}
+        if not chosen.overhead:
+            results["killed_nodes"] = kill_nodes(folder / "many", cluster, chosen.count)
+            told("killed nodes", results["killed_nodes"])
         results["turns"] = take_turns(folder / "one", cluster, chosen, end_s)
-        results["driver"] = time_driver(cluster.address)
-        told("driver", results["driver"])
-        results["requests"] = count_requests(folder / "requests")
+        if not chosen.overhead:
+            results["driver"] = time_driver(cluster.address)
+            told("driver", results["driver"])
+            results["requests"] = count_requests(folder / "requests")
     print(json.dumps(results, indent=2))
     if chosen.output is not None:
         settings = {
-            **{name: getattr(chosen, name) for name in ("count", "seconds", "quality", "minutes")},
+            **({} if chosen.overhead else {"count": chosen.count}),
+            **{name: getattr(chosen, name) for name in ("seconds", "quality", "minutes")},
             "segment_s": SEGMENT_S,
             "turns": len(results["turns"]["wall_s"]["video"]),
             "load_average_before": round(load, 2),
         }
         write_result(chosen.output, "archive_scale", settings, results)
-    sys.exit(0 if holds(results["killed_nodes"]) else 1)
+    sys.exit(0 if chosen.overhead or holds(results["killed_nodes"]) else 1)
 
 
 def told(what: str, figures: Any) -> None:
@@ -107,9 +115,10 @@ def take_turns(
         "local_start": (*archive, "--workers", "1"),
         "ray_1": (*archive, "--workers", "1", *ray),
         "ray_start": (*archive, "--workers", "1", *ray),
-        "local_2": (*archive, "--workers", "2"),
-        "ray_2": (*archive, "--workers", "2", *ray),
     }
+    if not chosen.overhead:
+        contenders["local_2"] = (*archive, "--workers", "2")
+        contenders["ray_2"] = (*archive, "--workers", "2", *ray)
     wall: dict[str, list[float]] = {name: [] for name in contenders}
     cpu: dict[str, list[float]] = {name: [] for name in contenders if not name.startswith("ray")}
     idle_cpu_s = idle_wall_s = longest_s = 0.0

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from figure_tables import Record, machine, number, table
 from peers import TITLES
-from scale_figures import archive, serve, thousand
+from scale_figures import archive, overhead, serve, thousand
 
 from ladle_rt.experiments.experiment_plan import ALL
 from ladle_rt.experiments.experiment_result import read_result
@@ -227,6 +227,7 @@ BLOCKS: dict[str, tuple[str, Callable[[Record], str]]] = {
         for name in EXPERIMENTS
     },
     "archive": ("archive_scale.json", archive),
+    "archive-overhead": ("archive_overhead.json", overhead),
     "archive-thousand": ("archive_scale.json", thousand),
     "serve": ("serve_soak.json", serve),
 }

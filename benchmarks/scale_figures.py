@@ -18,10 +18,9 @@ SEGMENT_S = 60
 """What a worker as fast as real time takes for a segment of a minute."""
 
 
-def archive(record: Record) -> str:
-    """One recording by all means, and the archive whose nodes were killed."""
-    settings, results = record["settings"], record["results"]
-    turns, killed = results["turns"], results["killed_nodes"]
+def overhead(record: Record) -> str:
+    """One recording by all means."""
+    settings, turns = record["settings"], record["results"]["turns"]
     titles = {
         "video": "`ladle-rt video`",
         "local_1": "`archive`, 1 local worker",
@@ -44,12 +43,25 @@ def archive(record: Record) -> str:
         )
     ]
     for name, title in titles.items():
+        if name not in turns["wall_s"]:
+            continue
         times = (
             number(statistics.median(turns[f"{of}_s"][name])) if name in turns[f"{of}_s"] else ""
             for of in ("wall", "cpu")
         )
         of_video = (f"{turns[key][name]:.3f}" if name in turns[key] else "" for key in ratios)
         rows.append((title, *times, *of_video))
+    return (
+        f"{machine(record)}; segments of {settings['segment_s']} s, medians of "
+        f"{settings['turns']} turn(s), load average before {settings['load_average_before']:g}. "
+        f"The idle cluster takes {turns['cluster_idle_cores']:g} cores beside the others.\n\n"
+        f"{table(*rows)}"
+    )
+
+
+def archive(record: Record) -> str:
+    """The same, and the archive whose nodes were killed."""
+    killed = record["results"]["killed_nodes"]
     kills = "; ".join(
         f"when {one['recordings_done']} recordings were done and {one['segments_finished']} "
         "segments of others finished"
@@ -57,10 +69,7 @@ def archive(record: Record) -> str:
     )
     once = "every frame once" if killed["every_frame_once"] else "NOT every frame once"
     return (
-        f"{machine(record)}; segments of {settings['segment_s']} s, medians of "
-        f"{settings['turns']} turn(s), load average before {settings['load_average_before']:g}. "
-        f"The idle cluster takes {turns['cluster_idle_cores']:g} cores beside the others.\n\n"
-        f"{table(*rows)}\n"
+        f"{overhead(record)}\n"
         f"{killed['recordings']} recordings of eight kinds, {killed['damaged_on_purpose']} of them "
         f"broken on purpose, on two nodes, of which one was killed each time {kills}: "
         f"{killed['workers_lost']} workers lost, {killed['videos']} videos, {killed['frames']} "
