@@ -197,6 +197,7 @@ EXPERIMENTS = {
     "l1-ms-ssim": (ALL,),
     "networks": (ALL,),
     "alpha": (ALL,),
+    "backbones": (ALL, "urban", "rural"),
     "leakage": ("drives that random frames saw", "control: RoadScene E"),
 }
 """Those with a record in `results/experiments`, and the groups of frames that are shown."""
