@@ -197,6 +197,7 @@ EXPERIMENTS = {
     "l1-ms-ssim": (ALL,),
     "networks": (ALL,),
     "alpha": (ALL,),
+    "hundred-images": (ALL,),
     "backbones": (ALL, "urban", "rural"),
     "leakage": ("drives that random frames saw", "control: RoadScene E"),
 }

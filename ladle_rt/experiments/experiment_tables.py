@@ -72,7 +72,8 @@ def group_tables(result: ExperimentResult, group: str = ALL, *, brief: bool = Fa
     Args:
         result: of one experiment.
         group: of frames.
-        brief: of metrics behind the first only what differs; of the others how many do not.
+        brief: of metrics behind the first, and without a published figure, only what differs; how
+            many do not.
     """
     metrics = [m for m in result.metrics if any(m in a.figures.get(group, {}) for a in result.arms)]
     shown = [arm for arm in result.arms if group in arm.figures]
@@ -94,7 +95,7 @@ def group_tables(result: ExperimentResult, group: str = ALL, *, brief: bool = Fa
         told = [
             one
             for one in compared
-            if not brief or one.metric == metrics[0] or one.verdict != NO_DIFFERENCE
+            if not brief or one.claims or one.metric == metrics[0] or one.verdict != NO_DIFFERENCE
         ]
         heads = ["", "metric", "difference", "%", "p (Holm)", "seeds", "verdict"]
         lines += [*markdown_table(heads, [_comparison(one) for one in told]), ""]
