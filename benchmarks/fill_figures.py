@@ -198,6 +198,7 @@ EXPERIMENTS = {
     "networks": (ALL,),
     "alpha": (ALL,),
     "hundred-images": (ALL,),
+    "translators": (ALL,),
     "mechanisms": (ALL, "street", "no street"),
     "signatures": (ALL,),
     "backbones": (ALL, "urban", "rural"),
