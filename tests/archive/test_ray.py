@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
 import shutil
@@ -111,7 +112,9 @@ def test_a_node_dies_and_every_frame_is_there_once(way: str, cluster: Any, lab: 
     killed = []
 
     def kill(done: float, total: int, frames: int) -> None:
-        if not killed and list(work.glob("*/0*.json")):
+        records = [json.loads(one.read_text()) for one in work.glob("*/0*.json")]
+        # The workers of both nodes have begun.
+        if not killed and len({one["worker"] for one in records}) == 2:
             cluster.remove_node(doomed, allow_graceful=False)
             add_node(cluster)
             killed.append(frames)
