@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -85,9 +85,7 @@ class _Joined:
                     f"{segment.name}: encoded by another FFmpeg than the first segment; install "
                     "the same PyAV on every node and translate the recording again"
                 )
-            for packet in one.demux(stream):
-                if packet.dts is None:
-                    continue
+            for packet in _timed(one.demux(stream)):
                 self._place(packet)
                 if audio is not None:
                     audio.mux_until(packet.dts * Fraction(packet.time_base))
@@ -99,6 +97,32 @@ class _Joined:
         if self._last_dts is not None and packet.dts <= self._last_dts:
             packet.dts = self._last_dts + 1
         self._last_dts = packet.dts
+
+
+def _timed(packets: Iterable[Any]) -> Iterator[Any]:
+    """The packets of a NUT file, each with a decoding time.
+
+    NUT keeps times of presentation. FFmpeg finds the decoding times of all packets but the first
+    ones of an encoder that reorders: as many as its pictures are late.
+    """
+    early: list[Any] = []
+    for packet in packets:
+        if not packet.size:
+            # The end of the stream.
+            continue
+        early.append(packet)
+        if packet.dts is not None:
+            yield from _back_from(early, packet.dts)
+            early = []
+    if early:
+        # Fewer packets than the encoder holds back: none has a time to go back from.
+        yield from _back_from(early, min(packet.pts for packet in early))
+
+
+def _back_from(packets: Sequence[Any], last_dts: int) -> Sequence[Any]:
+    for back, packet in enumerate(reversed(packets)):
+        packet.dts = last_dts - back * (packet.duration or 1)
+    return packets
 
 
 def _kind(stream: Any) -> tuple[Any, ...]:

@@ -94,7 +94,13 @@ class SegmentSink:
 
     def _open(self) -> None:
         self._path = self._scratch / f"{self._segments[self._at].number:05d}.nut"
-        self._container = av.open(str(self._path.absolute()), "w", format="nut")
+        # An encoder's first decoding times reach back before 0; pictures must not move for that.
+        self._container = av.open(
+            str(self._path.absolute()),
+            "w",
+            format="nut",
+            options={"avoid_negative_ts": "disabled"},
+        )
         self._stream = PictureStream(
             self._container,
             self._plan,

@@ -75,3 +75,21 @@ def test_sound_times_and_tags_come_along(lab: Lab, name: str) -> None:
             packets = [bytes(p) for p in container.demux(audio=0) if p.size]
             heard.append((packets, dict(container.metadata).get("title")))
     assert heard[0] == heard[1] and heard[0][0]
+
+
+@pytest.mark.parametrize("name", ["b.mp4", "b.mkv"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("segment_s", [1, 4])
+def test_encoders_that_reorder_lose_no_frame_of_any_segment(
+    lab: Lab, name: str, codec: str, segment_s: float
+) -> None:
+    source = lab.record("b.mkv", 41)
+    options = TranslateOptions(encoding=VideoEncoding(codec, preset="veryfast"), threads=1)
+    lab.workers(count=2)
+    container = name.partition(".")[2]
+    assert lab.run(options=options, container=container, segment_s=segment_s).complete
+    times, _ = frames_of(lab.out / name)
+    assert times == frames_of(in_one_piece(lab, source, options))[0] and len(times) == 41
+    with av.open(str(lab.out / name)) as joined:
+        packets = [packet for packet in joined.demux(video=0) if packet.size]
+    assert len(packets) == 41 and packets[0].is_keyframe
